@@ -1,0 +1,1 @@
+"""StyleGAN2: the generator, and everything about its weights."""

@@ -1,0 +1,317 @@
+"""StyleGAN2's generator, from small layers to the whole network.
+
+Source: Karras et al., 2020 (arXiv 1912.04958), figure 2d (weight demodulation) and figure 7b
+(skip connections to RGB). Parameter names and shapes are those of NVIDIA's PyTorch checkpoints,
+so weights move between tools unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stylegan2.ops import (
+    FullyConnected,
+    bias_act,
+    modulated_conv2d,
+    normalize_2nd_moment,
+    upsample,
+)
+
+NoiseConsts = Mapping[str, Tensor]
+"""One [r, r] noise image per synthesis layer, keyed by the layer's name ("b4.conv1", ...)."""
+
+NoiseMode = Literal["const", "random", "none"]
+
+MAPPING_LR_MULTIPLIER = 0.01
+"""Learning rate of the mapping network relative to the rest; also scales its stored weights."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Every size of a generator; all but `conv_clamp` can be read off its weights.
+
+    channels holds the width of each block from 4x4 to `resolution`.
+    """
+
+    resolution: int
+    z_dim: int
+    w_dim: int
+    mapping_layers: int
+    channels: tuple[int, ...]
+    img_channels: int = 3
+    conv_clamp: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.resolution not in (16, 32, 64, 128, 256, 512, 1024):
+            raise ValueError(f"resolution must be a power of two from 16 to 1024, got {self.resolution}")
+        blocks = int(math.log2(self.resolution)) - 1
+        if len(self.channels) != blocks:
+            raise ValueError(f"resolution {self.resolution} needs {blocks} widths, got {self.channels}")
+
+    @property
+    def block_resolutions(self) -> tuple[int, ...]:
+        """Sizes of the blocks: 4, 8, ..., resolution."""
+        return tuple(4 << i for i in range(len(self.channels)))
+
+    @property
+    def num_ws(self) -> int:
+        """Number of latents the synthesis network takes: 2 log2(resolution) - 2."""
+        return 2 * len(self.channels)
+
+
+def standard_channels(resolution: int, base: int = 32768, maximum: int = 512) -> tuple[int, ...]:
+    """Return the paper's widths, min(base / block size, maximum); the defaults are config F."""
+    return tuple(min(base // (4 << i), maximum) for i in range(int(math.log2(resolution)) - 1))
+
+
+# ---------------------------------------------------------------------------------------------
+# Mapping network f: Z -> W
+
+
+class MappingNetwork(nn.Module):
+    """z [N, z_dim] -> w [N, w_dim]; keeps the running mean of w as `w_avg` [w_dim]."""
+
+    w_avg: Tensor
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
+        super().__init__()
+        self.num_layers = layers
+        for i in range(layers):
+            fc = FullyConnected(
+                z_dim if i == 0 else w_dim, w_dim, lr_multiplier=MAPPING_LR_MULTIPLIER
+            )
+            self.add_module(f"fc{i}", fc)
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        """Map z to w, pulled towards w_avg when truncation_psi < 1 (1: no truncation)."""
+        x = normalize_2nd_moment(z)
+        for i in range(self.num_layers):
+            fc = self.get_submodule(f"fc{i}")
+            assert isinstance(fc, FullyConnected)
+            x = bias_act(nn.functional.linear(x, fc.weight * fc.weight_gain), fc.bias * fc.bias_gain)
+        if truncation_psi != 1.0:
+            x = self.w_avg.lerp(x, truncation_psi)
+        return x
+
+
+# ---------------------------------------------------------------------------------------------
+# Synthesis network g: W -> image
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias and activation (one grey box of figure 2d)."""
+
+    noise_const: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *,
+        up: bool, clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.up = up
+        self.clamp = clamp
+        self.resolution = resolution
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none."""
+        x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
+        if noise is not None:
+            x = x + (noise * self.noise_strength).to(x.dtype)
+        return bias_act(x, self.bias, self.clamp)
+
+
+class ToRGBLayer(nn.Module):
+    """Modulated 1x1 convolution to colour, without demodulation."""
+
+    def __init__(self, in_channels: int, img_channels: int, w_dim: int, *, clamp: float | None) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(img_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+        self.weight_gain = 1.0 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        styles = self.affine(w) * self.weight_gain
+        x = modulated_conv2d(x, self.weight, styles, demodulate=False)
+        x = x + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class SynthesisBlock(nn.Module):
+    """All layers of one resolution; the 4x4 block starts from a learned constant."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, img_channels: int, *,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.resolution = resolution
+        if in_channels == 0:
+            self.const = nn.Parameter(torch.randn(out_channels, 4, 4))
+        else:
+            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=True, clamp=clamp)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, up=False, clamp=clamp)
+        self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, clamp=clamp)
+
+    @property
+    def first_w(self) -> int:
+        """Index of the first of this block's ws; its layers take consecutive ones."""
+        return max(0, 2 * int(math.log2(self.resolution)) - 5)
+
+
+@dataclass(frozen=True)
+class BlockOutput:
+    """What one block hands to the next.
+
+    features [N, C, r, r] come after the block's last convolution; image [N, 3, r, r] is the
+    skip connection's picture so far, None where it was not asked for.
+    """
+
+    resolution: int
+    features: Tensor
+    image: Tensor | None
+
+
+class SynthesisNetwork(nn.Module):
+    """ws [N, num_ws, w_dim] -> image [N, img_channels, resolution, resolution], about [-1, 1]."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        in_channels = 0
+        for resolution, channels in zip(config.block_resolutions, config.channels, strict=True):
+            block = SynthesisBlock(
+                in_channels, channels, config.w_dim, resolution, config.img_channels,
+                clamp=config.conv_clamp,
+            )
+            self.add_module(f"b{resolution}", block)
+            in_channels = channels
+
+    def block(self, resolution: int) -> SynthesisBlock:
+        """Return the block of that size."""
+        block = self.get_submodule(f"b{resolution}")
+        assert isinstance(block, SynthesisBlock)
+        return block
+
+    def layers(self) -> Iterator[tuple[str, SynthesisLayer]]:
+        """Yield every layer that takes noise with its name, from 4x4 upwards."""
+        for resolution in self.config.block_resolutions:
+            block = self.block(resolution)
+            if resolution > 4:
+                yield f"b{resolution}.conv0", block.conv0
+            yield f"b{resolution}.conv1", block.conv1
+
+    def noise_consts(self) -> dict[str, Tensor]:
+        """Return the network's own noise images (not copies), keyed by layer name."""
+        return {name: layer.noise_const for name, layer in self.layers()}
+
+    def run(
+        self,
+        ws: Tensor,
+        noise_consts: NoiseConsts | None = None,
+        noise_mode: NoiseMode = "const",
+        *,
+        start: BlockOutput | None = None,
+        with_image: bool = True,
+        rng: torch.Generator | None = None,
+    ) -> Iterator[BlockOutput]:
+        """Yield the output of each block in turn; leaving the loop early saves the rest.
+
+        Starts after the block of `start` when one is given. noise_consts replaces the network's
+        own noise where it has an entry; `random` draws from rng.
+        """
+        config = self.config
+        if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
+            raise ValueError(f"ws must be [N, {config.num_ws}, {config.w_dim}], got {tuple(ws.shape)}")
+        x = None if start is None else start.features
+        image = None if start is None else start.image
+        for resolution in config.block_resolutions:
+            if start is not None and resolution <= start.resolution:
+                continue
+            block = self.block(resolution)
+            w = iter(ws[:, block.first_w : block.first_w + 3].unbind(dim=1))
+            if x is None:
+                x = block.const.to(ws.dtype).expand(ws.shape[0], -1, -1, -1)
+            else:
+                x = block.conv0(x, next(w), self._noise(block.conv0, f"b{resolution}.conv0", x, noise_consts, noise_mode, rng))
+            x = block.conv1(x, next(w), self._noise(block.conv1, f"b{resolution}.conv1", x, noise_consts, noise_mode, rng))
+            if with_image:
+                rgb = block.torgb(x, next(w))
+                image = rgb if image is None else upsample(image) + rgb
+            yield BlockOutput(resolution, x, image)
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_consts: NoiseConsts | None = None,
+        noise_mode: NoiseMode = "const",
+        *,
+        rng: torch.Generator | None = None,
+    ) -> Tensor:
+        """Render ws. See `run` for noise_consts, noise_mode and rng."""
+        image = None
+        for output in self.run(ws, noise_consts, noise_mode, rng=rng):
+            image = output.image
+        assert image is not None
+        return image
+
+    @staticmethod
+    def _noise(
+        layer: SynthesisLayer, name: str, x: Tensor, noise_consts: NoiseConsts | None,
+        noise_mode: NoiseMode, rng: torch.Generator | None,
+    ) -> Tensor | None:
+        if noise_mode == "none":
+            return None
+        if noise_mode == "random":
+            shape = (x.shape[0], 1, layer.resolution, layer.resolution)
+            return torch.randn(shape, device=x.device, dtype=x.dtype, generator=rng)
+        if noise_consts is not None and name in noise_consts:
+            return noise_consts[name]
+        return layer.noise_const
+
+
+# ---------------------------------------------------------------------------------------------
+# The whole generator
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis together. forward(z) is a convenience for sampling."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers)
+        self.synthesis = SynthesisNetwork(config)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the pictures in pixels."""
+        return self.config.resolution
+
+    @property
+    def num_ws(self) -> int:
+        """Number of latents per picture."""
+        return self.config.num_ws
+
+    @property
+    def w_dim(self) -> int:
+        """Length of one latent."""
+        return self.config.w_dim
+
+    def forward(self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const") -> Tensor:
+        """Render z [N, z_dim] as pictures [N, img_channels, resolution, resolution]."""
+        w = self.mapping(z, truncation_psi)
+        return self.synthesis(w[:, None].expand(-1, self.num_ws, -1), noise_mode=noise_mode)

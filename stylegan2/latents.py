@@ -1,0 +1,42 @@
+"""Latents: from one w to all ws, and the statistics of W."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stylegan2.generator import Generator
+
+
+@dataclass(frozen=True)
+class WStatistics:
+    """Mean [w_dim] and scalar standard deviation of w, and the sampled ws [N, w_dim] behind them."""
+
+    mean: Tensor
+    std: float
+    samples: Tensor
+
+
+def to_ws(w: Tensor, num_ws: int) -> Tensor:
+    """Repeat w [N, w_dim] for every layer: ws [N, num_ws, w_dim] (a view)."""
+    if w.ndim != 2:
+        raise ValueError(f"w must be [N, w_dim], got {tuple(w.shape)}")
+    return w[:, None].expand(-1, num_ws, -1)
+
+
+@torch.no_grad()
+def w_statistics(generator: Generator, samples: int = 10_000, seed: int = 123) -> WStatistics:
+    """Sample W as NVIDIA's projector does.
+
+    std is the root of the mean squared distance of w to the mean over all samples, not divided
+    by w_dim: sqrt(sum((w - mean)^2) / samples), the scale of the projector's noise.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(samples, generator.config.z_dim, generator=rng)
+    device = generator.mapping.w_avg.device
+    w = torch.cat([generator.mapping(chunk.to(device)) for chunk in z.split(1000)])
+    mean = w.mean(dim=0)
+    std = float(((w - mean).square().sum() / samples).sqrt())
+    return WStatistics(mean, std, w)

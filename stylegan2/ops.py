@@ -1,0 +1,112 @@
+"""The few operations StyleGAN2 is made of, in plain torch. Nothing is compiled at import.
+
+Sources: "Analyzing and Improving the Image Quality of StyleGAN" (Karras et al., 2020,
+arXiv 1912.04958), sections 2.2 and 4 and appendix B; tensor layouts follow NVIDIA's checkpoints.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FIR_TAPS = (1.0, 3.0, 3.0, 1.0)
+"""The resampling filter of StyleGAN2, before normalisation; applied along both axes."""
+
+LRELU_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2.0)
+
+
+def fir_kernel(channels: int, like: Tensor, gain: float = 1.0) -> Tensor:
+    """Build the depthwise [channels, 1, 4, 4] resampling kernel, summing to `gain`."""
+    taps = torch.tensor(FIR_TAPS, device=like.device, dtype=like.dtype)
+    taps = taps / taps.sum()
+    kernel = torch.outer(taps, taps) * gain
+    return kernel.expand(channels, 1, 4, 4)
+
+
+def fir_filter(x: Tensor, padding: tuple[int, int, int, int], gain: float = 1.0) -> Tensor:
+    """Low-pass x [N, C, H, W]; padding is (left, right, top, bottom) and filled with zeros."""
+    channels = x.shape[1]
+    left, right, top, bottom = padding
+    if left == right and top == bottom:
+        return F.conv2d(x, fir_kernel(channels, x, gain), padding=(top, left), groups=channels)
+    return F.conv2d(F.pad(x, padding), fir_kernel(channels, x, gain), groups=channels)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double the size of x [N, C, H, W]: insert zeros, then low-pass (gain 4 keeps brightness)."""
+    channels = x.shape[1]
+    kernel = fir_kernel(channels, x, gain=4.0)
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Halve the size of x [N, C, H, W]: low-pass, then keep every second pixel."""
+    channels = x.shape[1]
+    return F.conv2d(x, fir_kernel(channels, x), stride=2, padding=1, groups=channels)
+
+
+def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+    """Return 1 / (standard deviation of each output) [N, out], equation 3 of the paper.
+
+    weight is [out, in, k, k], styles [N, in].
+    """
+    energy = weight.square().sum(dim=(2, 3))
+    return (styles.square() @ energy.t() + 1e-8).rsqrt()
+
+
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: bool = True, up: bool = False
+) -> Tensor:
+    """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
+
+    Equations 1 and 3 of the paper. The activations are scaled before and after the convolution
+    instead of the weights (appendix B notes that both are the same function): the batch shares
+    one convolution, and a backward pass to the styles alone needs no gradient of the weights.
+    With up=True the output is twice as large: transposed convolution, then the FIR filter.
+    """
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    if up:
+        x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
+        x = fir_filter(x, (1, 1, 1, 1), gain=4.0)
+    else:
+        x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
+    if demodulate:
+        x = x * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
+    return x
+
+
+def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:
+    """Add a per-channel bias, apply leaky ReLU times sqrt(2), clamp to +-clamp * sqrt(2).
+
+    x is [N, C] or [N, C, H, W].
+    """
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    x = F.leaky_relu(x + bias.to(x.dtype).reshape(shape), LRELU_SLOPE) * LRELU_GAIN
+    if clamp is not None:
+        x = x.clamp(-clamp * LRELU_GAIN, clamp * LRELU_GAIN)
+    return x
+
+
+def normalize_2nd_moment(x: Tensor) -> Tensor:
+    """Scale each row of x [N, C] to mean square 1."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+class FullyConnected(nn.Module):
+    """Linear layer with equalised learning rate: weight [out, in], bias [out]."""
+
+    def __init__(
+        self, in_features: int, out_features: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
