@@ -1,0 +1,1 @@
+"""Inversion: from a photo to an aligned face, and from there to a latent."""

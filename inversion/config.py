@@ -1,0 +1,97 @@
+"""Settings of the inversion, apart from the algorithms so that reading them loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
+"""Perceptual distances that can be asked for."""
+
+OFFLINE_PERCEPTUAL = "pyramid-v1"
+"""Name of the distance behind "offline"; it changes whenever that distance does."""
+
+
+@dataclass(frozen=True)
+class ProjectionConfig:
+    """Every number of the projection of an aligned face into W or W+."""
+
+    steps: int = field(
+        default=500,
+        metadata={
+            "help": "Optimisation steps.",
+            "min": 1,
+            "max": 10_000,
+            "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer",
+        },
+    )
+    learning_rate: float = field(
+        default=0.1,
+        metadata={
+            "help": "Largest learning rate of Adam.",
+            "min": 1e-5,
+            "max": 10.0,
+            "source": "NVIDIA's projector",
+        },
+    )
+    ramp_up: float = field(
+        default=0.05,
+        metadata={
+            "help": "Share of the steps with a growing learning rate.",
+            "min": 0.0,
+            "max": 1.0,
+            "source": "NVIDIA's projector",
+        },
+    )
+    ramp_down: float = field(
+        default=0.25,
+        metadata={
+            "help": "Share of the steps with a falling learning rate.",
+            "min": 0.0,
+            "max": 1.0,
+            "source": "NVIDIA's projector",
+        },
+    )
+    w_noise: float = field(
+        default=0.05,
+        metadata={
+            "help": "Noise added to w at the first step.",
+            "unit": "standard deviations of w",
+            "min": 0.0,
+            "max": 1.0,
+            "source": "NVIDIA's projector",
+        },
+    )
+    w_noise_share: float = field(
+        default=0.75,
+        metadata={
+            "help": "Share of the steps after which w is left without noise.",
+            "min": 0.01,
+            "max": 1.0,
+            "source": "NVIDIA's projector",
+        },
+    )
+    noise_weight: float = field(
+        default=1e5,
+        metadata={
+            "help": "Weight of the noise regularization.",
+            "min": 0.0,
+            "max": 1e9,
+            "source": "NVIDIA's projector; Karras et al. 2020, appendix D",
+        },
+    )
+    start_samples: int = field(
+        default=1000,
+        metadata={
+            "help": "Sampled faces among which the nearest is the start; 0 starts from the mean.",
+            "min": 0,
+            "max": 100_000,
+        },
+    )
+    space: str = field(
+        default="w",
+        metadata={
+            "help": "Optimise one w for all layers, or one for each (w+).",
+            "choices": ("w", "w+"),
+            "source": "PTI projects into W; Abdal et al. 2019 into W+",
+        },
+    )

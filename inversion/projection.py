@@ -1,0 +1,122 @@
+"""Projection of an aligned face into W or W+, with its noise.
+
+After the projector of StyleGAN2 (Karras et al., 2020, arXiv 1912.04958, appendix D): Adam on w and
+the noise images, a perceptual distance, decaying noise on w, and noise regularization. It departs
+from it in its start (see inversion.nearest), and the optimised noise is part of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inversion.config import ProjectionConfig
+from inversion.perceptual import PerceptualDistance
+from stylegan2.generator import Generator
+from stylegan2.latents import WStatistics, to_ws
+
+__all__ = ["Inversion", "ProjectionConfig", "ProjectionStep", "project"]
+
+SMALLEST_NOISE = 8
+"""Noise images are regularised at every size down to this one."""
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What projection found: w_pivot [1, num_ws, w_dim] and one [r, r] noise image per layer."""
+
+    w_pivot: Tensor
+    noise_consts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ProjectionStep:
+    """One step: its number from 1, how many there will be, the distance, and the state so far."""
+
+    step: int
+    total: int
+    distance: float
+    inversion: Inversion
+
+
+def learning_rate_at(t: float, config: ProjectionConfig) -> float:
+    """Return the learning rate at progress t in 0..1: linear up, then cosine down."""
+    down = min(1.0, (1.0 - t) / config.ramp_down) if config.ramp_down > 0 else 1.0
+    down = 0.5 - 0.5 * math.cos(down * math.pi)
+    up = min(1.0, t / config.ramp_up) if config.ramp_up > 0 else 1.0
+    return config.learning_rate * down * up
+
+
+def noise_regularization(noise: Tensor) -> Tensor:
+    """Return the squared correlation of a noise image [r, r] with its neighbours, at all scales."""
+    loss = noise.new_zeros([])
+    level = noise[None, None]
+    while True:
+        loss = loss + (level * level.roll(1, dims=3)).mean().square()
+        loss = loss + (level * level.roll(1, dims=2)).mean().square()
+        if level.shape[-1] <= SMALLEST_NOISE:
+            return loss
+        level = F.avg_pool2d(level, 2)
+
+
+def project(
+    generator: Generator,
+    target: Tensor,
+    perceptual: PerceptualDistance,
+    config: ProjectionConfig,
+    statistics: WStatistics,
+    rng: torch.Generator,
+    start_w: Tensor | None = None,
+) -> Iterator[ProjectionStep]:
+    """Find the latent and the noise whose picture looks like target [1, 3, R, R] in [-1, 1].
+
+    Starts at start_w [1, w_dim], the mean of W when None. Yields after every step; the last
+    step's inversion is the result. The generator is not changed.
+    """
+    size = generator.resolution
+    if target.shape != (1, 3, size, size):
+        raise ValueError(f"target must be [1, 3, {size}, {size}], got {tuple(target.shape)}")
+    device = target.device
+    start = statistics.mean[None] if start_w is None else start_w
+    w = to_ws(start.to(device), generator.num_ws)
+    w = (w if config.space == "w+" else w[:, :1]).clone().requires_grad_(True)
+    noise_consts = {
+        name: torch.randn(noise.shape, generator=rng).to(device).requires_grad_(True)
+        for name, noise in generator.synthesis.noise_consts().items()
+    }
+    optimizer = torch.optim.Adam([w, *noise_consts.values()], betas=(0.9, 0.999))
+    with torch.no_grad():
+        wanted = perceptual.features(target)
+    for step in range(config.steps):
+        t = step / config.steps
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at((step + 1) / config.steps if step == 0 else t, config)
+        sigma = config.w_noise * statistics.std * max(0.0, 1.0 - t / config.w_noise_share) ** 2
+        jitter = torch.randn(w.shape, generator=rng).to(device) * sigma
+        ws = (w + jitter).expand(-1, generator.num_ws, -1)
+        image = generator.synthesis(ws, noise_consts)
+        distance = perceptual.between(perceptual.features(image), wanted).sum()
+        correlation = sum(
+            (noise_regularization(noise) for noise in noise_consts.values()), w.new_zeros([])
+        )
+        optimizer.zero_grad(set_to_none=True)
+        (distance + config.noise_weight * correlation).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for noise in noise_consts.values():
+                noise -= noise.mean()
+                noise *= noise.square().mean().clamp_min(1e-12).rsqrt()
+        yield ProjectionStep(
+            step + 1,
+            config.steps,
+            float(distance.detach()),
+            Inversion(
+                w.detach().expand(-1, generator.num_ws, -1).clone(),
+                {name: noise.detach().clone() for name, noise in noise_consts.items()},
+            ),
+        )

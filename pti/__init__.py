@@ -1,0 +1,1 @@
+"""Pivotal tuning: latent -> tuned generator."""

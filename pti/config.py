@@ -1,0 +1,119 @@
+"""Settings of pivotal tuning, apart from the algorithm so that reading them loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Every number of pivotal tuning."""
+
+    steps: int = field(
+        default=350,
+        metadata={
+            "help": "Most tuning steps.",
+            "min": 1,
+            "max": 10_000,
+            "source": "Roich et al. 2021 (PTI), section 4",
+        },
+    )
+    learning_rate: float = field(
+        default=3e-4,
+        metadata={
+            "help": "Learning rate of Adam.",
+            "min": 1e-7,
+            "max": 1.0,
+            "source": "PTI, section 4",
+        },
+    )
+    l2_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "Weight of the squared pixel difference.",
+            "min": 0.0,
+            "max": 1e3,
+            "source": "PTI, equation 2",
+        },
+    )
+    perceptual_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "Weight of the perceptual distance.",
+            "min": 0.0,
+            "max": 1e3,
+            "source": "PTI, equation 2",
+        },
+    )
+    perceptual_threshold: float = field(
+        default=0.03,
+        metadata={
+            "help": "Stop once the perceptual distance is below this.",
+            "min": 0.0,
+            "max": 10.0,
+        },
+    )
+    patience: int = field(
+        default=100,
+        metadata={
+            "help": "Stop after this many steps without an improvement; 0 never does.",
+            "min": 0,
+            "max": 10_000,
+        },
+    )
+    locality_weight: float = field(
+        default=0.1,
+        metadata={
+            "help": "Weight of the locality regularization; 0 switches it off.",
+            "min": 0.0,
+            "max": 1e3,
+            "source": "PTI, equation 5",
+        },
+    )
+    locality_alpha: float = field(
+        default=7.07,
+        metadata={
+            "help": "Distance from the pivot at which other faces are held, in W.",
+            "unit": "length in W",
+            "min": 0.0,
+            "max": 1e3,
+            "source": "PTI's alpha = 30 is a norm over 18 copies of w: 30 / sqrt(18) in W",
+        },
+    )
+    locality_every: int = field(
+        default=1,
+        metadata={
+            "help": "Steps from one locality regularization to the next.",
+            "min": 1,
+            "max": 1000,
+        },
+    )
+    locality_pool: int = field(
+        default=32,
+        metadata={
+            "help": "Faces around the pivot that are held; each step takes one of them.",
+            "min": 1,
+            "max": 1000,
+        },
+    )
+    l2_threshold: float = field(
+        default=0.004,
+        metadata={
+            "help": "Stop only once the squared pixel difference is below this, too.",
+            "unit": "mean square in [-1, 1]; 0.004 is a PSNR of 30 dB",
+            "min": 0.0,
+            "max": 4.0,
+        },
+    )
+    first_block: int = field(
+        default=4,
+        metadata={"help": "Smallest block that is tuned.", "unit": "pixels", "min": 4, "max": 1024},
+    )
+    last_block: int = field(
+        default=1024,
+        metadata={"help": "Largest block that is tuned.", "unit": "pixels", "min": 4, "max": 1024},
+    )
+    tune_torgb: bool = field(
+        default=True,
+        metadata={"help": "Tune the layers that turn features into colours."},
+    )

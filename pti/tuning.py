@@ -1,0 +1,139 @@
+"""Pivotal tuning: change the generator a little, so that it renders the photo exactly.
+
+Source: Roich et al., 2021, "Pivotal Tuning for Latent-based Editing of Real Images" (PTI,
+arXiv 2106.05744), section 3.2. Unlike its reference implementation the noise found by projection
+is the noise that is tuned with, and locality regularization is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inversion.perceptual import PerceptualDistance
+from inversion.projection import Inversion
+from pti.config import TuningConfig
+from pti.locality import build_locality_pool
+from stylegan2.generator import Generator
+
+__all__ = ["TuningConfig", "TuningStep", "tune"]
+
+IMPROVEMENT = 0.99
+"""A loss counts as better when it is below this share of the best so far."""
+
+
+@dataclass(frozen=True)
+class TuningStep:
+    """One step: losses before its update, and why it was the last (None if it was not).
+
+    stop is "converged" (perceptual distance and pixels below their thresholds), "no_progress"
+    or "step_limit".
+    """
+
+    step: int
+    total: int
+    perceptual: float
+    l2: float
+    locality: float
+    stop: str | None
+
+
+def tuned_parameters(generator: Generator, config: TuningConfig) -> list[torch.nn.Parameter]:
+    """Return the weights that tuning may change.
+
+    Blocks from `first_block` to `last_block` pixels, with or without the toRGB layers. The
+    mapping network is never changed: the latents keep their meaning.
+    """
+    chosen = []
+    for name, parameter in generator.synthesis.named_parameters():
+        block, _, rest = name.partition(".")
+        resolution = int(block.removeprefix("b"))
+        if not config.first_block <= resolution <= config.last_block:
+            continue
+        if rest.startswith("torgb") and not config.tune_torgb:
+            continue
+        chosen.append(parameter)
+    if not chosen:
+        raise ValueError(
+            f"no block of this {generator.resolution} pixel network lies between first_block "
+            f"{config.first_block} and last_block {config.last_block}"
+        )
+    return chosen
+
+
+def tune(
+    generator: Generator,
+    targets: Sequence[Tensor],
+    inversions: Sequence[Inversion],
+    perceptual: PerceptualDistance,
+    config: TuningConfig,
+    rng: torch.Generator,
+) -> Iterator[TuningStep]:
+    """Tune `generator` in place towards one or several photos; yields after every step.
+
+    targets are [1, 3, R, R] in [-1, 1], one for each inversion; with several, the loss is the
+    mean of theirs. Pass a copy of the generator: its weights change and stay changed. When the
+    iterator is closed early the weights are those of the last step.
+    """
+    if len(targets) != len(inversions) or not targets:
+        raise ValueError(f"{len(targets)} targets for {len(inversions)} inversions")
+    pool = None
+    if config.locality_weight > 0:
+        pivots = [inversion.w_pivot for inversion in inversions]
+        pool = build_locality_pool(
+            generator, pivots, config.locality_alpha, config.locality_pool, rng
+        )
+    parameters = tuned_parameters(generator, config)
+    generator.requires_grad_(False)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.999))
+    with torch.no_grad():
+        wanted = [perceptual.features(target) for target in targets]
+    best, best_step = float("inf"), 0
+
+    def compare(image: Tensor, picture: Tensor, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        distance = perceptual.between(perceptual.features(image), features).sum()
+        return distance, (image - picture).square().mean()
+
+    try:
+        for step in range(1, config.steps + 1):
+            optimizer.zero_grad(set_to_none=True)
+            distances, squares = [], []
+            for target, inversion, features in zip(targets, inversions, wanted, strict=True):
+                image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+                distance, l2 = compare(image, target, features)
+                loss = config.perceptual_weight * distance + config.l2_weight * l2
+                (loss / len(targets)).backward()
+                distances.append(float(distance.detach()))
+                squares.append(float(l2.detach()))
+            perceptual_now, l2_now = max(distances), max(squares)
+            total = config.perceptual_weight * sum(distances) + config.l2_weight * sum(squares)
+            if total < best * IMPROVEMENT:
+                best, best_step = total, step
+            stop: str | None = None
+            if perceptual_now <= config.perceptual_threshold and l2_now <= config.l2_threshold:
+                stop = "converged"
+            elif config.patience and step - best_step >= config.patience:
+                stop = "no_progress"
+            elif step == config.steps:
+                stop = "step_limit"
+            locality = 0.0
+            if stop != "converged":
+                if pool is not None and (step - 1) % config.locality_every == 0:
+                    chosen = int(torch.randint(len(pool.ws), [], generator=rng))
+                    image = generator.synthesis(pool.ws[chosen])
+                    with torch.no_grad():
+                        features = perceptual.features(pool.pictures[chosen])
+                    distance, l2 = compare(image, pool.pictures[chosen], features)
+                    (config.locality_weight * (distance + l2)).backward()
+                    locality = float((distance + l2).detach())
+                optimizer.step()
+            yield TuningStep(step, config.steps, perceptual_now, l2_now, locality, stop)
+            if stop is not None:
+                return
+    finally:
+        generator.requires_grad_(False)

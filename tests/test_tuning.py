@@ -1,0 +1,139 @@
+"""Pivotal tuning reaches the photo, keeps other faces, and says why it stopped."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from inversion.perceptual import PyramidDistance
+from inversion.projection import Inversion
+from pti.locality import build_locality_pool
+from pti.tuning import TuningConfig, TuningStep, tune
+from stylegan2.generator import Generator
+from stylegan2.latents import to_ws
+from tests.factories import tiny_generator
+
+CONFIG = TuningConfig(
+    steps=60, learning_rate=3e-3, locality_pool=4, patience=0, l2_threshold=0, perceptual_threshold=0
+)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return tiny_generator(16)
+
+
+def an_inversion(generator: Generator, seed: int) -> Inversion:
+    rng = torch.Generator().manual_seed(seed)
+    w = generator.mapping(torch.randn(1, generator.config.z_dim, generator=rng))
+    noise = {
+        name: torch.randn(old.shape, generator=rng)
+        for name, old in generator.synthesis.noise_consts().items()
+    }
+    return Inversion(to_ws(w, generator.num_ws).clone(), noise)
+
+
+def near(generator: Generator, inversion: Inversion, seed: int, amount: float = 0.15) -> Tensor:
+    image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+    rng = torch.Generator().manual_seed(seed)
+    smooth = torch.randn(1, 3, 8, 8, generator=rng)
+    return image + amount * torch.nn.functional.interpolate(smooth, size=16, mode="bilinear")
+
+
+def run(
+    generator: Generator, targets: list[Tensor], inversions: list[Inversion], config: TuningConfig
+) -> tuple[Generator, list[TuningStep]]:
+    tuned = copy.deepcopy(generator)
+    rng = torch.Generator().manual_seed(0)
+    return tuned, list(tune(tuned, targets, inversions, PyramidDistance(), config, rng))
+
+
+def error(generator: Generator, inversion: Inversion, target: Tensor) -> float:
+    image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+    return float((image - target).square().mean())
+
+
+def test_tuning_comes_nearer_to_the_photo_with_the_noise_it_was_given(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2)
+    tuned, steps = run(generator, [target], [inversion], CONFIG)
+    assert steps[0].l2 == pytest.approx(error(generator, inversion, target), rel=1e-4)
+    assert error(tuned, inversion, target) < 0.5 * error(generator, inversion, target)
+    assert steps[-1].stop == "step_limit"
+
+
+def test_several_photos_share_one_generator(generator: Generator) -> None:
+    inversions = [an_inversion(generator, 1), an_inversion(generator, 7)]
+    targets = [near(generator, inversion, 2) for inversion in inversions]
+    tuned, _ = run(generator, targets, inversions, CONFIG)
+    for inversion, target in zip(inversions, targets, strict=True):
+        assert error(tuned, inversion, target) < 0.5 * error(generator, inversion, target)
+
+
+def test_locality_regularization_keeps_the_faces_around_the_pivot(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2, amount=0.4)
+    strong = dataclasses.replace(CONFIG, locality_weight=2.0)
+    off = dataclasses.replace(CONFIG, locality_weight=0.0)
+    kept, _ = run(generator, [target], [inversion], strong)
+    free, _ = run(generator, [target], [inversion], off)
+    around = build_locality_pool(
+        generator, [inversion.w_pivot], CONFIG.locality_alpha, 8, torch.Generator().manual_seed(99)
+    )
+
+    def damage(tuned: Generator) -> float:
+        changes = [
+            float((tuned.synthesis(ws) - picture).square().mean())
+            for ws, picture in zip(around.ws, around.pictures, strict=True)
+        ]
+        return sum(changes) / len(changes)
+
+    assert damage(kept) < 0.7 * damage(free)
+
+
+def test_locality_latents_lie_at_alpha_from_their_pivot_in_every_layer(generator: Generator) -> None:
+    pivot = an_inversion(generator, 1).w_pivot
+    pool = build_locality_pool(generator, [pivot], 7.07, 3, torch.Generator().manual_seed(0))
+    for ws in pool.ws:
+        lengths = (ws - pivot).norm(dim=2)
+        assert torch.allclose(lengths, torch.full_like(lengths, 7.07), atol=1e-4)
+
+
+def test_it_stops_when_the_thresholds_are_met_and_changes_nothing_more(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+    tuned, steps = run(generator, [target], [inversion], TuningConfig(locality_pool=2))
+    assert [step.stop for step in steps] == ["converged"]
+    for name, tensor in tuned.state_dict().items():
+        assert torch.equal(tensor, generator.state_dict()[name])
+
+
+def test_it_stops_without_progress_and_says_so(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2)
+    hopeless = dataclasses.replace(CONFIG, learning_rate=1e-7, patience=5)
+    _, steps = run(generator, [target], [inversion], hopeless)
+    assert steps[-1].stop == "no_progress"
+    assert len(steps) == 6
+
+
+def test_only_the_chosen_blocks_change(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2)
+    config = dataclasses.replace(CONFIG, steps=3, first_block=8, last_block=8, tune_torgb=False)
+    tuned, _ = run(generator, [target], [inversion], config)
+    before = generator.state_dict()
+    changed = {name for name, t in tuned.state_dict().items() if not torch.equal(t, before[name])}
+    assert changed
+    assert all(name.startswith("synthesis.b8.conv") for name in changed)
+
+
+def test_no_block_in_the_range_is_an_error_that_names_it(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    config = dataclasses.replace(CONFIG, first_block=32)
+    with pytest.raises(ValueError, match="first_block 32"):
+        run(generator, [near(generator, inversion, 2)], [inversion], config)
