@@ -89,7 +89,8 @@ def build_generator(
             raise WeightsInvalid(f"{name} should be {wanted}, is {shapes[name]}")
         if not tensors[name].isfinite().all():
             raise WeightsInvalid(f"{name} holds values that are not finite")
-    generator = generator.to_empty(device=device)
+    # Depthwise filters are several times as fast with channels last, on a CPU above all.
+    generator = generator.to_empty(device=device).to(memory_format=torch.channels_last)
     generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return generator.eval().requires_grad_(False)
 

@@ -21,6 +21,7 @@ from stylegan2.ops import (
     modulated_conv2d,
     normalize_2nd_moment,
     upsample,
+    weight_energy,
 )
 
 NoiseConsts = Mapping[str, Tensor]
@@ -123,13 +124,25 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self._energy_of: tuple[int, int, torch.dtype] | None = None
+        self._known_energy = torch.empty(0)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none."""
-        x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
+        x = modulated_conv2d(x, self.weight, self.affine(w), energy=self._energy(), up=self.up)
         if noise is not None:
             x = x + (noise * self.noise_strength).to(x.dtype)
         return bias_act(x, self.bias, self.clamp)
+
+    def _energy(self) -> Tensor:
+        """Return the weights' energy; computed once for weights that no gradient changes."""
+        weight = self.weight
+        if weight.requires_grad:
+            return weight_energy(weight)
+        state = (weight._version, weight.data_ptr(), weight.dtype)
+        if self._energy_of != state:
+            self._energy_of, self._known_energy = state, weight_energy(weight)
+        return self._known_energy
 
 
 class ToRGBLayer(nn.Module):
@@ -145,7 +158,7 @@ class ToRGBLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, demodulate=False)
+        x = modulated_conv2d(x, self.weight, styles)
         x = x + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
@@ -314,4 +327,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const") -> Tensor:
         """Render z [N, z_dim] as pictures [N, img_channels, resolution, resolution]."""
         w = self.mapping(z, truncation_psi)
-        return self.synthesis(w[:, None].expand(-1, self.num_ws, -1), noise_mode=noise_mode)
+        image: Tensor = self.synthesis(
+            w[:, None].expand(-1, self.num_ws, -1), noise_mode=noise_mode
+        )
+        return image

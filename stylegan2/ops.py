@@ -49,24 +49,26 @@ def downsample(x: Tensor) -> Tensor:
     return F.conv2d(x, fir_kernel(channels, x), stride=2, padding=1, groups=channels)
 
 
-def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """Return 1 / (standard deviation of each output) [N, out], equation 3 of the paper.
-
-    weight is [out, in, k, k], styles [N, in].
-    """
-    energy = weight.square().sum(dim=(2, 3))
-    return (styles.square() @ energy.t() + 1e-8).rsqrt()
+def weight_energy(weight: Tensor) -> Tensor:
+    """Return the sum of squares of each kernel, [out, in], of weight [out, in, k, k]."""
+    return weight.square().sum(dim=(2, 3))
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: bool = True, up: bool = False
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    energy: Tensor | None = None,
+    up: bool = False,
 ) -> Tensor:
     """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
 
-    Equations 1 and 3 of the paper. The activations are scaled before and after the convolution
-    instead of the weights (appendix B notes that both are the same function): the batch shares
-    one convolution, and a backward pass to the styles alone needs no gradient of the weights.
-    With up=True the output is twice as large: transposed convolution, then the FIR filter.
+    Equation 1 of the paper, and with energy (see `weight_energy`) equation 3, demodulation. The
+    activations are scaled before and after the convolution instead of the weights, which is the
+    same function: the batch shares one convolution, and a backward pass to the styles alone needs
+    no gradient of the weights. With up=True the output is twice as large: transposed convolution,
+    then the FIR filter.
     """
     x = x * styles.to(x.dtype)[:, :, None, None]
     if up:
@@ -74,20 +76,21 @@ def modulated_conv2d(
         x = fir_filter(x, (1, 1, 1, 1), gain=4.0)
     else:
         x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
-    if demodulate:
-        x = x * demodulation(weight, styles).to(x.dtype)[:, :, None, None]
+    if energy is not None:
+        deviation = (styles.square() @ energy.t() + 1e-8).rsqrt()
+        x = x * deviation.to(x.dtype)[:, :, None, None]
     return x
 
 
 def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:
-    """Add a per-channel bias, apply leaky ReLU times sqrt(2), clamp to +-clamp * sqrt(2).
+    """Add a per-channel bias, apply leaky ReLU times sqrt(2), then clamp to +-clamp.
 
     x is [N, C] or [N, C, H, W].
     """
     shape = (1, -1) + (1,) * (x.ndim - 2)
     x = F.leaky_relu(x + bias.to(x.dtype).reshape(shape), LRELU_SLOPE) * LRELU_GAIN
     if clamp is not None:
-        x = x.clamp(-clamp * LRELU_GAIN, clamp * LRELU_GAIN)
+        x = x.clamp(-clamp, clamp)
     return x
 
 

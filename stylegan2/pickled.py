@@ -1,0 +1,286 @@
+"""What a foreign checkpoint is made of, as inert data, and the only names it may use.
+
+Tensors and arrays stay where they are in the file until they are loaded. Nothing here runs
+anything that a file brings along: each name in CALLS stands for a few lines of this module, never
+for the class or function of that name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan2.checkpoint import WeightsInvalid
+
+Calls = Mapping[str, Callable[..., object]]
+
+
+class UnsafeCheckpoint(Exception):
+    """A file asks for something that no network file needs; nothing of it was executed."""
+
+
+@dataclass
+class Record:
+    """An object of a class that we do not have: the class's name and the attributes, no code."""
+
+    kind: str
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Storage:
+    """The bytes behind tensors; `data` is a view into the file, set once it has been found."""
+
+    dtype: torch.dtype
+    data: memoryview | None = None
+
+
+@dataclass
+class StoredTensor:
+    """A tensor still in its file: where it starts in the storage, and sizes in elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that `load` will allocate at most."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
+    def load(self) -> Tensor:
+        """Copy the tensor out of the file. Raises WeightsInvalid when it reaches past its bytes."""
+        data, size = self.storage.data, self.storage.dtype.itemsize
+        if data is None:
+            raise WeightsInvalid("a tensor's values are missing from the file")
+        count = math.prod(self.shape)
+        if (
+            min((self.offset, *self.shape, *self.stride)) < 0
+            or len(self.shape) != len(self.stride)
+            or len(self.shape) > 8
+        ):
+            raise WeightsInvalid("a tensor has an impossible shape")
+        if count == 0:
+            return torch.empty(self.shape, dtype=self.storage.dtype)
+        steps = zip(self.shape, self.stride, strict=True)
+        span = 1 + sum((length - 1) * step for length, step in steps)
+        if (self.offset + span) * size > len(data) or count > span:
+            raise WeightsInvalid(f"a tensor of shape {self.shape} is larger than its stored values")
+        chunk = bytearray(data[self.offset * size : (self.offset + span) * size])
+        flat = torch.frombuffer(chunk, dtype=self.storage.dtype)
+        return flat.as_strided(self.shape, self.stride).contiguous()
+
+
+NUMBER_TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"})
+
+
+@dataclass
+class NumberType:
+    """A numpy dtype, numbers only; the byte order arrives after it was made."""
+
+    value: np.dtype[Any]
+
+    def __post_init__(self) -> None:
+        if f"{self.value.kind}{self.value.itemsize}" not in NUMBER_TYPES:
+            raise WeightsInvalid(f"arrays of {str(self.value)[:40]} are not numbers we know")
+
+
+@dataclass
+class StoredArray:
+    """A numpy array still in its file."""
+
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype("f4"))
+    data: memoryview | None = None
+    fortran_order: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that `load` will allocate."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def load(self) -> Tensor:
+        """Copy the array out of the file. Raises WeightsInvalid when its bytes do not fit."""
+        if (
+            self.data is None
+            or len(self.shape) > 8
+            or min(self.shape, default=0) < 0
+            or len(self.data) != self.nbytes
+        ):
+            raise WeightsInvalid(
+                f"an array of shape {self.shape[:8]} does not fit its stored values"
+            )
+        flat: np.ndarray[Any, Any] = np.frombuffer(self.data, self.dtype)
+        array = flat.reshape(self.shape, order="F" if self.fortran_order else "C")
+        return torch.from_numpy(np.array(array, self.dtype.newbyteorder("="), order="C"))
+
+
+# ---------------------------------------------------------------------------------------------
+# The names that a file may use, and what each stands for here
+
+
+def _ints(value: object) -> tuple[int, ...]:
+    if not isinstance(value, tuple) or not all(type(item) is int for item in value):
+        raise TypeError("a shape must be integers")
+    return value
+
+
+def _buffer(value: object) -> memoryview:
+    if not isinstance(value, (bytes, memoryview)):
+        raise TypeError("bytes expected")
+    return memoryview(value)
+
+
+def _new_dict(items: object = ()) -> dict[Any, object]:
+    result: dict[Any, object] = {}
+    if not isinstance(items, (list, tuple)):
+        raise TypeError("pairs expected")
+    for key, value in items:
+        result[as_key(key)] = value
+    return result
+
+
+def new_set(items: object = ()) -> set[Any]:
+    if not isinstance(items, (list, tuple)):
+        raise TypeError("items expected")
+    return {as_key(item) for item in items}
+
+
+def as_key(value: object) -> object:
+    """Let only scalars be keys: hashing a deeply nested tuple could exhaust the C stack."""
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise TypeError("a key must be text or a number")
+    return value
+
+
+def _new_tensor(
+    storage: object, offset: object, size: object, stride: object, *_: object
+) -> object:
+    if not isinstance(storage, Storage) or type(offset) is not int:
+        raise TypeError("a tensor needs a storage")
+    return StoredTensor(storage, offset, _ints(size), _ints(stride))
+
+
+def _new_parameter(data: object, *_: object) -> object:
+    if not isinstance(data, StoredTensor):
+        raise TypeError("a parameter needs a tensor")
+    return data
+
+
+def _new_persistent(meta: object) -> Record:
+    """Keep an ADA object's class name and state; its embedded source is never looked at."""
+    if not isinstance(meta, dict) or meta.get("type") != "class":
+        raise TypeError("not a persistent object")
+    record = Record(str(meta["class_name"]))
+    set_state(record, meta["state"])
+    return record
+
+
+def _new_number_type(code: object, *_: object) -> NumberType:
+    if not isinstance(code, str) or len(code) > 8:
+        raise TypeError("a dtype needs a name")
+    return NumberType(np.dtype(code))
+
+
+def _new_array(*_: object) -> StoredArray:
+    return StoredArray()
+
+
+def _array_from_buffer(data: object, dtype: object, shape: object, order: object) -> StoredArray:
+    if not isinstance(dtype, NumberType):
+        raise TypeError("an array needs a dtype")
+    return StoredArray(_ints(shape), dtype.value, _buffer(data), order == "F")
+
+
+def _new_scalar(dtype: object, data: object) -> object:
+    if not isinstance(dtype, NumberType):
+        raise TypeError("a number needs a dtype")
+    return StoredArray((), dtype.value, _buffer(data)).load().item()
+
+
+def _encode(text: object, encoding: object) -> bytes:
+    """Undo protocol 2's way of writing bytes."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise TypeError("text expected")
+    return text.encode("latin1")
+
+
+def _empty_bytes() -> bytes:
+    """Undo protocol 2's way of writing no bytes; anything else is refused by the signature."""
+    return b""
+
+
+def _record(kind: str) -> Callable[..., object]:
+    return lambda *_: Record(kind)
+
+
+CALLS: Calls = {
+    "collections.OrderedDict": _new_dict,
+    "dnnlib.util.EasyDict": _new_dict,
+    "builtins.set": new_set,
+    "__builtin__.set": new_set,
+    "_codecs.encode": _encode,
+    "builtins.bytes": _empty_bytes,
+    "__builtin__.bytes": _empty_bytes,
+    "torch.Size": lambda sizes: _ints(tuple(sizes)),
+    "torch.device": lambda *parts: ":".join(
+        str(part) for part in parts if type(part) in (str, int)
+    ),
+    "torch._utils._rebuild_tensor": _new_tensor,
+    "torch._utils._rebuild_tensor_v2": _new_tensor,
+    "torch._utils._rebuild_parameter": _new_parameter,
+    "torch_utils.persistence._reconstruct_persistent_obj": _new_persistent,
+    "dnnlib.tflib.network.Network": _record("Network"),
+    "argparse.Namespace": _record("Namespace"),
+    "numpy.dtype": _new_number_type,
+    "numpy.ndarray": _new_array,
+    "numpy.core.multiarray._reconstruct": _new_array,
+    "numpy.core.multiarray.scalar": _new_scalar,
+    "numpy.core.numeric._frombuffer": _array_from_buffer,
+    "numpy._core.multiarray._reconstruct": _new_array,
+    "numpy._core.multiarray.scalar": _new_scalar,
+    "numpy._core.numeric._frombuffer": _array_from_buffer,
+}
+
+CONSTANTS: Mapping[str, torch.dtype] = {
+    "torch.FloatStorage": torch.float32,
+    "torch.HalfStorage": torch.float16,
+    "torch.DoubleStorage": torch.float64,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+    **{
+        f"torch.{name}": getattr(torch, name)
+        for name in ("float32", "float16", "float64", "bfloat16", "int64", "int32", "uint8", "bool")
+    },
+}
+
+
+def set_state(target: object, state: object) -> None:
+    """Apply BUILD, which sets attributes: only our own inert types have any."""
+    if isinstance(target, Record):
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise TypeError("attributes expected")
+        target.state.update(state)
+    elif isinstance(target, StoredArray):
+        if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], NumberType):
+            raise TypeError("an array's state expected")
+        target.shape, target.dtype = _ints(state[1]), state[2].value
+        target.fortran_order, target.data = bool(state[3]), _buffer(state[4])
+    elif isinstance(target, NumberType):
+        if not isinstance(state, tuple) or state[1] not in ("<", ">", "|", "="):
+            raise TypeError("a byte order expected")
+        target.value = target.value.newbyteorder(state[1])
+    elif not isinstance(target, dict):  # an OrderedDict's own attributes (_metadata) are not needed
+        raise UnsafeCheckpoint("the file sets attributes of something that has none; refused")

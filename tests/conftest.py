@@ -1,0 +1,84 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.pipeline_cases import Case, make_case
+
+
+class Outcome(NamedTuple):
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of the tests' own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def home(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the tests off the user's cache folder and off the network."""
+    monkeypatch.setenv("REALDRAG_HOME", str(cache_home))
+    monkeypatch.setenv("REALDRAG_OFFLINE", "1")
+    return cache_home
+
+
+@pytest.fixture
+def case(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """A folder with a photo, a tiny network and points; it is the current folder."""
+    made = make_case(tmp_path / "case")
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+@pytest.fixture
+def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process."""
+    from pipeline.cli import main
+
+    def call(arguments: list[str]) -> Outcome:
+        capfd.readouterr()
+        code = main(arguments)
+        return Outcome(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished_session(tmp_path_factory: pytest.TempPathFactory, cache_home: Path) -> Case:
+    """A case that has been through invert, tune and drag; read only."""
+    from pipeline.cli import main
+
+    made = make_case(tmp_path_factory.mktemp("finished") / "case")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALDRAG_HOME", str(cache_home))
+        patch.setenv("REALDRAG_OFFLINE", "1")
+        patch.chdir(made.folder)
+        for arguments in (made.invert(), made.tune(), made.drag()):
+            assert main(arguments) == 0
+    return made
+
+
+@pytest.fixture
+def finished(
+    finished_session: Case, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Case:
+    """A copy of the finished case; it is the current folder."""
+    folder = tmp_path / "finished"
+    shutil.copytree(finished_session.folder, folder)
+    monkeypatch.chdir(folder)
+    return Case(folder, folder / "photo.png", finished_session.network, folder / "points.json")
