@@ -1,0 +1,64 @@
+"""Settings of dragging, apart from the algorithm so that reading them loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PAPER = "DragGAN, Pan et al. 2023 (arXiv 2305.10973)"
+
+
+@dataclass(frozen=True)
+class DragConfig:
+    """Every number of a drag."""
+
+    steps: int = field(
+        default=300,
+        metadata={"help": "Most steps.", "min": 1, "max": 10_000, "source": f"{PAPER}, section 4"},
+    )
+    learning_rate: float = field(
+        default=2e-3,
+        metadata={
+            "help": "Learning rate of Adam.",
+            "min": 1e-7,
+            "max": 1.0,
+            "source": f"{PAPER}, section 4",
+        },
+    )
+    r1: float = field(
+        default=3.0,
+        metadata={
+            "help": "Radius of the patch that motion supervision moves.",
+            "unit": "pixels of a 512 image",
+            "min": 0.1,
+            "max": 100.0,
+            "source": f"{PAPER}, section 4",
+        },
+    )
+    r2: float = field(
+        default=12.0,
+        metadata={
+            "help": "Radius within which a handle is searched again.",
+            "unit": "pixels of a 512 image",
+            "min": 0.1,
+            "max": 200.0,
+            "source": f"{PAPER}, section 4",
+        },
+    )
+    lambda_mask: float = field(
+        default=20.0,
+        metadata={
+            "help": "Weight of keeping what the mask protects.",
+            "min": 0.0,
+            "max": 1e4,
+            "source": f"{PAPER}, equation 1",
+        },
+    )
+    num_moving_ws: int = field(
+        default=6,
+        metadata={
+            "help": "Latents that move, counted from the coarsest.",
+            "min": 1,
+            "max": 18,
+            "source": f"{PAPER}, section 4",
+        },
+    )

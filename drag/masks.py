@@ -1,0 +1,108 @@
+"""The mask of what may change: a white pixel may, everything else is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from drag.points import PointsFile, PointsInvalid
+
+BoolImage = npt.NDArray[np.bool_]
+
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+
+MAX_SAMPLES_PER_PIXEL = 4
+"""Along each axis, when a large photo's mask is brought down to the aligned face."""
+
+
+@dataclass(frozen=True)
+class MovableMask:
+    """Which pixels of the aligned face may change: bool [R, R] on the CPU, and notices."""
+
+    movable: Tensor
+    notices: tuple[str, ...]
+
+
+def movable_mask(
+    points_file: PointsFile,
+    photo_to_aligned: npt.NDArray[np.float64],
+    size: int,
+    photo_size: tuple[int, int],
+) -> MovableMask | None:
+    """Read the mask that a points file names, in pixels of the aligned face; None without one.
+
+    photo_to_aligned is 3x3 and acts on (x, y, 1); photo_size is (width, height). The mask must
+    have the size of the picture its space means. Beyond the photo its edge is repeated.
+    Raises PointsInvalid.
+    """
+    path = points_file.mask_path
+    if path is None:
+        return None
+    if points_file.space == "aligned":
+        movable = read_mask(path, (size, size), "the aligned face")
+    else:
+        whole = read_mask(path, photo_size, "the photo")
+        movable = warp_mask(whole, photo_to_aligned, size)
+    notices = []
+    if movable.all():
+        notices.append("the mask is all white on the face: everything may change")
+    elif not movable.any():
+        notices.append(
+            "the mask is all black on the face: nothing may change, so points hardly move"
+        )
+    return MovableMask(torch.from_numpy(movable), tuple(notices))
+
+
+def read_mask(path: Path, size: tuple[int, int], of_what: str) -> BoolImage:
+    """Read a PNG mask of that (width, height) as bool [H, W], True where it is white.
+
+    Half bright counts as white; what is transparent counts as black. Raises PointsInvalid.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if image.size != size:
+                raise PointsInvalid(
+                    f"mask {path}: it is {image.width} x {image.height} pixels, "
+                    f"{of_what} is {size[0]} x {size[1]}: it must have the same size"
+                )
+            if image.mode not in MODES:
+                raise PointsInvalid(
+                    f"mask {path}: its pixels are of mode {image.mode}; save it as an 8-bit "
+                    "grey or colour PNG"
+                )
+            light = np.asarray(image.convert("RGBA").convert("LA"), dtype=np.uint16)
+    except FileNotFoundError as error:
+        raise PointsInvalid(f"mask {path}: there is no such file") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise PointsInvalid(f"mask {path}: not a readable PNG: {error}") from error
+    white: BoolImage = light[..., 0] * light[..., 1] >= 128 * 255
+    return white
+
+
+def warp_mask(mask: BoolImage, photo_to_aligned: npt.NDArray[np.float64], size: int) -> BoolImage:
+    """Bring a photo's mask [H, W] to the aligned face [size, size].
+
+    A pixel may change when at least half of the positions looked up inside it may.
+    """
+    aligned_to_photo = np.linalg.inv(photo_to_aligned).astype(np.float64)
+    scale = math.sqrt(abs(np.linalg.det(aligned_to_photo[:2, :2])))
+    samples = min(max(math.ceil(scale), 1), MAX_SAMPLES_PER_PIXEL)
+    shifts = (np.arange(samples) + 0.5) / samples - 0.5
+    y, x = np.mgrid[0:size, 0:size].astype(np.float64)
+    count = np.zeros((size, size), np.int32)
+    for shift_y in shifts:
+        for shift_x in shifts:
+            place = np.stack([x + shift_x, y + shift_y, np.ones_like(x)])
+            photo_x, photo_y, depth = np.tensordot(aligned_to_photo, place, axes=1)
+            column = np.rint(photo_x / depth).clip(0, mask.shape[1] - 1).astype(np.intp)
+            row = np.rint(photo_y / depth).clip(0, mask.shape[0] - 1).astype(np.intp)
+            count += mask[row, column]
+    movable: BoolImage = 2 * count >= samples * samples
+    return movable

@@ -1,0 +1,267 @@
+"""DragSession: the loop of DragGAN (Pan et al., 2023, arXiv 2305.10973, section 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from drag.config import DragConfig
+from drag.motion import directions, kept_share, mask_loss, motion_loss
+from drag.points import DragPoint
+from drag.sampling import (
+    GRID_STEP,
+    REFERENCE_RESOLUTION,
+    disk_offsets,
+    feature_resolution,
+    sample,
+    square_offsets,
+    to_feature_length,
+    to_feature_xy,
+    to_picture_xy,
+)
+from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, StopReason, StopRule, tolerance_of
+from drag.tracking import track, unlikeness
+from stylegan2.generator import Generator, NoiseConsts
+from stylegan2.partial import features_at, frozen
+
+__all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"]
+
+PULL = 1.0
+"""Length of d_i in pixels of a 512 picture: the paper's unit vector, at any network's size."""
+
+MIN_LENGTH = 1 / 16
+"""In feature pixels, the least pull and tolerance: twice the step of tracking.
+
+It matters to networks below 64 pixels only.
+"""
+
+
+@dataclass(frozen=True)
+class DragStep:
+    """The state after a step: handles (xy) and remaining distances in pixels of the picture.
+
+    loss is the one that this step lowered, 0 before the first.
+    """
+
+    step: int
+    loss: float
+    handles: tuple[tuple[float, float], ...]
+    distances: tuple[float, ...]
+    stop: StopReason | None
+
+
+class DragDiverged(Exception):
+    """The numbers of a drag are no longer finite; the session keeps its last good step."""
+
+
+class DragSession:
+    """One drag: the first ws change until the content at the handles is at the targets.
+
+    ws is [1, num_ws, w_dim] on the generator's device; points are in pixels of its picture;
+    movable_mask is bool [R, R], True where the picture may change (None: everywhere). What ws
+    renders when it comes in here is what the handles are recognised by and what the mask keeps.
+    Nothing of the caller's is changed. The weights are shared, so they must not change either.
+
+    A handle within the tolerance rests: it is tracked but not pulled, until the others drag it
+    away (DragGAN's released code does the same).
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        ws: Tensor,
+        noise_consts: NoiseConsts | None,
+        points: Sequence[DragPoint],
+        config: DragConfig | None = None,
+        movable_mask: Tensor | None = None,
+    ) -> None:
+        _check_arguments(generator, ws, points, movable_mask)
+        self.config = config = config or DragConfig()
+        self._generator = frozen(generator)
+        self._noise_consts = noise_consts
+        self._resolution = resolution = generator.resolution
+        self._size = size = feature_resolution(resolution)
+        device = ws.device
+
+        self._ws = ws.detach().clone()
+        self._best_ws = self._ws
+        self._moving = self._ws[:, : config.num_moving_ws].clone().requires_grad_()
+        self._adam = torch.optim.Adam([self._moving], lr=config.learning_rate)
+
+        tolerance = to_feature_length(tolerance_of(len(points)), size)
+        self._tolerance = max(tolerance, MIN_LENGTH)
+        self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
+        # Below one feature pixel a patch has no neighbours, and a search nowhere to go.
+        r1 = max(to_feature_length(config.r1, size), 1.0)
+        r2 = max(to_feature_length(config.r2, size), 1.0)
+        self._patch = disk_offsets(r1, GRID_STEP).to(device)
+        self._search = square_offsets(r2, GRID_STEP).to(device)
+        self._near = r2 * resolution / size
+
+        self._points = tuple(points)
+        self._handles = self._to_features([point.handle for point in points])
+        self._targets = self._to_features([point.target for point in points])
+        self._features = self._render_features()
+        first = self._features.detach()
+        self._template = sample(first, self._handles)
+        self._lost_at = (LOST_MISMATCH * unlikeness(first, self._template)).tolist()
+        self._first_features: Tensor | None = None
+        if movable_mask is not None and not bool(movable_mask.all()):
+            self._first_features = first
+            self._kept = kept_share(movable_mask.to(device), size)
+
+        self._cancelled = False
+        handles = tuple(point.handle for point in points)
+        self._last = DragStep(0, 0.0, handles, self._distances(handles), None)
+        self._rule = StopRule(
+            self._last.distances,
+            # A little wider than on the device, so that a handle that rests has also arrived here.
+            tolerance=self._tolerance * resolution / size * (1 + 1e-4),
+            min_progress=MIN_PROGRESS * resolution / REFERENCE_RESOLUTION,
+            max_steps=config.steps,
+        )
+
+    @property
+    def ws(self) -> Tensor:
+        """The ws [1, num_ws, w_dim] after the last whole step, detached."""
+        return self._ws
+
+    @property
+    def best_ws(self) -> Tensor:
+        """The ws of the step that came closest to the targets on average, detached."""
+        return self._best_ws
+
+    @property
+    def last(self) -> DragStep:
+        """The last whole step; step 0 before the first."""
+        return self._last
+
+    @torch.enable_grad()
+    def step(self) -> DragStep:
+        """Pull once (motion supervision and an Adam step on ws), then track the handles.
+
+        After `cancel` nothing moves and the last state comes back with that reason. Raises
+        DragDiverged when a number is not finite, ValueError when the session has stopped.
+        """
+        if self._last.stop is not None:
+            raise ValueError(f"the session has stopped: {self._last.stop.value}")
+        if self._cancelled:
+            self._last = replace(self._last, stop=StopReason.CANCELLED)
+            return self._last
+        number = self._last.step + 1
+        loss = self._loss()
+        (self._moving.grad,) = torch.autograd.grad(loss, [self._moving])
+        self._adam.step()
+        self._features = self._render_features()
+        found = track(self._features.detach(), self._template, self._handles, self._search)
+        xy = to_picture_xy(found.handles, self._resolution, self._size)
+        numbers = torch.cat([loss.detach()[None], found.mismatch, xy.flatten()]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            raise DragDiverged(
+                f"step {number}: the drag's numbers are no longer finite; the step before is kept. "
+                "Drag again with a smaller learning_rate, or tune the photo again"
+            )
+        count = len(self._points)
+        mismatch, flat = numbers[1 : count + 1], numbers[count + 1 :]
+        handles = tuple(zip(flat[::2], flat[1::2], strict=True))
+        self._handles = found.handles
+        self._ws = self._current_ws().detach()
+        self._last = self._judge(number, numbers[0], handles, mismatch)
+        return self._last
+
+    def run(self) -> Iterator[DragStep]:
+        """Yield a step after the other; the last one carries the reason to stop."""
+        while self._last.stop is None:
+            yield self.step()
+
+    def cancel(self) -> None:
+        """Ask the session to stop with the last whole step as its result (from any thread)."""
+        self._cancelled = True
+
+    @torch.no_grad()
+    def picture(self) -> Tensor:
+        """Render the current ws in full: [1, img_channels, R, R]."""
+        picture: Tensor = self._generator.synthesis(self._ws, self._noise_consts)
+        return picture
+
+    def _loss(self) -> Tensor:
+        towards = directions(self._handles, self._targets, self._pull, self._tolerance)
+        loss = motion_loss(self._features, self._handles, towards, self._patch)
+        if self._first_features is not None:
+            kept = mask_loss(self._features, self._first_features, self._kept)
+            loss = loss + self.config.lambda_mask * kept
+        return loss
+
+    def _judge(
+        self,
+        number: int,
+        loss: float,
+        handles: tuple[tuple[float, float], ...],
+        mismatch: Sequence[float],
+    ) -> DragStep:
+        distances = self._distances(handles)
+        lost = any(now > limit for now, limit in zip(mismatch, self._lost_at, strict=True))
+        lost = lost or self._ran_out(handles, distances)
+        stop = self._rule.check(number, distances, lost)
+        if self._rule.best_step == number:
+            self._best_ws = self._ws
+        if stop is None and self._cancelled:
+            stop = StopReason.CANCELLED
+        return DragStep(number, loss, handles, distances, stop)
+
+    def _ran_out(
+        self, handles: tuple[tuple[float, float], ...], distances: Sequence[float]
+    ) -> bool:
+        """Tell whether a handle came to the picture's edge that has no business there."""
+        return any(
+            self._at_edge(now) and not self._at_edge(point.handle) and distance > self._near
+            for now, point, distance in zip(handles, self._points, distances, strict=True)
+        )
+
+    def _at_edge(self, xy: tuple[float, float]) -> bool:
+        """Tell whether a position is at or beyond the centres of the outermost feature pixels."""
+        margin = (self._resolution / self._size - 1) / 2
+        return not all(margin < value < self._resolution - 1 - margin for value in xy)
+
+    def _distances(self, handles: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+        return tuple(
+            math.dist(handle, point.target)
+            for handle, point in zip(handles, self._points, strict=True)
+        )
+
+    def _current_ws(self) -> Tensor:
+        return torch.cat([self._moving, self._ws[:, self.config.num_moving_ws :]], dim=1)
+
+    def _render_features(self) -> Tensor:
+        with torch.enable_grad():
+            ws = self._current_ws()
+            return features_at(self._generator, ws, self._noise_consts, self._size).features
+
+    def _to_features(self, places: Sequence[tuple[float, float]]) -> Tensor:
+        xy = torch.tensor(places, dtype=torch.float32)
+        return to_feature_xy(xy, self._resolution, self._size).to(self._ws.device)
+
+
+def _check_arguments(
+    generator: Generator, ws: Tensor, points: Sequence[DragPoint], movable_mask: Tensor | None
+) -> None:
+    resolution = generator.resolution
+    if ws.shape != (1, generator.num_ws, generator.w_dim):
+        expected = (1, generator.num_ws, generator.w_dim)
+        raise ValueError(f"ws must be {list(expected)}, got {list(ws.shape)}")
+    if not points:
+        raise ValueError("points is empty")
+    for point in points:
+        if not all(-0.5 <= value <= resolution - 0.5 for value in (*point.handle, *point.target)):
+            raise ValueError(f"{point} lies outside the picture of {resolution} pixels")
+    if movable_mask is not None and (
+        movable_mask.dtype != torch.bool or movable_mask.shape != (resolution, resolution)
+    ):
+        raise ValueError(
+            f"movable_mask must be bool [{resolution}, {resolution}], "
+            f"got {movable_mask.dtype} {list(movable_mask.shape)}"
+        )
