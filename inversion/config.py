@@ -16,21 +16,22 @@ class ProjectionConfig:
     """Every number of the projection of an aligned face into W or W+."""
 
     steps: int = field(
-        default=500,
+        default=0,
         metadata={
-            "help": "Optimisation steps.",
-            "min": 1,
+            "help": "Optimisation steps; 0 takes 100 from an encoder's start, else 500.",
+            "min": 0,
             "max": 10_000,
             "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer",
         },
     )
     learning_rate: float = field(
-        default=0.1,
+        default=0.0,
         metadata={
-            "help": "Largest learning rate of Adam.",
-            "min": 1e-5,
+            "help": "Largest learning rate of Adam; 0 takes 0.02 from an encoder's start, "
+            "else 0.1.",
+            "min": 0.0,
             "max": 10.0,
-            "source": "NVIDIA's projector",
+            "source": "0.1 is NVIDIA's projector's",
         },
     )
     ramp_up: float = field(
@@ -79,11 +80,19 @@ class ProjectionConfig:
             "source": "NVIDIA's projector; Karras et al. 2020, appendix D",
         },
     )
-    start_samples: int = field(
-        default=1000,
+    start: str = field(
+        default="auto",
         metadata={
-            "help": "Sampled faces among which the nearest is the start; 0 starts from the mean.",
-            "min": 0,
+            "help": "Start from the network's encoder if it has one (auto), from the nearest of "
+            "many sampled faces, or from the mean.",
+            "choices": ("auto", "nearest", "mean"),
+        },
+    )
+    start_samples: int = field(
+        default=500,
+        metadata={
+            "help": "Sampled faces among which the nearest is the start.",
+            "min": 1,
             "max": 100_000,
         },
     )

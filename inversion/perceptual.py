@@ -19,7 +19,7 @@ from torch import Tensor, nn
 PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
 
 MAX_SIZE = 256
-"""Larger pictures are area-averaged to this before they are compared, as NVIDIA's projector does."""
+"""Larger pictures are area-averaged to this before comparison, as NVIDIA's projector does."""
 
 CONNECT_SECONDS = 4.0
 
@@ -89,7 +89,7 @@ class PyramidDistance(PerceptualDistance):
 
     At each scale the signed gradient and the energy of four orientations are divided by the
     local contrast, so that a missing or foreign structure counts and a change of light hardly
-    does; blurred colour is added at the coarser scales. The overall factor brings different
+    does; blurred colour is added. The overall factor brings different
     portraits to about 0.6, where LPIPS has them.
     """
 
@@ -103,7 +103,7 @@ class PyramidDistance(PerceptualDistance):
     LEVELS = 4
     EDGE_WEIGHT = 0.028
     ENERGY_WEIGHT = 0.10
-    COLOUR_WEIGHT = 0.20
+    COLOUR_WEIGHT = 0.80
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,10 +122,10 @@ class PyramidDistance(PerceptualDistance):
         self.register_buffer("colours", opponent[:, :, None, None])
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return edges, energies and (from the second scale on) colours of each scale."""
+        """Return edges, energies and blurred colours of each scale."""
         images = F.conv2d(_shrink(images), self.colours)
         found = []
-        for level in range(self.LEVELS):
+        for _ in range(self.LEVELS):
             luminance = F.pad(images[:, :1], (2, 2, 2, 2), mode="replicate")
             odd, even = F.conv2d(luminance, self.odd), F.conv2d(luminance, self.even)
             energy = (odd.square() + even.square() + 1e-6).sqrt()
@@ -133,8 +133,7 @@ class PyramidDistance(PerceptualDistance):
             found.append(odd[:, ::2] / contrast * (self.EDGE_WEIGHT**0.5 * 4))
             texture = self._blurred(energy) / contrast
             found.append(texture * (self.ENERGY_WEIGHT**0.5 * 4))
-            if level > 0:
-                found.append(self._blurred(images) * (self.COLOUR_WEIGHT / self.LEVELS) ** 0.5)
+            found.append(self._blurred(images) * (self.COLOUR_WEIGHT / self.LEVELS) ** 0.5)
             if images.shape[-1] >= 8:
                 images = F.avg_pool2d(images, 2)
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from inversion.perceptual import PerceptualDistance
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, to_ws
 
-__all__ = ["Inversion", "ProjectionConfig", "ProjectionStep", "project"]
+__all__ = ["Inversion", "ProjectionConfig", "ProjectionStep", "project", "settled"]
 
 SMALLEST_NOISE = 8
 """Noise images are regularised at every size down to this one."""
@@ -42,6 +42,19 @@ class ProjectionStep:
     total: int
     distance: float
     inversion: Inversion
+
+
+def settled(config: ProjectionConfig, *, encoded: bool) -> ProjectionConfig:
+    """Put numbers in place of the zeros that leave a choice to us.
+
+    An encoder's start is so near that NVIDIA's rate would lose it: in 100 small steps the
+    latent stays where the generator makes faces.
+    """
+    return replace(
+        config,
+        steps=config.steps or (100 if encoded else 500),
+        learning_rate=config.learning_rate or (0.02 if encoded else 0.1),
+    )
 
 
 def learning_rate_at(t: float, config: ProjectionConfig) -> float:
@@ -76,8 +89,10 @@ def project(
     """Find the latent and the noise whose picture looks like target [1, 3, R, R] in [-1, 1].
 
     Starts at start_w [1, w_dim], the mean of W when None. Yields after every step; the last
-    step's inversion is the result. The generator is not changed.
+    step's inversion is the result. The generator is not changed. config must be settled.
     """
+    if config.steps < 1 or config.learning_rate <= 0:
+        raise ValueError("config leaves steps or learning_rate open: pass settled(config, ...)")
     size = generator.resolution
     if target.shape != (1, 3, size, size):
         raise ValueError(f"target must be [1, 3, {size}, {size}], got {tuple(target.shape)}")

@@ -80,7 +80,9 @@ def test_kept_features_give_the_same_distance_and_serve_a_batch(portraits: Tenso
     kept = distance.features(portraits[:1])
     together = distance.between(distance.features(portraits), kept)
     assert float(together[0]) == pytest.approx(0, abs=1e-7)
-    assert float(together[1]) == pytest.approx(float(distance(portraits[1:], portraits[:1])), rel=1e-5)
+    assert float(together[1]) == pytest.approx(
+        float(distance(portraits[1:], portraits[:1])), rel=1e-5
+    )
 
 
 class _Weights(http.server.BaseHTTPRequestHandler):
@@ -167,8 +169,13 @@ def test_ms_ssim_of_one_scale_is_scikit_images_ssim(portraits: Tensor) -> None:
     b = blurred(a, 2)
     arrays = [((x[0].permute(1, 2, 0).double().numpy()) + 1) / 2 for x in (a, b)]
     theirs, full = structural_similarity(
-        *arrays, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5,
-        use_sample_covariance=False, full=True,
+        *arrays,
+        channel_axis=2,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
     )
     inner = full[5:-5, 5:-5].mean()
     assert ms_ssim(a, b) == pytest.approx(float(inner), abs=1e-5)

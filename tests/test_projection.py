@@ -17,12 +17,13 @@ from inversion.projection import (
     learning_rate_at,
     noise_regularization,
     project,
+    settled,
 )
 from stylegan2.generator import Generator
 from stylegan2.latents import w_statistics
 from tests.factories import tiny_generator
 
-CONFIG = ProjectionConfig(steps=25, start_samples=0)
+CONFIG = settled(ProjectionConfig(steps=25), encoded=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,10 @@ def picture(generator: Generator, seed: int) -> Tensor:
 
 
 def run(
-    generator: Generator, target: Tensor, config: ProjectionConfig = CONFIG, seed: int = 0,
+    generator: Generator,
+    target: Tensor,
+    config: ProjectionConfig = CONFIG,
+    seed: int = 0,
     start_w: Tensor | None = None,
 ) -> list[ProjectionStep]:
     statistics = w_statistics(generator, samples=500)
@@ -116,7 +120,10 @@ def test_noise_regularization_is_the_papers_sum_over_a_pyramid() -> None:
     expected = 0.0
     levels = [noise.tolist()]
     halved = [
-        [sum(noise[2 * i + a, 2 * j + b].item() for a in (0, 1) for b in (0, 1)) / 4 for j in range(8)]
+        [
+            sum(noise[2 * i + a, 2 * j + b].item() for a in (0, 1) for b in (0, 1)) / 4
+            for j in range(8)
+        ]
         for i in range(8)
     ]
     levels.append(halved)
@@ -129,7 +136,7 @@ def test_noise_regularization_is_the_papers_sum_over_a_pyramid() -> None:
 
 
 def test_learning_rate_rises_linearly_stays_and_falls_as_a_cosine() -> None:
-    config = ProjectionConfig()
+    config = settled(ProjectionConfig(), encoded=False)
     assert learning_rate_at(0.025, config) == pytest.approx(0.05)
     assert learning_rate_at(0.5, config) == pytest.approx(0.1)
     assert learning_rate_at(0.875, config) == pytest.approx(0.05)
@@ -139,3 +146,15 @@ def test_learning_rate_rises_linearly_stays_and_falls_as_a_cosine() -> None:
 def test_a_target_of_another_size_is_refused_with_both_shapes(generator: Generator) -> None:
     with pytest.raises(ValueError, match=r"\[1, 3, 32, 32\], got \(1, 3, 16, 16\)"):
         deque(run(generator, torch.zeros(1, 3, 16, 16)), maxlen=0)
+
+
+def test_an_open_config_is_refused_and_a_given_number_is_kept() -> None:
+    generator = tiny_generator(16)
+    with pytest.raises(ValueError, match="settled"):
+        run(generator, torch.zeros(1, 3, 16, 16), ProjectionConfig())
+    given = settled(ProjectionConfig(steps=7, learning_rate=0.5), encoded=True)
+    assert (given.steps, given.learning_rate) == (7, 0.5)
+    assert (
+        settled(ProjectionConfig(), encoded=True).steps
+        < settled(ProjectionConfig(), encoded=False).steps
+    )

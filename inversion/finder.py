@@ -1,0 +1,345 @@
+"""The offline face finder: every face of a photo with five points, on a CPU, no download.
+
+Two small convolutional networks. FaceDetector looks at the photo in four octaves of size and
+proposes faces; FaceRefiner looks at each proposal straightened, places the points precisely and
+says whether this is a face at all. Trained by tools/train_finder.py; figures and limits are in
+weights/FINDER_CARD.md.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load
+from torch import Tensor, nn
+
+Float64 = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
+"""Points as x + iy: a similarity is then z -> a z + b, and a carries scale and rotation."""
+
+# The mean face with the eyes one unit apart and its origin between them, x + iy, y down: the
+# generalised Procrustes mean of the training points, made symmetric.
+TEMPLATE: Complex = np.array([-0.5, 0.5, 0.645j, -0.439 + 1.032j, 0.439 + 1.032j])
+MIRRORED = (1, 0, 2, 4, 3)
+"""Which point each of the five becomes when the picture is mirrored."""
+
+OCTAVES = (320, 160, 80, 40)
+"""Longest side, in pixels, of the pictures that the detector sees."""
+STRIDE = 8
+REACH = 16.0
+"""Pixels of a detector picture that one unit of its offset output stands for."""
+CROP = 80
+CROP_EYES = 26.0
+"""Side of the refiner's crop and the eye distance of TEMPLATE in it, in pixels."""
+GREY = (128, 128, 128)
+"""What lies outside a picture: zero to the networks."""
+
+PROPOSED = -1.7
+MOST_PROPOSALS = 24
+"""What of the detector's output the refiner sees: the least logit, and how many proposals."""
+RARE = -3.5
+"""Log odds of a proposal before both networks have spoken; puts the best threshold at a half."""
+SCORE = 0.5
+"""A face is reported from this score on (chosen on people held out from training, see the card)."""
+HOPELESS, CONVINCED = -2.0, 3.0
+"""Face logits at the first look: below the one no second look, from the other on no doubt."""
+LIKELY = -0.8
+TURNS = (np.exp(np.radians(30) * 1j), np.exp(np.radians(-30) * 1j))
+"""Doubtful proposals from this detector logit on are looked at turned as well."""
+
+
+# --------------------------------------------------------------------------- networks
+
+
+class ConvUnit(nn.Module):
+    """3x3 convolution, batch norm while training (folded away afterwards), ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        normalise: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, dilation, dilation)
+        self.norm = nn.BatchNorm2d(out_channels) if normalise else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return F.relu(x if self.norm is None else self.norm(x))
+
+
+class ResidualUnit(nn.Module):
+    """One ConvUnit added to its input."""
+
+    def __init__(self, channels: int, *, dilation: int = 1, normalise: bool = False) -> None:
+        super().__init__()
+        self.unit = ConvUnit(channels, channels, dilation=dilation, normalise=normalise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.unit(x)
+        return y
+
+
+class FaceDetector(nn.Module):
+    """Propose faces whose eyes are about 8 to 23 pixels apart.
+
+    [N, 3, H, W], sides multiples of 8, values (uint8 - 128) / 64 -> face logit [N, h, w] and point
+    offsets [N, 5, 2, h, w] in units of REACH from the centre of each 8-pixel cell.
+    """
+
+    def __init__(self, *, normalise: bool = False) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ConvUnit(3, 16, stride=2, normalise=normalise),
+            ConvUnit(16, 32, stride=2, normalise=normalise),
+            ResidualUnit(32, normalise=normalise),
+            ConvUnit(32, 64, stride=2, normalise=normalise),
+            *(ResidualUnit(64, dilation=d, normalise=normalise) for d in (1, 2, 4, 1, 2)),
+        )
+        self.head = nn.Conv2d(64, 11, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        out: Tensor = self.head(self.body(x))
+        n, _, h, w = out.shape
+        return out[:, 0], out[:, 1:].view(n, 5, 2, h, w)
+
+
+class FaceRefiner(nn.Module):
+    """Place points in a straightened crop and judge whether it shows a face.
+
+    [N, 3, 80, 80], values as for FaceDetector -> points [N, P, 2] xy in crop pixels, heatmap
+    logits [N, P, 20, 20] they are the mean of, face logit [N]. P is 5; training adds the other
+    landmarks because they steady the five.
+    """
+
+    def __init__(self, points: int = 5, *, normalise: bool = False) -> None:
+        super().__init__()
+        self.to20 = nn.Sequential(
+            ConvUnit(3, 24, stride=2, normalise=normalise),
+            ConvUnit(24, 48, stride=2, normalise=normalise),
+            ResidualUnit(48, normalise=normalise),
+        )
+        self.to10 = nn.Sequential(
+            ConvUnit(48, 72, stride=2, normalise=normalise),
+            ResidualUnit(72, normalise=normalise),
+            ResidualUnit(72, normalise=normalise),
+        )
+        self.to5 = nn.Sequential(
+            ConvUnit(72, 80, stride=2, normalise=normalise),
+            ResidualUnit(80, normalise=normalise),
+        )
+        self.up10 = nn.Conv2d(80, 72, 1)
+        self.up20 = nn.Conv2d(72, 48, 1)
+        self.fuse = ConvUnit(48, 48, normalise=normalise)
+        self.heat = nn.Conv2d(48, points, 1)
+        self.face = nn.Linear(80, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x20 = self.to20(x)
+        x10 = self.to10(x20)
+        x5 = self.to5(x10)
+        face: Tensor = self.face(x5.mean(dim=(2, 3)))[:, 0]
+        x10 = x10 + self.up10(F.interpolate(x5, scale_factor=2.0))
+        x20 = x20 + self.up20(F.interpolate(x10, scale_factor=2.0))
+        heat: Tensor = self.heat(self.fuse(x20))
+        share = heat.flatten(2).softmax(dim=2).view_as(heat)
+        cell = torch.arange(heat.shape[-1], dtype=heat.dtype, device=heat.device) * 4 + 1.5
+        xy = torch.stack([(share.sum(2) * cell).sum(-1), (share.sum(3) * cell).sum(-1)], dim=-1)
+        return xy, heat, face
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+class Reductions:
+    """A picture with its halvings, made when first needed, to sample from without aliasing."""
+
+    def __init__(self, picture: Image.Image) -> None:
+        self.picture = picture
+        self._levels = {1: picture}
+
+    def crop(self, a: complex, b: complex, size: int) -> Image.Image:
+        """Sample size x size pixels, crop pixel z (x + iy) from picture pixel a z + b."""
+        factor = 2 ** max(0, round(math.log2(max(abs(a), 1e-6) / 1.06)))
+        factor = min(factor, 2 ** int(math.log2(min(self._levels[1].size))))
+        if factor not in self._levels:
+            self._levels[factor] = self._levels[1].reduce(factor)
+        a, b = a / factor, (b + 0.5 + 0.5j) / factor - 0.5 - 0.5j
+        b = b + (0.5 + 0.5j) - a * (0.5 + 0.5j)  # Pillow counts from the corner of the first pixel
+        return self._levels[factor].transform(
+            (size, size),
+            Image.Transform.AFFINE,
+            (a.real, -a.imag, b.real, a.imag, a.real, b.imag),
+            Image.Resampling.BILINEAR,
+            fillcolor=GREY,
+        )
+
+
+def to_input(pictures: npt.NDArray[np.uint8]) -> Tensor:
+    """Turn uint8 [N, H, W, 3] into the networks' input, float32 [N, 3, H, W] channels last."""
+    x = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    return (x.float() - 128) / 64
+
+
+def fit_template(points: Complex) -> tuple[Complex, Complex]:
+    """Fit z = a TEMPLATE + b to points [..., 5] by least squares; returns a and b, each [...]."""
+    centred = TEMPLATE - TEMPLATE.mean()
+    a = (points * centred.conj()).sum(-1) / (np.abs(centred) ** 2).sum()
+    return a, points.mean(-1) - a * TEMPLATE.mean()
+
+
+def crop_of(a: complex, b: complex) -> tuple[complex, complex]:
+    """Turn a fit of TEMPLATE into the similarity from the refiner's crop to the picture."""
+    middle = (CROP - 1) * (0.5 + 0.5j)
+    scale = a / CROP_EYES
+    return scale, a * TEMPLATE.mean() + b - scale * middle
+
+
+def _distinct(points: Complex, scores: Float64, alike: float = math.inf) -> list[int]:
+    """Return the indices of the best detection of each face, best first.
+
+    Detections whose sizes differ by more than a factor of `alike` never exclude each other.
+    """
+    middles = points.mean(-1)
+    sizes = np.abs(fit_template(points)[0])
+    kept: list[int] = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        ratio = np.maximum(sizes[i] / sizes[kept], sizes[kept] / sizes[i])
+        near = np.abs(middles[i] - middles[kept]) < 0.8 * np.maximum(sizes[i], sizes[kept])
+        if not (near & (ratio <= alike)).any():
+            kept.append(i)
+    return kept
+
+
+# --------------------------------------------------------------------------- finder
+
+
+class FaceFinder:
+    """Find the faces of a photo and five points in each."""
+
+    def __init__(self, detector: FaceDetector, refiner: FaceRefiner) -> None:
+        self.detector = detector.eval().to(memory_format=torch.channels_last)
+        self.refiner = refiner.eval().to(memory_format=torch.channels_last)
+
+    def find(
+        self, pixels: npt.NDArray[np.uint8], least_score: float = SCORE
+    ) -> list[tuple[npt.NDArray[np.float32], float]]:
+        """Return (points, score) of every face in uint8 RGB pixels [H, W, 3], best score first.
+
+        Points are float32 [5, 2], xy in pixels, the first pixel's centre at (0, 0): eye at the
+        left of the picture, eye at the right, nose tip, mouth corner at the left, at the right.
+        They may lie outside the picture when the face does. Scores are in 0..1.
+        Raises ValueError for another shape or type.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise ValueError(f"expected uint8 [H, W, 3], got {pixels.dtype} {pixels.shape}")
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        with torch.inference_mode():
+            points, proposed = self.propose(picture)
+            points, evidence = self._refine(Reductions(picture), points, proposed)
+        scores = 1 / (1 + np.exp(-evidence - RARE))
+        return [
+            (
+                np.stack([points[i].real, points[i].imag], axis=-1).astype(np.float32),
+                float(scores[i]),
+            )
+            for i in _distinct(points, scores)
+            if scores[i] >= least_score
+        ]
+
+    def propose(self, picture: Image.Image) -> tuple[Complex, Float64]:
+        """Return the detector's faces in all octaves: points [n, 5] and logits [n]."""
+        points, logits = [np.zeros((0, 5), complex)], [np.zeros(0)]
+        longest = max(picture.size)
+        base = picture
+        for side in OCTAVES:
+            w, h = (max(1, round(s * side / longest)) for s in picture.size)
+            base = base.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            # A margin of a cell and more all around, so that faces at the edge have a background.
+            wide, high = (-(-s // STRIDE) * STRIDE + 2 * STRIDE for s in (w, h))
+            left, top = (wide - w) // 2, (high - h) // 2
+            field = np.full((1, high, wide, 3), GREY, np.uint8)
+            field[0, top : top + h, left : left + w] = np.asarray(base)
+            found, logit = _peaks(*self.detector(to_input(field)))
+            x = (found.real - left + 0.5) * (picture.width / w) - 0.5
+            y = (found.imag - top + 0.5) * (picture.height / h) - 0.5
+            points.append(x + 1j * y)
+            logits.append(logit)
+        every, logit = np.concatenate(points), np.concatenate(logits)
+        best = _distinct(every, logit, alike=1.7)[:MOST_PROPOSALS]
+        return every[best], logit[best]
+
+    def _refine(
+        self, picture: Reductions, points: Complex, proposed: Float64
+    ) -> tuple[Complex, Float64]:
+        """Look at each proposal, and at the promising ones again where the first look put them.
+
+        Returns points and summed logits of both networks of those looked at twice.
+        """
+        found, judged = self.look(picture, points)
+        for turn in TURNS:
+            # The detector puts the points of a steep face too upright.
+            again = np.flatnonzero((proposed >= LIKELY) & (judged < CONVINCED))
+            middle = points[again].mean(-1, keepdims=True)
+            turned, other = self.look(picture, (points[again] - middle) * turn + middle)
+            better = other > judged[again]
+            found[again[better]], judged[again[better]] = turned[better], other[better]
+        worth = judged >= HOPELESS
+        found, judged = self.look(picture, found[worth], mirrored=True)
+        return found, judged + proposed[worth]
+
+    def look(
+        self, picture: Reductions, points: Complex, mirrored: bool = False
+    ) -> tuple[Complex, Float64]:
+        """Place points [n, 5] anew in straightened crops; returns them and face logits [n].
+
+        With `mirrored`, the mean over each crop and its mirror image.
+        """
+        if not len(points):
+            return points, np.zeros(0)
+        fits = [crop_of(a, b) for a, b in zip(*fit_template(points), strict=True)]
+        crops = np.stack([np.asarray(picture.crop(a, b, CROP)) for a, b in fits])
+        if mirrored:
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
+        xy, _, face = self.refiner(to_input(crops))
+        straight, judged = xy.double().numpy(), face.double().numpy()
+        if mirrored:
+            straight, back = np.split(straight, 2)
+            straight = (straight + back[:, MIRRORED] * (-1, 1) + np.array([CROP - 1, 0])) / 2
+            judged = judged.reshape(2, -1).mean(0)
+        a, b = np.array(fits).T[..., None]
+        return a * (straight[..., 0] + 1j * straight[..., 1]) + b, judged
+
+
+def _peaks(logits: Tensor, offsets: Tensor) -> tuple[Complex, Float64]:
+    """Read the local maxima of one picture's detector output: points [n, 5], logits [n]."""
+    highest = F.max_pool2d(logits[:, None], 3, 1, 1)[:, 0]
+    rows, columns = ((logits == highest) & (logits >= PROPOSED))[0].nonzero(as_tuple=True)
+    cells = torch.stack([columns, rows], dim=1)[:, None] * STRIDE + (STRIDE - 1) / 2
+    xy = (cells + offsets[0, :, :, rows, columns].permute(2, 0, 1) * REACH).double().numpy()
+    return xy[..., 0] + 1j * xy[..., 1], logits[0, rows, columns].double().numpy()
+
+
+def load_finder() -> FaceFinder:
+    """Build the finder from the weights in the package."""
+    path = resources.files(__package__) / "weights" / "finder.safetensors"
+    return finder_from(load(path.read_bytes()))
+
+
+def finder_from(tensors: dict[str, Tensor]) -> FaceFinder:
+    """Build a finder from tensors named detector.* and refiner.*."""
+    detector, refiner = FaceDetector(), FaceRefiner()
+    for name, network in (("detector.", detector), ("refiner.", refiner)):
+        own = {k.removeprefix(name): v.float() for k, v in tensors.items() if k.startswith(name)}
+        network.load_state_dict(own)
+    return FaceFinder(detector, refiner)
