@@ -17,8 +17,17 @@ from tools.networks import Discriminator
 from tools.train_generator import Trainer, TrainingConfig
 
 CONFIG = TrainingConfig(
-    resolution=16, channel_base=256, channel_max=16, d_channel_base=256, d_channel_max=16, w_dim=16,
-    mapping_layers=2, batch=4, warmup_kimg=0.0, r1_every=2, path_every=2,
+    resolution=16,
+    channel_base=256,
+    channel_max=16,
+    d_channel_base=256,
+    d_channel_max=16,
+    w_dim=16,
+    mapping_layers=2,
+    batch=4,
+    warmup_kimg=0.0,
+    r1_every=2,
+    path_every=2,
 )
 
 
@@ -91,7 +100,9 @@ def test_folders_are_read_as_the_readme_says(tmp_path: Path) -> None:
     (tmp_path / "aligned").mkdir()
     rows = ["id\tyaw"]
     for name in ("00000", "00001"):
-        Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "aligned" / f"{name}.jpg")
+        Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(
+            tmp_path / "aligned" / f"{name}.jpg"
+        )
         rows.append(f"{name}\t5.0")
     (tmp_path / "index.tsv").write_text("\n".join(rows), encoding="utf-8")
     points = np.full((2, 68, 2), 15.5, np.float32)

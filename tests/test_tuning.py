@@ -18,7 +18,14 @@ from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
 
 CONFIG = TuningConfig(
-    steps=60, learning_rate=3e-3, locality_pool=4, patience=0, l2_threshold=0, perceptual_threshold=0
+    steps=60,
+    learning_rate=3e-3,
+    locality_pool=4,
+    patience=0,
+    l2_threshold=0,
+    perceptual_threshold=0,
+    l2_weight=1.0,
+    locality_every=1,
 )
 
 
@@ -62,7 +69,7 @@ def test_tuning_comes_nearer_to_the_photo_with_the_noise_it_was_given(generator:
     target = near(generator, inversion, 2)
     tuned, steps = run(generator, [target], [inversion], CONFIG)
     assert steps[0].l2 == pytest.approx(error(generator, inversion, target), rel=1e-4)
-    assert error(tuned, inversion, target) < 0.5 * error(generator, inversion, target)
+    assert error(tuned, inversion, target) < 0.6 * error(generator, inversion, target)
     assert steps[-1].stop == "step_limit"
 
 
@@ -71,7 +78,7 @@ def test_several_photos_share_one_generator(generator: Generator) -> None:
     targets = [near(generator, inversion, 2) for inversion in inversions]
     tuned, _ = run(generator, targets, inversions, CONFIG)
     for inversion, target in zip(inversions, targets, strict=True):
-        assert error(tuned, inversion, target) < 0.5 * error(generator, inversion, target)
+        assert error(tuned, inversion, target) < 0.6 * error(generator, inversion, target)
 
 
 def test_locality_regularization_keeps_the_faces_around_the_pivot(generator: Generator) -> None:
@@ -95,7 +102,9 @@ def test_locality_regularization_keeps_the_faces_around_the_pivot(generator: Gen
     assert damage(kept) < 0.7 * damage(free)
 
 
-def test_locality_latents_lie_at_alpha_from_their_pivot_in_every_layer(generator: Generator) -> None:
+def test_locality_latents_lie_at_alpha_from_their_pivot_in_every_layer(
+    generator: Generator,
+) -> None:
     pivot = an_inversion(generator, 1).w_pivot
     pool = build_locality_pool(generator, [pivot], 7.07, 3, torch.Generator().manual_seed(0))
     for ws in pool.ws:
@@ -103,7 +112,9 @@ def test_locality_latents_lie_at_alpha_from_their_pivot_in_every_layer(generator
         assert torch.allclose(lengths, torch.full_like(lengths, 7.07), atol=1e-4)
 
 
-def test_it_stops_when_the_thresholds_are_met_and_changes_nothing_more(generator: Generator) -> None:
+def test_it_stops_when_the_thresholds_are_met_and_changes_nothing_more(
+    generator: Generator,
+) -> None:
     inversion = an_inversion(generator, 1)
     target = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
     tuned, steps = run(generator, [target], [inversion], TuningConfig(locality_pool=2))

@@ -1,0 +1,1 @@
+"""The stages on disk, and the doors for people."""

@@ -1,0 +1,57 @@
+"""A drag as an animated GIF: the face only, nothing drawn on it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from inversion.metadata import DIGITAL_SOURCE_TYPE
+
+UInt8Image = npt.NDArray[np.uint8]
+
+MAX_FRAMES = 24
+MAX_SIDE = 384
+"""Larger faces are scaled down: GIF compresses badly."""
+
+FRAME_MS = 80
+HOLD_MS = 1200
+"""How long the first and the last frame stay."""
+
+
+def spread(count: int, most: int = MAX_FRAMES) -> list[int]:
+    """Choose at most `most` of `count` indices, evenly, the first and the last included."""
+    if count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def gif_bytes(frames: Sequence[UInt8Image]) -> bytes:
+    """Encode frames uint8 [H, W, 3] as a GIF that repeats; all share one palette."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    side = max(pictures[0].size)
+    if side > MAX_SIDE:
+        scale = MAX_SIDE / side
+        size = (round(pictures[0].width * scale), round(pictures[0].height * scale))
+        pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in pictures]
+    ends = Image.new("RGB", (pictures[0].width * 2, pictures[0].height))
+    ends.paste(pictures[0], (0, 0))
+    ends.paste(pictures[-1], (pictures[0].width, 0))
+    palette = ends.quantize(colors=256, method=Image.Quantize.MEDIANCUT)
+    indexed = [picture.quantize(palette=palette) for picture in pictures]
+    durations = [FRAME_MS] * len(indexed)
+    durations[0] = durations[-1] = HOLD_MS
+    buffer = io.BytesIO()
+    indexed[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=indexed[1:],
+        duration=durations if len(indexed) > 1 else HOLD_MS,
+        loop=0,
+        comment=DIGITAL_SOURCE_TYPE.encode(),
+    )
+    return buffer.getvalue()

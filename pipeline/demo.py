@@ -1,0 +1,40 @@
+"""The demo: a portrait in the public domain, points on it, and settings for two minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.recipe import Recipe
+from pipeline.storage import writing
+
+if TYPE_CHECKING:
+    from drag.points import PointsFile
+
+PHOTO = "eileen-collins.png"
+
+POINTS = (
+    ((205.0, 148.0), (201.0, 148.0)),
+    ((247.0, 148.0), (251.0, 148.0)),
+)
+"""The corners of the mouth and where they go, in pixels of the photo: a wider smile."""
+
+RECIPE = Recipe()
+
+
+def write_demo(folder: Path) -> tuple[Path, PointsFile]:
+    """Write NASA's portrait of Eileen Collins (public domain, from scikit-image) into a folder."""
+    from PIL import Image
+    from skimage import data
+
+    from drag.points import DragPoint, PointsFile
+
+    path = folder / PHOTO
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            partial = path.with_name(f".{PHOTO}.part")
+            Image.fromarray(data.astronaut()).save(partial, format="PNG")
+            partial.replace(path)
+    points = tuple(DragPoint(handle, target) for handle, target in POINTS)
+    return path, PointsFile("photo", points)

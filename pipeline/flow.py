@@ -1,0 +1,102 @@
+"""Where things went between two pictures: dense optical flow, smoothed, with its reliability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Float32Array = npt.NDArray[np.float32]
+
+_LARGEST = 512
+"""Side in pixels up to which flow is searched; larger pictures are searched at this side."""
+# Shares of the picture's side.
+_SMOOTHING = 0.008
+_WIDE_SMOOTHING = 0.032
+# Forward and backward flow agree when they miss by less than this many of the smallest details,
+# plus this share of the way.
+_TOLERANCE = 0.35
+_TOLERANCE_OF_WAY = 0.1
+
+
+def backward_flow(
+    before: Float32Array, after: Float32Array, detail: float
+) -> tuple[Float32Array, Float32Array]:
+    """Say for every pixel of after where it was in before.
+
+    before, after: float32 [n, n, 3], 0 to 255. detail: size of the smallest details, in pixels (how
+    many times the pictures were enlarged). Gives the way back, float32 [n, n, 2], xy in pixels, and
+    how reliable it is, float32 [n, n], 0 to 1.
+
+    Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) both ways, checked forward against
+    backward and averaged over the neighbourhood, where it is reliable more than where it is not.
+    """
+    import cv2  # large; only an edit needs it
+
+    n = before.shape[0]
+    if n > _LARGEST:
+        shrink = _LARGEST / n
+        way, sure = backward_flow(
+            _resized(before, _LARGEST), _resized(after, _LARGEST), max(1.0, detail * shrink)
+        )
+        return _resized(way, n) / np.float32(shrink), _resized(sure, n)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    grey_before, grey_after = _grey(before), _grey(after)
+    unset: Any = None
+    back: Array = search.calc(grey_after, grey_before, unset)
+    forth: Array = search.calc(grey_before, grey_after, unset)
+
+    missed = np.linalg.norm(back + moved(forth, back), axis=2)
+    tolerance = _TOLERANCE * detail + _TOLERANCE_OF_WAY * np.linalg.norm(back, axis=2)
+    sure = np.exp(-((missed / tolerance) ** 2)).astype(np.float32)
+    near = _averaged(back, sure, _SMOOTHING * n)
+    wide = _averaged(back, sure, _WIDE_SMOOTHING * n)
+    trust = np.clip(2 * cv2.GaussianBlur(sure, (0, 0), _SMOOTHING * n), 0, 1)[..., None]
+    return (
+        (near * trust + wide * (1 - trust)).astype(np.float32),
+        np.asarray(cv2.GaussianBlur(sure, (0, 0), _SMOOTHING * n / 2), np.float32),
+    )
+
+
+def moved(image: Array, way: Array) -> Float32Array:
+    """Take every pixel of float32 [n, n, C] from where way [n, n, 2] (xy, pixels) points to."""
+    import cv2
+
+    y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
+    return np.asarray(
+        cv2.remap(
+            image,
+            x + way[..., 0],
+            y + way[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+
+
+def _resized(field: Float32Array, side: int) -> Float32Array:
+    import cv2
+
+    shrinking = side < field.shape[0]
+    way = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(field, (side, side), interpolation=way), np.float32)
+
+
+def _grey(image: Float32Array) -> Array:
+    import cv2
+
+    pixels = image.clip(0, 255).round().astype(np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+
+
+def _averaged(values: Array, weight: Float32Array, sigma: float) -> Array:
+    """Average over a Gaussian neighbourhood, weighted."""
+    import cv2
+
+    weight = weight + 1e-3
+    total = cv2.GaussianBlur(values * weight[..., None], (0, 0), sigma)
+    return np.asarray(total / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None])

@@ -1,0 +1,89 @@
+"""The invert stage: an aligned face becomes a latent and its noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
+from inversion.encoder import encoder_for
+from inversion.fidelity import fidelity
+from inversion.nearest import nearest_w
+from inversion.projection import Inversion, project, settled
+from pipeline.models import Preview
+from pipeline.progress import Job, Notice, Step
+from pipeline.recipe import config_from_json
+from pipeline.stages import Task
+from pipeline.stages.pictures import (
+    LATENT,
+    UInt8Image,
+    read_target,
+    render,
+    restored,
+    stored,
+    write_made,
+    write_tensors,
+)
+from pipeline.stages.starts import read_starts
+from stylegan2.generator import Generator
+from stylegan2.images import to_uint8
+from stylegan2.latents import to_ws
+
+
+def run(task: Task) -> Job[Mapping[str, Any]]:
+    """Write latent.safetensors and inverted.png; settles perceptual."""
+    asked, bench = task.request.config, task.bench
+    config = config_from_json(ProjectionConfig, asked["projection"])
+    perceptual = bench.perceptual(asked["perceptual"])
+    if asked["perceptual"] == "auto" and perceptual.name == OFFLINE_PERCEPTUAL:
+        yield Notice(
+            "LPIPS' weights cannot be had: faces are compared with the offline distance "
+            f"{perceptual.name}"
+        )
+    generator = bench.generator(task.request.hints["network"], asked["weights"])
+    target = read_target(task.inputs["align"], bench.device)
+    encoder = encoder_for(asked["weights"]) if config.start == "auto" else None
+    config = settled(config, encoded=encoder is not None)
+    samples = 0 if encoder is not None or config.start == "mean" else config.start_samples
+    starts = yield from read_starts(generator, asked["weights"], samples)
+    start_w = None
+    if encoder is not None:
+        start_w = encoder(target.cpu()).to(bench.device)
+    elif starts.table is not None:
+        start_w = nearest_w(starts.table, target, perceptual)
+    rng = torch.Generator().manual_seed(asked["seed"])
+    latest = None
+    for step in project(generator, target, perceptual, config, starts.statistics, rng, start_w):
+        latest = step
+        show = partial(_picture, generator, step.inversion)
+        bench.show(Preview("invert", step.step, show))
+        yield Step("invert", step.step, step.total, {"distance": step.distance})
+    assert latest is not None
+    tensors = stored(latest.inversion)
+    write_tensors(task.draft, LATENT, tensors)
+    inversion = restored(tensors, bench.device)
+    picture = render(generator, inversion)
+    write_made(task.draft, "inverted.png", picture)
+    first_w = starts.statistics.mean[None] if start_w is None else start_w
+    with torch.no_grad():
+        start = generator.synthesis(to_ws(first_w.to(bench.device), generator.num_ws))
+    task.draft.info.update(
+        network=task.request.hints["network"],
+        weights=asked["weights"],
+        perceptual=perceptual.name,
+        landmark_source=task.inputs["align"].info["landmark_source"],
+        stop="step_limit",
+        steps=latest.step,
+        fidelity={
+            "before": fidelity(start, target, perceptual),
+            "after": fidelity(picture, target, perceptual),
+        },
+    )
+    return {"perceptual": perceptual.name}
+
+
+def _picture(generator: Generator, inversion: Inversion) -> UInt8Image:
+    return to_uint8(render(generator, inversion))

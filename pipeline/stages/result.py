@@ -1,0 +1,63 @@
+"""The result stage: the edited face goes back into the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from inversion.photo import read_photo, write_photo
+from pipeline.composite import paste_back
+from pipeline.progress import Job, Step
+from pipeline.stages import Task
+from pipeline.stages.pictures import read_pixels
+from pipeline.workspace import tuned_picture
+
+UInt8Image = npt.NDArray[np.uint8]
+
+COMPARE_SIDE = 768
+"""Largest side of each half of compare.png."""
+
+COMPARE_MARGIN = 0.15
+"""What compare.png shows around the crop, as a share of the crop."""
+
+
+def run(task: Task) -> Job[Mapping[str, Any]]:
+    """Write the whole photo with the edited face, and compare.png."""
+    config = task.request.config["result"]
+    align, tune, drag = (task.inputs[name] for name in ("align", "tune", "drag"))
+    photo = read_photo(align.path(align.info["photo"]))
+    own = drag.request.inputs["invert"]
+    tuned = read_pixels(tune, tuned_picture(tune.request, own))
+    quad = np.array(align.info["quad"], dtype=np.float64)
+    edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
+    name = f"result.{config['format']}"
+    write_photo(edited, task.draft.path(name), photo, config["keep_gps"])
+    yield Step("result", 1, 2, {})
+    write_photo(compare(photo.pixels, edited, quad), task.draft.path("compare.png"))
+    yield Step("result", 2, 2, {})
+    task.draft.info.update(
+        photo=align.info["photo"],
+        size=[edited.shape[1], edited.shape[0]],
+        stop=drag.info["stop"],
+        distances=drag.info["distances"],
+    )
+    return {}
+
+
+def compare(before: UInt8Image, after: UInt8Image, quad: npt.NDArray[np.float64]) -> UInt8Image:
+    """Put the region of the face before and after side by side: uint8 [h, 2 w, 3]."""
+    height, width = before.shape[:2]
+    low, high = quad.min(axis=0), quad.max(axis=0)
+    margin = COMPARE_MARGIN * (high - low)
+    x0, y0 = np.floor((low - margin).clip(0)).astype(int)
+    x1, y1 = np.ceil((high + margin).clip(None, [width, height])).astype(int)
+    halves = []
+    for pixels in (before, after):
+        half = Image.fromarray(np.ascontiguousarray(pixels[y0:y1, x0:x1]))
+        half.thumbnail((COMPARE_SIDE, COMPARE_SIDE), Image.Resampling.LANCZOS)
+        halves.append(np.asarray(half))
+    return np.concatenate(halves, axis=1)

@@ -1,0 +1,103 @@
+"""The tune stage: the generator learns one photo, or several, by heart."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inversion.fidelity import fidelity
+from inversion.perceptual import PerceptualDistance
+from inversion.projection import Inversion
+from pipeline.models import Preview
+from pipeline.progress import Job, Step
+from pipeline.recipe import RecipeInvalid, config_from_json
+from pipeline.stages import Task
+from pipeline.stages.pictures import (
+    DELTA,
+    UInt8Image,
+    base_generator,
+    read_inversion,
+    read_target,
+    render,
+    write_made,
+    write_tensors,
+)
+from pti.config import TuningConfig
+from pti.tuning import TuningStep, tune
+from stylegan2.checkpoint import apply_delta, weight_delta
+from stylegan2.generator import Generator
+from stylegan2.images import to_uint8
+
+
+def run(task: Task) -> Job[Mapping[str, Any]]:
+    """Write the difference of the weights and a tuned picture of each photo."""
+    asked, bench = task.request.config, task.bench
+    config = config_from_json(TuningConfig, asked["tuning"])
+    count = asked["photos"]
+    inverts = [task.inputs[f"invert.{i}"] for i in range(count)]
+    base = base_generator(bench, inverts[0])
+    _check_blocks(base, config)
+    perceptual = bench.perceptual(asked["perceptual"])
+    inversions = [read_inversion(invert, bench.device) for invert in inverts]
+    targets = [read_target(task.inputs[f"align.{i}"], bench.device) for i in range(count)]
+    tuned = copy.deepcopy(base)
+    rng = torch.Generator().manual_seed(asked["seed"])
+    last: TuningStep | None = None
+
+    def show() -> UInt8Image:
+        return to_uint8(render(tuned, inversions[0]))
+
+    for step in tune(tuned, targets, inversions, perceptual, config, rng):
+        last = step
+        bench.show(Preview("tune", step.step, show))
+        values = {"perceptual": step.perceptual, "l2": step.l2}
+        yield Step("tune", step.step, step.total, values)
+    assert last is not None
+    delta = weight_delta(base, tuned)
+    write_tensors(task.draft, DELTA, delta)
+    # What was stored is rounded, so everything from here on is rendered from what was stored.
+    stored = apply_delta(base, delta)
+    photos = []
+    for i, (inversion, target) in enumerate(zip(inversions, targets, strict=True)):
+        picture = render(stored, inversion)
+        write_made(task.draft, f"tuned-{i}.png", picture)
+        photos.append(_fidelity(base, inversion, picture, target, perceptual))
+    task.draft.info.update(
+        network=inverts[0].request.hints["network"],
+        weights=inverts[0].request.config["weights"],
+        perceptual=perceptual.name,
+        landmark_source=[task.inputs[f"align.{i}"].info["landmark_source"] for i in range(count)],
+        stop=last.stop,
+        steps=last.step,
+        fidelity=min(photos, key=lambda each: each["after"]["psnr"]),
+        photos=photos,
+    )
+    return {}
+
+
+def _fidelity(
+    base: Generator,
+    inversion: Inversion,
+    picture: Tensor,
+    target: Tensor,
+    perceptual: PerceptualDistance,
+) -> dict[str, dict[str, float]]:
+    before = render(base, inversion)
+    return {
+        "before": fidelity(before, target, perceptual),
+        "after": fidelity(picture, target, perceptual),
+    }
+
+
+def _check_blocks(generator: Generator, config: TuningConfig) -> None:
+    """Raise RecipeInvalid when no block of this network is to be tuned."""
+    blocks = generator.config.block_resolutions
+    if not any(config.first_block <= block <= config.last_block for block in blocks):
+        raise RecipeInvalid(
+            f"no block of this network lies between first_block {config.first_block} and "
+            f"last_block {config.last_block}; it has {', '.join(map(str, blocks))}"
+        )

@@ -1,0 +1,155 @@
+"""A drag as a film: every step from the tuned face to the present one, clean or with its points."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from inversion.metadata import DIGITAL_SOURCE_TYPE
+from pipeline.animation import gif_bytes, spread
+from pipeline.artifact import Artifact
+from pipeline.models import Bench
+from pipeline.progress import Job, Step
+from pipeline.stages.pictures import DRAG, read_inversion, read_tensors, read_tuned
+from pipeline.storage import replace_file, writing
+from pipeline.studio.desk import Desk
+from pipeline.workspace import StageMissing, Workspace
+from stylegan2.images import to_uint8
+
+UInt8Image = npt.NDArray[np.uint8]
+Format = Literal["mp4", "gif"]
+
+FPS = 25
+HOLD_FRAMES = 20
+"""How long the first and the last frame stay in a film."""
+
+MAX_FRAMES = {"mp4": 600, "gif": 60}
+LEAST_SIDE = 512
+"""Smaller faces are enlarged, so that films of small networks can be looked at."""
+
+COLOURS = {"handle": (229, 57, 53), "target": (30, 136, 229), "track": (255, 255, 255)}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment: latents [1, num_ws, w_dim], handles and targets [P] xy, tracks so far."""
+
+    ws: torch.Tensor
+    handles: list[list[float]]
+    targets: list[list[float]]
+    tracks: list[list[list[float]]]
+
+
+def film(
+    desk: Desk, workspace: Workspace, bench: Bench, format: Format, annotated: bool, target: Path
+) -> Job[None]:
+    """Write the film of all drags that led to the present picture. Raises StageMissing."""
+    with (yield from workspace.lock()):
+        for stage in ("align", "invert", "tune", "drag"):
+            yield from workspace.current(stage, bench)
+        made = {stage: desk.current(workspace, stage) for stage in ("invert", "tune", "drag")}
+        invert, tune, drag = made["invert"], made["tune"], made["drag"]
+        assert invert is not None and tune is not None and drag is not None
+        inversion = read_inversion(invert, bench.device)
+        generator = read_tuned(bench, invert, tune)
+        frames = _frames(desk, workspace, drag)
+        chosen = [frames[i] for i in spread(len(frames), MAX_FRAMES[format])]
+        side = generator.resolution * max(1, -(-LEAST_SIDE // generator.resolution))
+        pictures = []
+        for number, frame in enumerate(chosen, start=1):
+            with torch.no_grad():
+                image = generator.synthesis(frame.ws.to(bench.device), inversion.noise_consts)
+            picture = _enlarged(to_uint8(image), side)
+            if annotated:
+                picture = annotate(picture, frame, side / generator.resolution)
+            pictures.append(picture)
+            yield Step("film", number, len(chosen), {})
+        data = gif_bytes(pictures) if format == "gif" else mp4_bytes(pictures)
+        with writing(workspace.folder):
+            replace_file(target, data)
+
+
+def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
+    chain = [drag]
+    while (before := chain[0].request.inputs.get("from")) is not None:
+        found = desk.made(workspace, f"drag-{before[:16]}")
+        if found is None:
+            break
+        chain.insert(0, found)
+    frames: list[Frame] = []
+    for each in chain:
+        tensors = read_tensors(each, DRAG)
+        if "moving" not in tensors:
+            raise StageMissing("this drag was made by an older version: drag again")
+        steps = int(each.info["step"]) + 1
+        # float16 keeps the film small; its last frame is the result as it is.
+        moving, ws = tensors["moving"][:steps].float(), tensors["ws"]
+        handles = tensors["handles"][:steps].tolist()
+        for i in range(steps):
+            whole = torch.cat([moving[i : i + 1], ws[:, moving.shape[1] :]], dim=1)
+            tracks = [list(track) for track in zip(*handles[: i + 1], strict=True)]
+            frames.append(
+                Frame(ws if i == steps - 1 else whole, handles[i], each.info["targets"], tracks)
+            )
+    return frames
+
+
+def _enlarged(picture: UInt8Image, side: int) -> UInt8Image:
+    if picture.shape[0] == side:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def annotate(picture: UInt8Image, frame: Frame, scale: float) -> UInt8Image:
+    """Draw tracks, targets and numbered handles on a picture, `scale` times the aligned face."""
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    radius = max(image.width // 64, 4)
+    font = ImageFont.load_default(size=radius * 1.6)
+
+    def at(xy: Sequence[float]) -> tuple[float, float]:
+        return (xy[0] + 0.5) * scale - 0.5, (xy[1] + 0.5) * scale - 0.5
+
+    for track in frame.tracks:
+        if len(track) > 1:
+            draw.line([at(xy) for xy in track], fill=COLOURS["track"], width=max(radius // 3, 1))
+    for number, (handle, target) in enumerate(
+        zip(frame.handles, frame.targets, strict=True), start=1
+    ):
+        for xy, colour in ((target, COLOURS["target"]), (handle, COLOURS["handle"])):
+            x, y = at(xy)
+            box = (x - radius, y - radius, x + radius, y + radius)
+            draw.ellipse(box, fill=colour, outline=(255, 255, 255), width=max(radius // 4, 1))
+        x, y = at(handle)
+        draw.text((x, y), str(number), fill=(255, 255, 255), font=font, anchor="mm")
+    return np.asarray(image)
+
+
+def mp4_bytes(pictures: Sequence[UInt8Image]) -> bytes:
+    """Encode uint8 [H, W, 3] frames as H.264 in MP4 that every browser plays."""
+    import av
+
+    held = [pictures[0]] * HOLD_FRAMES + list(pictures) + [pictures[-1]] * HOLD_FRAMES
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        # With its index at the front a film starts before it is loaded; that needs a second pass.
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            container.metadata["comment"] = DIGITAL_SOURCE_TYPE
+            stream = container.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
+            stream.height, stream.width = pictures[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            for picture in held:
+                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+        return path.read_bytes()

@@ -1,0 +1,318 @@
+"""The workspaces as the studio sees them: looked up, edited, undone, and described to the page."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.artifact import MANIFEST, Artifact, ArtifactCorrupt, Request, read_artifact
+from pipeline.places import SUFFIX, open_workspace, workspaces_in
+from pipeline.progress import Job, Notice
+from pipeline.recipe import PARTS, Recipe, json_schema
+from pipeline.state import State
+from pipeline.storage import read_sealed, replace_file, write_sealed, writing
+from pipeline.studio.sketch import (
+    START,
+    Edit,
+    PointPair,
+    Sketch,
+    keep_mask,
+    load_sketch,
+    mask_path,
+    points_json,
+    save_sketch,
+)
+from pipeline.studio.worker import StudioBusy
+from pipeline.workspace import STATE, StageMissing, Workspace
+
+SETTABLE = ("drag", "tune", "invert", "result")
+"""Parts of a recipe with settings of their own in the studio, in the order they are shown."""
+
+NOT_SETTABLE: Mapping[str, tuple[str, ...]] = {"result": ("format",)}
+"""Settings that the page asks for elsewhere."""
+
+
+class WorkspaceUnknown(Exception):
+    """There is no workspace of that name where the studio was opened."""
+
+
+def settings_schema() -> dict[str, Any]:
+    """Describe every setting of the studio in JSON Schema."""
+    parts: dict[str, Any] = {}
+    for part in SETTABLE:
+        schema = json_schema(PARTS[part])
+        for name in NOT_SETTABLE.get(part, ()):
+            del schema["properties"][name]
+        parts[part] = schema
+    seed = {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "default": Recipe().seed,
+        "description": "Equal seeds give equal results.",
+    }
+    return {
+        "type": "object",
+        "properties": {**parts, "seed": seed},
+        "additionalProperties": False,
+    }
+
+
+class Desk:
+    """Looks after the sketches of the workspaces in a folder; its methods may be called anywhere.
+
+    A method that returns a Sketch has saved it.
+    """
+
+    def __init__(self, root: Path, network: str) -> None:
+        self.root = root
+        self.network = network
+        self.lock = threading.RLock()
+
+    # --------------------------------------------------------------------------- looking up
+
+    def workspace(self, name: str) -> Workspace:
+        """Open a workspace by the name of its folder. Raises WorkspaceUnknown."""
+        if name not in {path.name for path in self.root.glob(f"*{SUFFIX}")}:
+            raise WorkspaceUnknown("there is no such photo here any more: choose one from the list")
+        return open_workspace(self.root / name)
+
+    def all(self) -> list[Workspace]:
+        """List the workspaces, the one used last first."""
+        return list(workspaces_in(self.root))
+
+    def state(self, workspace: Workspace) -> State:
+        """Read what a workspace remembers; nothing, when that is damaged or missing."""
+        with suppress(ValueError):
+            state = workspace.read_state()
+            if state is not None:
+                return state
+        return State({"name": workspace.name.removesuffix(SUFFIX), "path": "", "sha256": ""})
+
+    def current(self, workspace: Workspace, stage: str) -> Artifact | None:
+        """Return the current artifact of a stage without hashing its files; None without one."""
+        request = self.state(workspace).request(stage)
+        return None if request is None else self.made(workspace, request.folder_name)
+
+    def made(self, workspace: Workspace, folder_name: str) -> Artifact | None:
+        """Return an artifact by its folder's name without hashing its files."""
+        folder = workspace.artifacts / folder_name
+        try:
+            manifest = read_sealed(folder / MANIFEST)
+            return Artifact(folder, Request.from_json(manifest["request"]), manifest)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def photo(self, workspace: Workspace) -> Path:
+        """Find the photo's file: the upload, the copy beside the alignment, or where it was."""
+        places = sorted((workspace.folder / "studio").glob("original.*"))
+        aligned = self.current(workspace, "align")
+        if aligned is not None:
+            places.append(aligned.folder / str(aligned.info["photo"]))
+        if path := self.state(workspace).photo.get("path"):
+            places.append(Path(path))
+        for place in places:
+            if place.is_file():
+                return place
+        raise StageMissing(f"{workspace.name}: its photo is gone; open the photo again")
+
+    def recipe(self, sketch: Sketch) -> Recipe:
+        """Put the settings together. Raises RecipeInvalid."""
+        choice = sketch.choice or {}
+        align = {name: choice[name] for name in ("face", "align") if name in choice}
+        return Recipe.from_json({"network": self.network, **sketch.settings, "align": align})
+
+    # ------------------------------------------------------------------------------- edits
+
+    def sketch(self, workspace: Workspace, *, working: bool = False) -> Sketch:
+        """Load a sketch, brought up to date with what the command line did in the meantime.
+
+        working says that a job of the studio is changing the workspace right now.
+        """
+        with self.lock:
+            sketch = load_sketch(workspace.folder)
+            if working:
+                return sketch
+            fresh = self._up_to_date(workspace, sketch)
+            if fresh != sketch:
+                self.save(workspace, fresh)
+            return fresh
+
+    def _up_to_date(self, workspace: Workspace, sketch: Sketch) -> Sketch:
+        state = self.state(workspace)
+        tuned, drag = state.current.get("tune"), state.current.get("drag")
+        if sketch.tuned != tuned:
+            last = replace(sketch.now, what=START.what, drag=None)
+            keeps = sketch.tuned is None or tuned is None
+            sketch = replace(sketch, tuned=tuned, edits=(last if keeps else START,), at=0)
+        if sketch.now.drag == drag:
+            return sketch
+        if drag is None:
+            return sketch.edited(replace(sketch.now, what="Drag removed elsewhere", drag=None))
+        dragged = self.current(workspace, "drag")
+        return sketch if dragged is None else sketch.edited(self.after_drag(workspace, dragged))
+
+    def after_drag(self, workspace: Workspace, dragged: Artifact) -> Edit:
+        """Describe the edit that a finished drag is: its points, with the handles moved."""
+        points = tuple(
+            {"handle": [float(v) for v in handle], "target": [float(v) for v in target]}
+            for handle, target in zip(dragged.info["handles"], dragged.info["targets"], strict=True)
+        )
+        mask = None
+        masked = "mask.png" in dragged.manifest["files"]
+        if masked and dragged.request.config["mask_space"] == "aligned":
+            mask = keep_mask(workspace.folder, dragged.path("mask.png").read_bytes())
+        return Edit("Drag", points, mask, dragged.fingerprint)
+
+    def save(self, workspace: Workspace, sketch: Sketch) -> Sketch:
+        """Save a sketch, and its points as points.json and mask.png at the workspace's top."""
+        with self.lock:
+            save_sketch(workspace.folder, sketch)
+            edit = sketch.now
+            points, mask = workspace.folder / "points.json", workspace.folder / "mask.png"
+            with writing(workspace.folder):
+                if edit.mask is not None:
+                    replace_file(mask, mask_path(workspace.folder, edit.mask).read_bytes())
+                else:
+                    mask.unlink(missing_ok=True)
+                if edit.points:
+                    plain = canonical_points(edit.points, edit.mask)
+                    replace_file(points, plain)
+                else:
+                    points.unlink(missing_ok=True)
+            return sketch
+
+    def change(self, workspace: Workspace, **changes: Any) -> Sketch:
+        """Replace fields of a sketch that are no edits (found, choice, settings, running)."""
+        with self.lock:
+            sketch = replace(load_sketch(workspace.folder), **changes)
+            save_sketch(workspace.folder, sketch)
+            return sketch
+
+    def edit(self, workspace: Workspace, what: str, **changes: Any) -> Sketch:
+        """Make an edit of points or mask."""
+        with self.lock:
+            sketch = self.sketch(workspace)
+            edit = replace(sketch.now, what=what, **changes)
+            if replace(edit, what=sketch.now.what) == sketch.now:
+                return sketch
+            return self.save(workspace, sketch.edited(edit))
+
+    def check_points(self, workspace: Workspace, points: Sequence[PointPair]) -> None:
+        """Hold points against the aligned face. Raises PointsInvalid, StageMissing."""
+        from drag.points import parse_points, to_aligned
+
+        info = self.aligned(workspace).info
+        if points:
+            parsed = parse_points(points_json(points, None), workspace.folder)
+            matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
+            to_aligned(parsed, matrix, info["size"], tuple(info["photo_size"]))
+
+    def aligned(self, workspace: Workspace) -> Artifact:
+        """Return the alignment. Raises StageMissing."""
+        aligned = self.current(workspace, "align")
+        if aligned is None:
+            raise StageMissing("choose the face first")
+        return aligned
+
+    def check_mask(self, workspace: Workspace, png: bytes) -> bytes | None:
+        """Return a mask as a grey PNG of the aligned face's size; nothing at all is no mask.
+
+        Raises PointsInvalid.
+        """
+        if not png:
+            return None
+        from drag.masks import read_mask
+        from drag.points import PointsInvalid
+        from pipeline.stages.pictures import png_bytes
+
+        size = int(self.aligned(workspace).info["size"])
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mask.png"
+            path.write_bytes(png)
+            try:
+                white = read_mask(path, (size, size), "the aligned face")
+            except PointsInvalid as error:
+                words = str(error).replace(f"{path}: ", "").split(": cannot")[0]
+                raise PointsInvalid(words) from None
+        return png_bytes(white.astype(np.uint8) * 255)
+
+    # ------------------------------------------------------------------------ undo and redo
+
+    def go(self, workspace: Workspace, by: int) -> Sketch:
+        """Undo (-1) or redo (+1), drags included. Raises StudioBusy, ArtifactCorrupt."""
+        with self.lock:
+            sketch = self.sketch(workspace)
+            moved = sketch.moved(by)
+            self._show(workspace, moved.now.drag)
+            return self.save(workspace, moved)
+
+    def reset(self, workspace: Workspace) -> Sketch:
+        """Go back to the tuned picture without points; an edit that can be undone."""
+        with self.lock:
+            sketch = self.sketch(workspace)
+            self._show(workspace, None)
+            if replace(sketch.now, what=START.what) == START:
+                return sketch
+            return self.save(workspace, sketch.edited(replace(START, what="Reset")))
+
+    def _show(self, workspace: Workspace, drag: str | None) -> None:
+        """Make a drag and its result the current ones, or none."""
+        if self.state(workspace).current.get("drag") == drag:
+            return
+        with at_once(workspace.lock()):
+            if drag is None:
+                at_once(self._show_tuned(workspace))
+                return
+            folder = next(workspace.artifacts.glob(f"drag-{drag[:16]}"), None)
+            if folder is None:
+                raise StageMissing("that drag is no longer on disk")
+            dragged = at_once(workspace.find(read_artifact(folder).request))
+            if dragged is None:
+                raise ArtifactCorrupt(folder, "it was set aside")
+            workspace.make_current(dragged)
+            for folder in workspace.artifacts.glob("result-*"):
+                made = self.made(workspace, folder.name)
+                if made is not None and made.request.inputs["drag"] == drag:
+                    result = at_once(workspace.find(made.request))
+                    if result is not None:
+                        workspace.make_current(result)
+                        return
+
+    def _show_tuned(self, workspace: Workspace) -> Job[None]:
+        state = workspace.read_state()
+        request = None if state is None else state.request("tune")
+        if state is None or request is None:
+            raise StageMissing(f"{workspace.name} is not tuned yet")
+        tuned = yield from workspace.find(request)
+        if tuned is None:
+            raise ArtifactCorrupt(workspace.artifacts / request.folder_name, "it was set aside")
+        kept = {stage: fp for stage, fp in state.current.items() if stage not in ("drag", "result")}
+        with writing(workspace.folder):
+            write_sealed(workspace.folder / STATE, replace(state, current=kept).to_json())
+        workspace.make_current(tuned)
+
+
+def canonical_points(points: Sequence[PointPair], mask: str | None) -> bytes:
+    """Write a points file."""
+    return f"{json.dumps(points_json(points, mask), indent=1)}\n".encode()
+
+
+def at_once(job: Job[Any]) -> Any:
+    """Run a short job to its end; raises StudioBusy when it would have to wait for a lock."""
+    while True:
+        try:
+            event = next(job)
+        except StopIteration as end:
+            return end.value
+        if isinstance(event, Notice) and "waiting for it" in event.text:
+            job.close()
+            raise StudioBusy(f"{event.text.split(';')[0]}: try again when that is done")

@@ -1,0 +1,132 @@
+"""The studio's jobs: what the command line does with one photo, asked for by the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drag.points import DragPoint, PointsFile, PointsInvalid
+from pipeline import edit
+from pipeline.models import Bench
+from pipeline.places import claim
+from pipeline.progress import Job, Step
+from pipeline.storage import replace_file, writing
+from pipeline.studio.desk import Desk, at_once
+from pipeline.studio.pictures import file_format
+from pipeline.studio.sketch import Edit, mask_path, studio_folder
+from pipeline.workspace import Workspace
+
+LANDMARKS = "landmarks.json"
+
+
+def take_photo(desk: Desk, upload: Path, name: str) -> tuple[Workspace, bool]:
+    """Give an uploaded photo its workspace; tells also whether it was made just now.
+
+    The workspace is named after the upload, the file in it is not. Raises PhotoUnreadable.
+    """
+    named = upload.with_name(f"{safe_stem(name)}{file_format(upload)}")
+    upload.rename(named)
+    claimed = at_once(claim(named, desk.root))
+    workspace: Workspace = claimed.workspace
+    with claimed.held:
+        if claimed.fresh:
+            kept = studio_folder(workspace.folder) / f"original{named.suffix}"
+            with writing(workspace.folder):
+                replace_file(kept, named.read_bytes())
+            sha256 = desk.state(workspace).photo["sha256"]
+            workspace.save_photo(kept, sha256)
+    return workspace, claimed.fresh
+
+
+def safe_stem(name: str) -> str:
+    """Make a file's stem of whatever an upload calls itself: letters, digits, "-" and "_"."""
+    stem = name.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-")
+    return kept[:60] or "photo"
+
+
+def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
+    """Look for the faces in a photo; none is a finding, too."""
+    from inversion.landmarks import NoFaceFound, find_faces
+    from inversion.photo import read_photo
+
+    photo = read_photo(desk.photo(workspace))
+    yield Step("faces", 0, 1, {})
+    source = desk.recipe(desk.sketch(workspace, working=True)).align.landmark_source
+    faces: list[dict[str, Any]] = []
+    notices: tuple[str, ...] = ()
+    try:
+        found = find_faces(photo.pixels, source, bench.device, bench.downloading)
+    except NoFaceFound:
+        pass
+    else:
+        notices = found.notices
+        faces = [
+            {
+                "box": [float(v) for v in face.box],
+                "eyes_mouth": np.asarray(face.eyes_mouth, np.float64).tolist(),
+            }
+            for face in found.faces
+        ]
+    height, width = photo.pixels.shape[:2]
+    plain = {"size": [width, height], "faces": faces, "notices": list(notices)}
+    desk.change(workspace, found=plain)
+    yield Step("faces", 1, 1, {})
+
+
+def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
+    """Align, invert and tune a photo as its sketch says.
+
+    What the command line has inverted, and nobody has chosen anew here, is only tuned.
+    """
+    sketch = desk.sketch(workspace, working=True)
+    recipe = desk.recipe(sketch)
+    if sketch.choice is None and desk.current(workspace, "invert") is not None:
+        yield from edit.tune([workspace], recipe, bench)
+        return
+    landmarks = None
+    if sketch.choice is not None and "landmarks" in sketch.choice:
+        landmarks = keep_landmarks(workspace, sketch.choice["landmarks"])
+    photo = desk.photo(workspace)
+    yield from edit.invert(
+        photo, recipe, bench, parent=desk.root, folder=workspace.folder, landmarks=landmarks
+    )
+    yield from edit.tune([workspace], recipe, bench)
+
+
+def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
+    """Write landmarks that a person clicked as a landmarks file. Raises LandmarksInvalid."""
+    from inversion.landmarks import LandmarksInvalid, read_landmarks
+
+    path = studio_folder(workspace.folder) / LANDMARKS
+    with writing(workspace.folder):
+        replace_file(path, json.dumps(landmarks).encode())
+    try:
+        read_landmarks(path)
+    except LandmarksInvalid as error:
+        reason = str(error).split(": ", 1)[-1].split(". It must be ")[0]
+        raise LandmarksInvalid(f"these marks are not those of a face: {reason}") from error
+    return path
+
+
+def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
+    """Drag the shown picture by its points, from where the last drag left it."""
+    sketch = desk.sketch(workspace, working=True)
+    now = sketch.now
+    if not now.points:
+        raise PointsInvalid("there is no point yet: drag from where it is to where it should go")
+    points = tuple(
+        DragPoint((p["handle"][0], p["handle"][1]), (p["target"][0], p["target"][1]))
+        for p in now.points
+    )
+    mask = None if now.mask is None else mask_path(workspace.folder, now.mask)
+    asked = edit.DragRequest(PointsFile("aligned", points, mask), continued=now.drag is not None)
+    dragged = yield from edit.drag(workspace, asked, desk.recipe(sketch), bench)
+    with desk.lock:
+        done: Edit = replace(desk.after_drag(workspace, dragged), mask=now.mask)
+        desk.save(workspace, desk.sketch(workspace, working=True).edited(done))

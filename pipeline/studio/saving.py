@@ -1,0 +1,105 @@
+"""What a person takes home: the picture, the film of the drag, the points."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from inversion.photo import Photo, read_photo, write_photo
+from pipeline.artifact import Artifact
+from pipeline.progress import Job
+from pipeline.stages.pictures import UInt8Image, read_pixels
+from pipeline.studio.animate import Format, film
+from pipeline.studio.desk import canonical_points
+from pipeline.studio.sketch import mask_path, studio_folder
+from pipeline.studio.studio import Studio
+from pipeline.studio.worker import StudioBusy
+from pipeline.workspace import StageMissing, Workspace
+
+FILM_SECONDS = 600.0
+"""Longest time to wait for a film."""
+
+NOTHING_YET = "nothing has been dragged yet: set a point and press Start"
+
+
+def picture(
+    studio: Studio, workspace: Workspace, suffix: Literal["png", "jpg"], crop: bool
+) -> bytes:
+    """Return the edited photo in full size, or the face alone. Raises StageMissing."""
+    desk = studio.desk
+    if crop:
+        edited = _current(studio, workspace, "drag")
+        return _encoded(read_pixels(edited, "edited.png"), suffix, None, False)
+    result = _current(studio, workspace, "result")
+    asked = result.request.config["result"]
+    name = f"result.{asked['format']}"
+    if asked["format"] == suffix:
+        return result.path(name).read_bytes()
+    photo = read_photo(desk.photo(workspace))
+    return _encoded(read_photo(result.path(name)).pixels, suffix, photo, asked["keep_gps"])
+
+
+def _current(studio: Studio, workspace: Workspace, stage: str) -> Artifact:
+    made = studio.desk.current(workspace, stage)
+    if made is None:
+        raise StageMissing(NOTHING_YET)
+    return made
+
+
+def _encoded(pixels: UInt8Image, suffix: str, photo: Photo | None, keep_gps: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"picture.{suffix}"
+        write_photo(pixels, path, photo, keep_gps)
+        return path.read_bytes()
+
+
+def points(studio: Studio, workspace: Workspace) -> tuple[bytes, str]:
+    """Return the points file, with its mask in a ZIP when there is one, and the suffix."""
+    now = studio.desk.sketch(workspace, working=studio.job(workspace.name) is not None).now
+    if not now.points:
+        raise StageMissing("there is no point yet: drag from where it is to where it should go")
+    plain = canonical_points(now.points, now.mask)
+    if now.mask is None:
+        return plain, "json"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("points.json", plain)
+        archive.writestr("mask.png", mask_path(workspace.folder, now.mask).read_bytes())
+    return buffer.getvalue(), "zip"
+
+
+def animation(studio: Studio, workspace: Workspace, format: Format, annotated: bool) -> bytes:
+    """Return the film of the drags so far; it is made once. Raises StageMissing, StudioBusy."""
+    drag = _current(studio, workspace, "drag")
+    kind = "annotated" if annotated else "clean"
+    target = studio_folder(workspace.folder) / f"film-{drag.fingerprint[:16]}-{kind}.{format}"
+    if not target.exists():
+        _filmed(studio, workspace, format, annotated, target)
+    return target.read_bytes()
+
+
+def _filmed(
+    studio: Studio, workspace: Workspace, format: Format, annotated: bool, target: Path
+) -> None:
+    """Let the worker make a film, and wait for it."""
+    done = threading.Event()
+    failed: list[Exception] = []
+
+    def job() -> Job[None]:
+        try:
+            yield from film(studio.desk, workspace, studio.bench, format, annotated, target)
+        except Exception as error:
+            failed.append(error)  # it is raised where the film was asked for
+        finally:
+            done.set()
+
+    studio.start(workspace, "film", job)
+    done.wait(FILM_SECONDS)
+    if failed:
+        raise failed[0]
+    if not target.exists():
+        raise StudioBusy("the film was stopped before it was ready")

@@ -1,0 +1,88 @@
+"""Serve the studio on this machine, and on this machine only."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from pipeline.studio.app import create_app
+from pipeline.studio.desk import Desk
+from pipeline.studio.jobs import take_photo
+
+HOST = "127.0.0.1"
+SOCKET_MESSAGE_BYTES = 64 * 1024
+SHUTDOWN_SECONDS = 5
+
+
+class PortTaken(Exception):
+    """Another program listens there."""
+
+
+def listen(port: int) -> socket.socket:
+    """Listen on a port of this machine; 0 takes any that is free. Raises PortTaken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"port {port} cannot be used ({error.strerror}): choose another with --port, "
+            "or leave it out"
+        ) from error
+    return listener
+
+
+def serve(
+    root: Path,
+    *,
+    photo: Path | None = None,
+    port: int = 0,
+    network: str = "embedded",
+    device: str = "auto",
+    ready: Callable[[str], None],
+) -> None:
+    """Serve the photos of a folder until Ctrl-C; ready gets the address to open.
+
+    Raises PortTaken, PhotoUnreadable.
+    """
+    with listen(port) as listener:
+        port = listener.getsockname()[1]
+        fragment = "" if photo is None else f"#{_taken(root, network, photo)}"
+        token = secrets.token_urlsafe(24)
+        app = create_app(root, token, port, network=network, device=device)
+        ready(f"http://{HOST}:{port}/?token={token}{fragment}")
+        server_of(app).run(sockets=[listener])
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """Return a server that is to be run on a listening socket."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws_max_size=SOCKET_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
+
+
+def _taken(root: Path, network: str, photo: Path) -> str:
+    """Give a photo its workspace and return that's name."""
+    from inversion.photo import read_photo
+
+    read_photo(photo)
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
+        copy = Path(shutil.copy(photo, Path(folder) / "upload"))
+        workspace, _ = take_photo(Desk(root, network), copy, photo.name)
+    return workspace.name

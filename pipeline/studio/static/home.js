@@ -1,0 +1,70 @@
+// The first page: drop a photo, or open an earlier one.
+
+import { ask, attempt, json, pictureUrl, sentence } from "./api.js";
+import { h, icon, toast } from "./dom.js";
+
+const STATES = {
+  result: "Edited", drag: "Edited", tune: "Ready to drag", invert: "Not finished", align: "Not finished",
+};
+
+/** Shows the drop zone and the list of photos. */
+export class Home {
+  /** @param {{about: any, open: (id: string) => void}} app */
+  constructor(app) {
+    this.app = app;
+    this.input = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*,.heic,.heif,.avif", id: "file", class: "unseen",
+      onchange: () => { if (this.input.files[0]) this.upload(this.input.files[0]); this.input.value = ""; } }));
+    this.words = h("span", { class: "drop-words" }, "Drop a photo here, or choose one");
+    this.drop = h("label", { for: "file", class: "drop" },
+      icon("photo"), this.words, h("span", { class: "hint" }, "It stays on this computer."));
+    this.list = h("ul", { class: "photos" });
+    this.earlier = h("section", { hidden: true, "aria-labelledby": "earlier" },
+      h("h2", { id: "earlier" }, "Earlier photos"), this.list);
+    this.element = h("div", { class: "home" },
+      h("div", { class: "welcome" }, h("h2", { class: "big" }, "Move a face with your fingers"),
+        h("p", {}, "Say where points of the face should go, and watch it follow.")),
+      this.input, this.drop, this.earlier);
+    for (const name of ["dragenter", "dragover"]) {
+      this.element.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
+    }
+    for (const name of ["dragleave", "drop"]) this.element.addEventListener(name, () => this.drop.classList.remove("over"));
+    this.element.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const file = event.dataTransfer.files[0];
+      if (file) this.upload(file);
+    });
+    this.refresh();
+  }
+
+  async refresh() {
+    const photos = await attempt(() => json("GET", "workspaces"));
+    if (!photos) return;
+    this.earlier.hidden = photos.length === 0;
+    this.list.replaceChildren(...photos.map((photo) => h("li", {},
+      h("a", { href: `#${encodeURIComponent(photo.id)}`, class: "photo-card" },
+        h("img", { src: pictureUrl(photo.id, "thumbnail", photo.version), alt: "", loading: "lazy" }),
+        h("span", { class: "name" }, photo.name),
+        h("span", { class: "hint" }, photo.running ? "Working …" : STATES[photo.stage] ?? "Choose the face")))));
+  }
+
+  /** @param {File} file */
+  async upload(file) {
+    if (this.busy) return;
+    if (file.size > this.app.about.max_upload) {
+      toast(sentence(`${file.name} is larger than ${Math.round(this.app.about.max_upload / 2 ** 20)} MB: make it smaller first`), "error");
+      return;
+    }
+    this.busy = true;
+    this.drop.classList.add("busy");
+    this.words.textContent = `Reading ${file.name} …`;
+    const answer = await attempt(() => ask("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
+    this.busy = false;
+    this.drop.classList.remove("busy");
+    this.words.textContent = "Drop a photo here, or choose one";
+    if (answer) this.app.open((await answer.json()).id);
+  }
+
+  message(message) {
+    if (message.type === "list") this.refresh();
+  }
+}

@@ -1,0 +1,167 @@
+// The area that may change: painted with a brush, at the face's own resolution.
+
+import { button, h } from "./dom.js";
+import { clamp, far } from "./geometry.js";
+
+const TINT = [38, 166, 154];
+const STRONG = 118;
+
+/** A mask of the face: 255 may change, 0 is kept; none means that everything may. */
+export class Mask {
+  /**
+   * @param {import("./viewport.js").Viewport} viewport
+   * @param {(png: Blob|null) => void} commit
+   */
+  constructor(viewport, commit) {
+    this.viewport = viewport;
+    this.commit = commit;
+    this.size = 0;
+    /** @type {Uint8ClampedArray|null} */
+    this.values = null;
+    this.erasing = false;
+    this.locked = false;
+    this.tint = document.createElement("canvas");
+    this.hover = null;
+    this.build();
+  }
+
+  build() {
+    this.radius = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: 1, max: 40, value: 12, id: "brush-size",
+      oninput: () => this.viewport.paintSoon() }));
+    this.paintButton = button("Paint", "brush", () => this.setErasing(false));
+    this.eraseButton = button("Erase", "close", () => this.setErasing(true));
+    this.summary = h("p", { class: "hint", role: "status" });
+    this.buttons = [
+      button("Fill", null, () => this.change(() => 255), { title: "The whole face may change" }),
+      button("Invert", null, () => this.change((value) => 255 - value), { title: "Swap what may change and what is kept" }),
+      button("Clear", null, () => { this.values = null; this.shown(); this.commit(null); }, { title: "Take the area away" }),
+    ];
+    this.element = h("div", { class: "mask-tools" },
+      h("div", { class: "row segment", role: "group", "aria-label": "Brush" }, this.paintButton, this.eraseButton),
+      h("label", { for: "brush-size", class: "row" }, h("span", {}, "Size"), this.radius),
+      h("div", { class: "row" }, ...this.buttons),
+      this.summary);
+    this.setErasing(false);
+  }
+
+  setErasing(erasing) {
+    this.erasing = erasing;
+    this.paintButton.setAttribute("aria-pressed", String(!erasing));
+    this.eraseButton.setAttribute("aria-pressed", String(erasing));
+  }
+
+  setLocked(locked) {
+    this.locked = locked;
+    for (const control of [this.paintButton, this.eraseButton, this.radius, ...this.buttons]) control.disabled = locked;
+  }
+
+  /** Brush radius in pixels of the face. */
+  get brush() {
+    return (Number(this.radius.value) / 100) * this.size * 0.5 + 0.5;
+  }
+
+  /** @param {number} size @param {CanvasImageSource|null} picture the mask as the studio has it */
+  set(size, picture) {
+    if (this.painting) return;
+    this.size = size;
+    this.values = null;
+    if (picture) {
+      const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+      const context = canvas.getContext("2d", { willReadFrequently: true });
+      context.drawImage(picture, 0, 0, size, size);
+      const data = context.getImageData(0, 0, size, size).data;
+      this.values = new Uint8ClampedArray(size * size).map((_, i) => (data[4 * i] >= 128 ? 255 : 0));
+    }
+    this.shown();
+  }
+
+  press(xy) {
+    if (this.locked) return false;
+    this.before = this.values && this.values.slice();
+    // A brush on nothing starts an area; an eraser on nothing takes from the whole face.
+    this.values ??= new Uint8ClampedArray(this.size * this.size).fill(this.erasing ? 255 : 0);
+    this.painting = true;
+    this.last = xy;
+    this.stroke(xy, xy);
+    return true;
+  }
+
+  move(xy) {
+    if (!this.painting) return;
+    this.stroke(this.last, xy);
+    this.last = xy;
+  }
+
+  release() {
+    if (!this.painting) return;
+    this.painting = false;
+    this.send();
+  }
+
+  abort() {
+    if (this.painting) this.values = this.before;
+    this.painting = false;
+    this.shown();
+  }
+
+  /** Paint everything that is nearer than the brush's radius to a straight line. */
+  stroke([x0, y0], [x1, y1]) {
+    const radius = this.brush;
+    const value = this.erasing ? 0 : 255;
+    const last = this.size - 1;
+    const [dx, dy] = [x1 - x0, y1 - y0];
+    const length = dx * dx + dy * dy || 1;
+    const rows = [Math.min(y0, y1) - radius, Math.max(y0, y1) + radius].map((v) => clamp(Math.round(v), 0, last));
+    const columns = [Math.min(x0, x1) - radius, Math.max(x0, x1) + radius].map((v) => clamp(Math.round(v), 0, last));
+    for (let row = rows[0]; row <= rows[1]; row += 1) {
+      for (let column = columns[0]; column <= columns[1]; column += 1) {
+        const t = clamp(((column - x0) * dx + (row - y0) * dy) / length, 0, 1);
+        if (far([column, row], [x0 + t * dx, y0 + t * dy]) <= radius) this.values[row * this.size + column] = value;
+      }
+    }
+    this.shown();
+  }
+
+  change(map) {
+    // Without an area everything may change, so that is what is inverted.
+    const from = this.values ?? new Uint8ClampedArray(this.size * this.size).fill(255);
+    this.values = from.map(map);
+    this.send();
+  }
+
+  async send() {
+    this.shown();
+    const canvas = Object.assign(document.createElement("canvas"), { width: this.size, height: this.size });
+    const image = new ImageData(this.size, this.size);
+    this.values.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    this.commit(await new Promise((done) => canvas.toBlob(done, "image/png")));
+  }
+
+  /** Bring tint and words up to date. */
+  shown() {
+    this.tint.width = this.tint.height = Math.max(this.size, 1);
+    let share = 1;
+    if (this.values) {
+      const image = new ImageData(this.size, this.size);
+      let count = 0;
+      this.values.forEach((value, i) => {
+        if (!value) return;
+        image.data.set([...TINT, STRONG], 4 * i);
+        count += 1;
+      });
+      this.tint.getContext("2d").putImageData(image, 0, 0);
+      share = count / this.values.length;
+    }
+    this.viewport.look.tint = this.values ? this.tint : null;
+    this.viewport.paintSoon();
+    this.summary.textContent = this.words(share);
+    this.summary.classList.toggle("warn", share === 0);
+  }
+
+  words(share) {
+    if (!this.values || share === 1) return "Everything may change. Paint to allow changes there only.";
+    if (share === 0) return "Nothing may change, so points cannot move. Paint where changes are welcome.";
+    return `This may change: the tinted area, ${Math.max(1, Math.round(share * 100))} % of the face. The rest is kept.`;
+  }
+}
