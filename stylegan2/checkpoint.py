@@ -43,7 +43,9 @@ def config_from_tensors(
         return tuple(shapes[name])
 
     blocks = sorted(
-        int(found[1]) for name in shapes if (found := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
+        int(found[1])
+        for name in shapes
+        if (found := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", name))
     )
     if not blocks:
         raise WeightsInvalid("these are not StyleGAN2 generator weights: no synthesis blocks found")
@@ -69,7 +71,9 @@ def config_from_tensors(
 
 
 def build_generator(
-    tensors: Mapping[str, Tensor], conv_clamp: float | None = None, device: torch.device | str = "cpu"
+    tensors: Mapping[str, Tensor],
+    conv_clamp: float | None = None,
+    device: torch.device | str = "cpu",
 ) -> Generator:
     """Make a frozen float32 generator that holds exactly these tensors.
 
@@ -179,7 +183,11 @@ def apply_delta(base: Generator, delta: Mapping[str, Tensor]) -> Generator:
     for name, change in delta.items():
         if name.endswith(".scale"):
             continue
-        if name not in tensors or tensors[name].shape != change.shape or f"{name}.scale" not in delta:
+        if (
+            name not in tensors
+            or tensors[name].shape != change.shape
+            or f"{name}.scale" not in delta
+        ):
             raise WeightsInvalid(f"the stored tuning does not fit this network: {name}")
         scaled = change.float() * delta[f"{name}.scale"].float()
         tensors[name] += scaled.to(tensors[name].device)

@@ -50,10 +50,14 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         if self.resolution not in (16, 32, 64, 128, 256, 512, 1024):
-            raise ValueError(f"resolution must be a power of two from 16 to 1024, got {self.resolution}")
+            raise ValueError(
+                f"resolution must be a power of two from 16 to 1024, got {self.resolution}"
+            )
         blocks = int(math.log2(self.resolution)) - 1
         if len(self.channels) != blocks:
-            raise ValueError(f"resolution {self.resolution} needs {blocks} widths, got {self.channels}")
+            raise ValueError(
+                f"resolution {self.resolution} needs {blocks} widths, got {self.channels}"
+            )
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
@@ -96,7 +100,9 @@ class MappingNetwork(nn.Module):
         for i in range(self.num_layers):
             fc = self.get_submodule(f"fc{i}")
             assert isinstance(fc, FullyConnected)
-            x = bias_act(nn.functional.linear(x, fc.weight * fc.weight_gain), fc.bias * fc.bias_gain)
+            x = bias_act(
+                nn.functional.linear(x, fc.weight * fc.weight_gain), fc.bias * fc.bias_gain
+            )
         if truncation_psi != 1.0:
             x = self.w_avg.lerp(x, truncation_psi)
         return x
@@ -112,8 +118,14 @@ class SynthesisLayer(nn.Module):
     noise_const: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *,
-        up: bool, clamp: float | None,
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        resolution: int,
+        *,
+        up: bool,
+        clamp: float | None,
     ) -> None:
         super().__init__()
         self.up = up
@@ -148,7 +160,9 @@ class SynthesisLayer(nn.Module):
 class ToRGBLayer(nn.Module):
     """Modulated 1x1 convolution to colour, without demodulation."""
 
-    def __init__(self, in_channels: int, img_channels: int, w_dim: int, *, clamp: float | None) -> None:
+    def __init__(
+        self, in_channels: int, img_channels: int, w_dim: int, *, clamp: float | None
+    ) -> None:
         super().__init__()
         self.clamp = clamp
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
@@ -167,7 +181,13 @@ class SynthesisBlock(nn.Module):
     """All layers of one resolution; the 4x4 block starts from a learned constant."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, img_channels: int, *,
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        resolution: int,
+        img_channels: int,
+        *,
         clamp: float | None,
     ) -> None:
         super().__init__()
@@ -175,8 +195,12 @@ class SynthesisBlock(nn.Module):
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn(out_channels, 4, 4))
         else:
-            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=True, clamp=clamp)
-        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, up=False, clamp=clamp)
+            self.conv0 = SynthesisLayer(
+                in_channels, out_channels, w_dim, resolution, up=True, clamp=clamp
+            )
+        self.conv1 = SynthesisLayer(
+            out_channels, out_channels, w_dim, resolution, up=False, clamp=clamp
+        )
         self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, clamp=clamp)
 
     @property
@@ -207,7 +231,11 @@ class SynthesisNetwork(nn.Module):
         in_channels = 0
         for resolution, channels in zip(config.block_resolutions, config.channels, strict=True):
             block = SynthesisBlock(
-                in_channels, channels, config.w_dim, resolution, config.img_channels,
+                in_channels,
+                channels,
+                config.w_dim,
+                resolution,
+                config.img_channels,
                 clamp=config.conv_clamp,
             )
             self.add_module(f"b{resolution}", block)
@@ -248,7 +276,9 @@ class SynthesisNetwork(nn.Module):
         """
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
-            raise ValueError(f"ws must be [N, {config.num_ws}, {config.w_dim}], got {tuple(ws.shape)}")
+            raise ValueError(
+                f"ws must be [N, {config.num_ws}, {config.w_dim}], got {tuple(ws.shape)}"
+            )
         x = None if start is None else start.features
         image = None if start is None else start.image
         for resolution in config.block_resolutions:
@@ -259,8 +289,18 @@ class SynthesisNetwork(nn.Module):
             if x is None:
                 x = block.const.to(ws.dtype).expand(ws.shape[0], -1, -1, -1)
             else:
-                x = block.conv0(x, next(w), self._noise(block.conv0, f"b{resolution}.conv0", x, noise_consts, noise_mode, rng))
-            x = block.conv1(x, next(w), self._noise(block.conv1, f"b{resolution}.conv1", x, noise_consts, noise_mode, rng))
+                x = block.conv0(
+                    x,
+                    next(w),
+                    self._noise(
+                        block.conv0, f"b{resolution}.conv0", x, noise_consts, noise_mode, rng
+                    ),
+                )
+            x = block.conv1(
+                x,
+                next(w),
+                self._noise(block.conv1, f"b{resolution}.conv1", x, noise_consts, noise_mode, rng),
+            )
             if with_image:
                 rgb = block.torgb(x, next(w))
                 image = rgb if image is None else upsample(image) + rgb
@@ -283,8 +323,12 @@ class SynthesisNetwork(nn.Module):
 
     @staticmethod
     def _noise(
-        layer: SynthesisLayer, name: str, x: Tensor, noise_consts: NoiseConsts | None,
-        noise_mode: NoiseMode, rng: torch.Generator | None,
+        layer: SynthesisLayer,
+        name: str,
+        x: Tensor,
+        noise_consts: NoiseConsts | None,
+        noise_mode: NoiseMode,
+        rng: torch.Generator | None,
     ) -> Tensor | None:
         if noise_mode == "none":
             return None
@@ -324,7 +368,9 @@ class Generator(nn.Module):
         """Length of one latent."""
         return self.config.w_dim
 
-    def forward(self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const") -> Tensor:
+    def forward(
+        self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const"
+    ) -> Tensor:
         """Render z [N, z_dim] as pictures [N, img_channels, resolution, resolution]."""
         w = self.mapping(z, truncation_psi)
         image: Tensor = self.synthesis(

@@ -12,7 +12,7 @@ from stylegan2.generator import Generator
 
 @dataclass(frozen=True)
 class WStatistics:
-    """Mean [w_dim] and scalar standard deviation of w, and the sampled ws [N, w_dim] behind them."""
+    """Mean [w_dim] and scalar standard deviation of w, and the samples [N, w_dim] behind them."""
 
     mean: Tensor
     std: float

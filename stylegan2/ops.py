@@ -103,7 +103,12 @@ class FullyConnected(nn.Module):
     """Linear layer with equalised learning rate: weight [out, in], bias [out]."""
 
     def __init__(
-        self, in_features: int, out_features: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias_init: float = 0.0,
+        lr_multiplier: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)

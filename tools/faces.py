@@ -83,7 +83,9 @@ def warp_to_other_shapes(
     line = (torch.arange(size) + 0.5) / size
     full = torch.stack(torch.meshgrid(line, line, indexing="ij")[::-1], dim=-1)
     positions = (full + field.permute(0, 2, 3, 1)) * 2 - 1
-    return F.grid_sample(images, positions, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        images, positions, mode="bilinear", padding_mode="border", align_corners=False
+    )
 
 
 def draw_batch(faces: Faces, n: int, rng: torch.Generator, warp: float = 0.6) -> Tensor:
@@ -95,7 +97,9 @@ def draw_batch(faces: Faces, n: int, rng: torch.Generator, warp: float = 0.6) ->
         nearest = (faces.yaw[other] - faces.yaw[index][:, None]).abs().argmin(dim=1)
         other = other[torch.arange(n), nearest]
         strength = warp * torch.rand(n, generator=rng) * (torch.rand(n, generator=rng) < 0.7)
-        images = warp_to_other_shapes(images, faces.landmarks[index], faces.landmarks[other], strength, rng)
+        images = warp_to_other_shapes(
+            images, faces.landmarks[index], faces.landmarks[other], strength, rng
+        )
     mirrored = torch.rand(n, 1, 1, 1, generator=rng) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
@@ -118,10 +122,12 @@ def differentiable_augment(x: Tensor, rng: torch.Generator, strength: float = 1.
     reach = max(1, round(size / 10 * strength))
     left, top = (torch.randint(-reach, reach + 1, (2, n), generator=rng)).tolist()
     padded = F.pad(x, (reach, reach, reach, reach))
-    x = torch.stack([
-        padded[i, :, reach + t : reach + t + size, reach + s : reach + s + size]
-        for i, (s, t) in enumerate(zip(left, top, strict=True))
-    ])
+    x = torch.stack(
+        [
+            padded[i, :, reach + t : reach + t + size, reach + s : reach + s + size]
+            for i, (s, t) in enumerate(zip(left, top, strict=True))
+        ]
+    )
     hole = round(size * 0.35 * strength)
     keep = torch.ones(n, 1, size, size, device=x.device)
     cuts = torch.randint(-hole // 2, size - hole // 2, (2, n), generator=rng).tolist()

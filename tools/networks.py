@@ -1,4 +1,4 @@
-"""What training needs beside the generator: a discriminator and an encoder."""
+"""What training needs beside the generator and its encoder: a discriminator."""
 
 from __future__ import annotations
 
@@ -8,29 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan2.ops import LRELU_GAIN, FullyConnected, bias_act
-
-
-class Conv(nn.Module):
-    """Convolution with equalised learning rate, bias and (unless linear) leaky ReLU."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 3, *, stride: int = 1, linear: bool = False
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.gain = 1.0 / math.sqrt(in_channels * kernel * kernel)
-        self.stride = stride
-        self.padding = kernel // 2
-        self.linear = linear
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight * (self.gain if self.linear else self.gain * LRELU_GAIN)
-        if self.linear:
-            return F.conv2d(x, weight, self.bias, self.stride, self.padding)
-        # leaky ReLU is positively homogeneous: its gain can go into the weights
-        return F.leaky_relu(F.conv2d(x, weight, self.bias * LRELU_GAIN, self.stride, self.padding), 0.2)
+from inversion.encoder import Conv
+from stylegan2.ops import FullyConnected, bias_act
 
 
 class DiscriminatorBlock(nn.Module):
@@ -54,7 +33,7 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(nn.Module):
     """image [N, 3, R, R] -> realness [N]; input skips and residual blocks (section 4.1).
 
-    `channels` are the widths from 4x4 to R. Halving is by area average, which a CPU does in no time.
+    `channels` are the widths from 4x4 to R. Halving is by area average, which is cheap.
     """
 
     def __init__(self, channels: tuple[int, ...], group: int = 4) -> None:
@@ -92,27 +71,3 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.head(self.features(image)[-1])
-
-
-class Encoder(nn.Module):
-    """image [N, 3, R, R] -> w [N, w_dim]; looks at the picture at 64 pixels whatever R is."""
-
-    def __init__(self, w_dim: int, width: int = 48) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(
-            Conv(3, width, 5, stride=2),
-            Conv(width, 2 * width, 3, stride=2),
-            Conv(2 * width, 4 * width, 3, stride=2),
-            Conv(4 * width, 4 * width, 3),
-            Conv(4 * width, 5 * width, 3, stride=2),
-        )
-        self.fc = FullyConnected(5 * width * 16, 512)
-        self.out = FullyConnected(512, w_dim)
-
-    def forward(self, image: Tensor) -> Tensor:
-        if image.shape[-1] != 64:
-            mode = "area" if image.shape[-1] > 64 else "bilinear"
-            image = F.interpolate(image, size=(64, 64), mode=mode)
-        x = self.convs(image).flatten(1)
-        x = bias_act(F.linear(x, self.fc.weight * self.fc.weight_gain), self.fc.bias)
-        return self.out(x)

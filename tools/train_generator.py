@@ -1,7 +1,7 @@
 """Train a StyleGAN2 generator on a folder of aligned faces.
 
     python -m tools.train_generator FACES --run runs/faces --resolution 64
-    python -m tools.train_generator FACES --run runs/faces128 --resolution 128 --grow-from runs/faces
+    python -m tools.train_generator FACES --run runs/128 --resolution 128 --grow-from runs/faces
 
 Loss and regularisation after Karras et al., 2020 (arXiv 1912.04958): non-saturating loss, lazy R1,
 lazy path length, style mixing, exponential moving average. Two things are added because a few
@@ -30,11 +30,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from inversion.encoder import Encoder
 from inversion.perceptual import PyramidDistance
 from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from tools.faces import Faces, differentiable_augment, draw_batch, load_faces
-from tools.networks import Discriminator, Encoder
+from tools.networks import Discriminator
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class TrainingConfig:
     mapping_layers: int = 4
     batch: int = 8
     lr: float = 2e-3
+    beta1: float = 0.0
     mapping_lr: float = 2e-2
     r1_gamma: float = 0.5
     r1_every: int = 16
@@ -75,7 +77,9 @@ class Trainer:
         self.device = device
         channels = standard_channels(config.resolution, config.channel_base, config.channel_max)
         self.generator = Generator(
-            GeneratorConfig(config.resolution, config.w_dim, config.w_dim, config.mapping_layers, channels)
+            GeneratorConfig(
+                config.resolution, config.w_dim, config.w_dim, config.mapping_layers, channels
+            )
         )
         self.discriminator = Discriminator(
             standard_channels(config.resolution, config.d_channel_base, config.d_channel_max)
@@ -90,7 +94,9 @@ class Trainer:
         self.m_optimizer = torch.optim.Adam(
             self.generator.mapping.parameters(), lr=config.mapping_lr, betas=(0.5, 0.99)
         )
-        self.g_optimizer = torch.optim.Adam(g_parameters, lr=config.lr, betas=(0.0, 0.99), fused=True)
+        self.g_optimizer = torch.optim.Adam(
+            g_parameters, lr=config.lr, betas=(config.beta1, 0.99), fused=True
+        )
         self.d_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99), fused=True
         )
@@ -111,7 +117,9 @@ class Trainer:
         half = real.shape[0] // 2
         given = real if warmup else real[:half]
         if given.shape[-1] != config.resolution:
-            raise ValueError(f"pictures must be {config.resolution} pixels wide, are {given.shape[-1]}")
+            raise ValueError(
+                f"pictures must be {config.resolution} pixels wide, are {given.shape[-1]}"
+            )
 
         encoded = self.encoder(given)
         noisy = encoded + config.w_noise * self._randn(encoded.shape)
@@ -141,7 +149,9 @@ class Trainer:
         loss.backward()
         if config.r1_gamma > 0 and self.step % config.r1_every == 0:
             some = self._augment(real[: max(4, real.shape[0] // 2)]).detach().requires_grad_(True)
-            (gradient,) = torch.autograd.grad(self.discriminator(some).sum(), some, create_graph=True)
+            (gradient,) = torch.autograd.grad(
+                self.discriminator(some).sum(), some, create_graph=True
+            )
             penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
             (penalty * (config.r1_gamma / 2 * config.r1_every)).backward()
         self.d_optimizer.step()
@@ -262,19 +272,29 @@ class Trainer:
     def networks(self) -> dict[str, nn.Module]:
         """Return everything that has weights, by name."""
         return {
-            "generator": self.generator, "discriminator": self.discriminator, "encoder": self.encoder,
-            "ema": self.ema, "ema_encoder": self.ema_encoder,
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "encoder": self.encoder,
+            "ema": self.ema,
+            "ema_encoder": self.ema_encoder,
         }
 
     def save(self, path: Path) -> None:
         """Write the whole state; the previous file stays until the new one is complete."""
-        state: dict[str, Any] = {name: network.state_dict() for name, network in self.networks().items()}
+        state: dict[str, Any] = {
+            name: network.state_dict() for name, network in self.networks().items()
+        }
         state |= {
-            "config": asdict(self.config), "g_optimizer": self.g_optimizer.state_dict(),
+            "config": asdict(self.config),
+            "g_optimizer": self.g_optimizer.state_dict(),
             "d_optimizer": self.d_optimizer.state_dict(),
-            "m_optimizer": self.m_optimizer.state_dict(), "rng": self.rng.get_state(),
-            "step": self.step, "images": self.images, "path_mean": self.path_mean,
-            "w_bank": self.w_bank, "history": self.history,
+            "m_optimizer": self.m_optimizer.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.step,
+            "images": self.images,
+            "path_mean": self.path_mean,
+            "w_bank": self.w_bank,
+            "history": self.history,
         }
         partial = path.with_suffix(".part")
         torch.save(state, partial)
@@ -290,7 +310,11 @@ class Trainer:
         self.m_optimizer.load_state_dict(state["m_optimizer"])
         self.rng.set_state(state["rng"].cpu())
         self.step, self.images = state["step"], state["images"]
-        self.path_mean, self.w_bank, self.history = state["path_mean"], state["w_bank"], state["history"]
+        self.path_mean, self.w_bank, self.history = (
+            state["path_mean"],
+            state["w_bank"],
+            state["history"],
+        )
 
     def grow_from(self, path: Path) -> None:
         """Start from another run's networks, of the same size or of half; new blocks fade in."""
@@ -314,7 +338,7 @@ class Trainer:
 
     @torch.no_grad()
     def sample_grid(self, faces: Faces, path: Path, rows: int = 6, columns: int = 12) -> None:
-        """Write a picture: samples at psi 0.7, at psi 1, then real faces above their rebuilt ones."""
+        """Write samples at psi 0.7 and psi 1, then real faces above their rebuilt ones."""
         rng = torch.Generator().manual_seed(0)
         z = torch.randn(columns * 2, self.config.w_dim, generator=rng).to(self.device)
         real = faces.images[:: max(1, len(faces) // columns)][:columns]
@@ -331,19 +355,31 @@ def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
     pixels = (tiles.float().cpu() * 127.5 + 127.5).round().clamp(0, 255).byte()
     rows = n // columns
     grid = pixels[: rows * columns].reshape(rows, columns, 3, size, size).permute(0, 3, 1, 4, 2)
-    Image.fromarray(np.ascontiguousarray(grid.reshape(rows * size, columns * size, 3).numpy())).save(path)
+    Image.fromarray(
+        np.ascontiguousarray(grid.reshape(rows * size, columns * size, 3).numpy())
+    ).save(path)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Turn the fields of TrainingConfig into options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("faces", type=Path, help="folder with aligned/, landmarks.npz and index.tsv")
-    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and pictures")
-    parser.add_argument("--grow-from", type=Path, help="run folder of a smaller network to start from")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "faces", type=Path, help="folder with aligned/, landmarks.npz and index.tsv"
+    )
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder for checkpoints and pictures"
+    )
+    parser.add_argument(
+        "--grow-from", type=Path, help="run folder of a smaller network to start from"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
-    parser.add_argument("--kimg", type=float, default=1e9, help="stop after so many thousand pictures")
+    parser.add_argument(
+        "--kimg", type=float, default=1e9, help="stop after so many thousand pictures"
+    )
     parser.add_argument("--save-minutes", type=float, default=4.0)
     for name, value in asdict(TrainingConfig()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
@@ -372,10 +408,15 @@ def main() -> None:
         for name, value in losses.items():
             sums.setdefault(name, []).append(value)
         now = time.monotonic()
-        finished = (now - started) / 60 >= arguments.minutes or trainer.images / 1000 >= arguments.kimg
+        finished = (
+            now - started
+        ) / 60 >= arguments.minutes or trainer.images / 1000 >= arguments.kimg
         if finished or (now - saved) / 60 >= arguments.save_minutes:
             line = {name: float(np.mean(values)) for name, values in sums.items()}
-            line |= {"kimg": trainer.images / 1000, "per_second": len(sums["pixels"]) * config.batch / (now - saved)}
+            line |= {
+                "kimg": trainer.images / 1000,
+                "per_second": len(sums["pixels"]) * config.batch / (now - saved),
+            }
             trainer.history.append(line)
             print(json.dumps({name: round(value, 4) for name, value in line.items()}), flush=True)
             trainer.save(checkpoint)

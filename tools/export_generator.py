@@ -1,0 +1,43 @@
+"""Put a trained generator and its encoder into the package, as float16 safetensors.
+
+python -m tools.export_generator runs/faces
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from inversion.encoder import encoder_path
+from stylegan2.checkpoint import embedded_path, load_generator, save_generator, weights_hash
+
+
+def main() -> None:
+    """Round the averaged generator of a run to float16 and write it where the package looks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a training run")
+    arguments = parser.parse_args()
+    generator = load_generator(arguments.run / "generator.safetensors")
+    state = torch.load(arguments.run / "state.pt", map_location="cpu", weights_only=True)
+    metadata = {
+        "name": "realdrag-faces-128",
+        "licence": "MIT",
+        "trained_images": str(state["images"]),
+    }
+    save_generator(generator, embedded_path(), metadata, dtype=torch.float16)
+    encoder = {name: tensor.half().contiguous() for name, tensor in state["ema_encoder"].items()}
+    header = {
+        "generator": weights_hash(load_generator(embedded_path())),
+        "sizes": json.dumps({"w_dim": generator.w_dim}),
+    }
+    encoder_path().write_bytes(save(encoder, metadata=header))
+    for path in (embedded_path(), encoder_path()):
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
