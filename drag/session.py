@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from drag.adam import Adam
 from drag.config import DragConfig
 from drag.motion import directions, kept_share, mask_loss, motion_loss
 from drag.points import DragPoint
@@ -90,7 +91,7 @@ class DragSession:
         self._ws = ws.detach().clone()
         self._best_ws = self._ws
         self._moving = self._ws[:, : config.num_moving_ws].clone().requires_grad_()
-        self._adam = torch.optim.Adam([self._moving], lr=config.learning_rate)
+        self._adam = Adam(self._moving, config.learning_rate)
 
         tolerance = to_feature_length(tolerance_of(len(points)), size)
         self._tolerance = max(tolerance, MIN_LENGTH)
@@ -154,8 +155,8 @@ class DragSession:
             return self._last
         number = self._last.step + 1
         loss = self._loss()
-        (self._moving.grad,) = torch.autograd.grad(loss, [self._moving])
-        self._adam.step()
+        (gradient,) = torch.autograd.grad(loss, [self._moving])
+        self._adam.step(gradient)
         self._features = self._render_features()
         found = track(self._features.detach(), self._template, self._handles, self._search)
         xy = to_picture_xy(found.handles, self._resolution, self._size)

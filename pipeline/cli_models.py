@@ -34,13 +34,14 @@ def models() -> None:
 @json_option
 def list_networks(as_json: bool) -> None:
     """List the networks that are known by name, and which of them are here."""
-    from stylegan2.zoo import NETWORKS, is_present, resolve
+    from stylegan2.embedded import embedded_path
+    from stylegan2.zoo import NETWORKS, is_present
 
     rows: list[dict[str, Any]] = [
         {
             "name": "embedded",
             "title": "Faces, comes with realdrag",
-            "here": resolve("embedded").exists(),
+            "here": embedded_path().exists(),
             "size_mb": None,
             "licence": "see LICENSE",
         }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inversion.alignment import align, aligned_to_photo, crop_scale, photo_to_aligned
-from pipeline.flow import backward_flow, moved
+from pipeline.flow import backward_flow, blurred, moved
 
 Array = npt.NDArray[Any]
 UInt8Array = npt.NDArray[np.uint8]
@@ -36,8 +36,8 @@ _FAINT_COLOUR = 12.0
 _NEW_FINE = 14.0
 _NEW = 45.0
 # Photo pixels per pixel of the generator's picture: up to the first the generator's pixels are
-# pasted, from the second on the photo's own are moved.
-_PLAIN_SCALE = (0.75, 1.5)
+# pasted, from the second on the photo's own are moved, which are sharper even there.
+_PLAIN_SCALE = (0.3, 0.6)
 _CRISPNESS = 2.5
 _TILE_ROWS = 512
 
@@ -95,7 +95,7 @@ def _measure(
         return np.asarray(large, np.float32)
 
     def smoothed(field: Array, share: float) -> Float32Array:
-        return np.asarray(cv2.GaussianBlur(field, (0, 0), share * n), np.float32)
+        return blurred(field, share * n)
 
     before, after = grown(tuned), grown(edited)
     original = grown(align(pixels, quad, resolution).image)
@@ -127,10 +127,10 @@ def _measure(
     replacement = _crisp(after, enlarged) + offset
 
     fields = [way / n, renewal, light, replacement]
-    native = max(16, round(resolution * scale))
-    if native < n:
-        # The grid is finer than the photo: average, so that nothing finer is sampled.
-        fields = [cv2.resize(f, (native, native), interpolation=cv2.INTER_AREA) for f in fields]
+    wanted = max(16, round(2 * resolution * scale))
+    if wanted < n:
+        # The grid is far finer than the photo: average, so that nothing too fine is sampled.
+        fields = [cv2.resize(f, (wanted, wanted), interpolation=cv2.INTER_AREA) for f in fields]
     way, renewal, light, replacement = (np.asarray(f, np.float32) for f in fields)
     mask = _feather(pixels.shape, quad, len(renewal))
     renewal = renewal * mask

@@ -55,7 +55,7 @@ def _free(folder: Path) -> str:
 def _weights() -> dict[str, Any]:
     from inversion.fan import weights_present
     from inversion.perceptual import BACKBONES
-    from stylegan2.checkpoint import embedded_path
+    from stylegan2.embedded import embedded_path
 
     here = {True: "here", False: "not here"}
     facts = {

@@ -54,11 +54,9 @@ def backward_flow(
     sure = np.exp(-((missed / tolerance) ** 2)).astype(np.float32)
     near = _averaged(back, sure, _SMOOTHING * n)
     wide = _averaged(back, sure, _WIDE_SMOOTHING * n)
-    trust = np.clip(2 * cv2.GaussianBlur(sure, (0, 0), _SMOOTHING * n), 0, 1)[..., None]
-    return (
-        (near * trust + wide * (1 - trust)).astype(np.float32),
-        np.asarray(cv2.GaussianBlur(sure, (0, 0), _SMOOTHING * n / 2), np.float32),
-    )
+    trust = np.clip(2 * blurred(sure, _SMOOTHING * n), 0, 1)[..., None]
+    way = (near * trust + wide * (1 - trust)).astype(np.float32)
+    return way, blurred(sure, _SMOOTHING * n / 2)
 
 
 def moved(image: Array, way: Array) -> Float32Array:
@@ -78,6 +76,19 @@ def moved(image: Array, way: Array) -> Float32Array:
     )
 
 
+def blurred(field: Array, sigma: float) -> Float32Array:
+    """Blur float32 [n, n] or [n, n, C]; by a large sigma (pixels) on a smaller grid, for speed."""
+    import cv2
+
+    n = field.shape[0]
+    shrink = max(1, int(sigma / 4))
+    if shrink == 1:
+        return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma), np.float32)
+    side = -(-n // shrink)
+    small = cv2.GaussianBlur(_resized(field, side), (0, 0), sigma * side / n)
+    return _resized(np.asarray(small, np.float32), n)
+
+
 def _resized(field: Float32Array, side: int) -> Float32Array:
     import cv2
 
@@ -93,10 +104,8 @@ def _grey(image: Float32Array) -> Array:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
 
 
-def _averaged(values: Array, weight: Float32Array, sigma: float) -> Array:
+def _averaged(values: Array, weight: Float32Array, sigma: float) -> Float32Array:
     """Average over a Gaussian neighbourhood, weighted."""
-    import cv2
-
-    weight = weight + 1e-3
-    total = cv2.GaussianBlur(values * weight[..., None], (0, 0), sigma)
-    return np.asarray(total / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None])
+    weight = weight + np.float32(1e-3)
+    total = blurred(values * weight[..., None], sigma)
+    return np.asarray(total / blurred(weight, sigma)[..., None], np.float32)

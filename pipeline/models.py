@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from inversion.config import OFFLINE_PERCEPTUAL
 from pipeline.progress import Notice, Sink, Step
+from stylegan2.embedded import EMBEDDED, embedded_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,7 @@ class Bench:
         self._generators: dict[str, Generator] = {}
         self._hashes: dict[str, str] = {}
         self._distances: dict[str, PerceptualDistance] = {}
+        self._downloaded = -1
         self.stop = threading.Event()
 
     @cached_property
@@ -110,12 +112,16 @@ class Bench:
             self._watch(preview)
 
     def downloading(self, done: int, total: int | None) -> None:
-        """Tell how far a download is, in bytes."""
-        if self._report is not None:
-            self._report(Step("download", done, total or max(done, 1), {}))
+        """Tell how far a download is, in bytes; as steps of a megabyte, one event for each."""
+        done, total = done // 1_000_000, (total or 0) // 1_000_000
+        if self._report is not None and done != self._downloaded:
+            self._downloaded = done
+            self._report(Step("download", done, max(total, done, 1), {}))
 
     def network_path(self, name: str) -> Path:
         """Return a network's file, downloading a known one that is not there yet."""
+        if name == EMBEDDED:
+            return embedded_path()
         from stylegan2 import zoo
 
         return zoo.resolve(name, on_progress=self.downloading)

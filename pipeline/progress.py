@@ -135,7 +135,8 @@ def stage_text(done: StageDone) -> str:
         parts.append(f"stopped: {str(done.info['stop']).replace('_', ' ')}")
     fidelity = done.info.get("fidelity")
     if isinstance(fidelity, Mapping) and "after" in fidelity:
-        parts.append(f"PSNR {fidelity['after']['psnr']:.1f} dB")
+        after = fidelity["after"]
+        parts.append(f"PSNR {after['psnr']:.1f} dB, perceptual {after['perceptual']:.3f}")
     return ", ".join(parts)
 
 

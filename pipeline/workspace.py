@@ -94,7 +94,7 @@ class Workspace:
                         told = True
                     time.sleep(LOCK_POLL_SECONDS)
             try:
-                command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+                command = f"realdrag {shlex.join(sys.argv[1:])}"
                 replace_file(holder, json.dumps({"pid": os.getpid(), "command": command}).encode())
                 self._sweep()
                 if (self.folder / STATE).exists():

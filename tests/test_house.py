@@ -32,6 +32,7 @@ WITHOUT_TORCH = (
     "pipeline.workspace",
     "pipeline.doctor",
     "pipeline.export",
+    "stylegan2.zoo",
     "inversion.config",
     "pti.config",
     "drag.config",
@@ -95,6 +96,22 @@ def test_importing_this_loads_neither_torch_nor_numpy(module: str) -> None:
         [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_the_embedded_generator_is_found_without_loading_torch() -> None:
+    from stylegan2.checkpoint import embedded_path
+    from stylegan2.embedded import EMBEDDED
+    from stylegan2.zoo import resolve
+
+    code = (
+        "import sys; from pipeline.models import Bench; "
+        f"print(Bench('cpu').network_path({EMBEDDED!r})); print('torch' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines() == [str(embedded_path()), "False"]
+    assert resolve(EMBEDDED) == embedded_path()
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4 to see a child's own time")

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +28,8 @@ from pipeline.failures import MACHINE, OK
 from pipeline.places import open_workspace
 from pipeline.storage import ADVICE
 from tests.pipeline_cases import Case, make_case
+
+resource = pytest.importorskip("resource")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 

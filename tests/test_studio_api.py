@@ -41,13 +41,12 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[RunningStudio]:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-    patch.setattr("inversion.landmarks.find_faces", find_two_faces)
-    patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
-    with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
-        yield running
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -383,11 +382,12 @@ def test_the_studio_goes_on_where_the_command_line_was(server: RunningStudio, fr
 
 
 def test_two_pages_see_the_same_drag(server: RunningStudio, fresh: str) -> None:
-    put_points(server, fresh, POINT)
+    point = {"handle": [11.0, 12.0], "target": [18.0, 16.0]}  # never dragged before: no hit
+    put_points(server, fresh, point)
     with listening(server) as one, listening(server) as other:
         for socket in (one, other):
             socket.send(json.dumps({"watch": fresh}))
-            assert wait_message(socket, "state")["state"]["edit"]["points"] == [POINT]
+            assert wait_message(socket, "state")["state"]["edit"]["points"] == [point]
         server.ok("POST", f"/{fresh}/drag")
         for socket in (one, other):
             head, jpeg = wait_frame(socket)
@@ -402,7 +402,7 @@ def test_two_pages_see_the_same_drag(server: RunningStudio, fresh: str) -> None:
 def test_a_page_that_draws_nothing_is_sent_no_more_pictures(
     server: RunningStudio, fresh: str
 ) -> None:
-    put_points(server, fresh, POINT)
+    put_points(server, fresh, {"handle": [12.0, 12.0], "target": [18.0, 16.0]})
     with listening(server) as socket:
         socket.send(json.dumps({"watch": fresh}))
         server.ok("POST", f"/{fresh}/drag")

@@ -25,16 +25,15 @@ EXAMPLES = 12
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-    patch.setattr("inversion.landmarks.find_faces", find_two_faces)
-    patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
-    network = tiny_network(tmp_path_factory.mktemp("network"))
-    root: Path = tmp_path_factory.mktemp("photos")
-    with running_studio(root, network) as running:
-        assert running.ready(photo_bytes(seed=5), "fuzzed.jpg") == IDENT
-        yield running
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        network = tiny_network(tmp_path_factory.mktemp("network"))
+        root: Path = tmp_path_factory.mktemp("photos")
+        with running_studio(root, network) as running:
+            assert running.ready(photo_bytes(seed=5), "fuzzed.jpg") == IDENT
+            yield running
 
 
 def test_no_input_is_a_server_error(server: RunningStudio) -> None:

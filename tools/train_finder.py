@@ -55,6 +55,8 @@ UNSURE = 29.0
 """Larger eye distances are no faces at this octave; what lies between counts as neither."""
 POOL, USES = 128, 2
 """Samples kept at hand, and how often each is used: drawing one costs as much as learning it."""
+UNMARKED = 4.0
+"""Away from the marked face, a face logit from which on there probably is another one."""
 
 
 # --------------------------------------------------------------------------- samples
@@ -252,6 +254,11 @@ def refiner_loss(refiner: FaceRefiner, batch: Sequence[Tensor]) -> tuple[Tensor,
 # --------------------------------------------------------------------------- training
 
 
+def steps_done(checkpoint: Path) -> int:
+    """Read how far a checkpoint has come; 0 where there is none."""
+    return int(torch.load(checkpoint, weights_only=True)["step"]) if checkpoint.exists() else 0
+
+
 def train(
     network: nn.Module,
     draw: Callable[[Rng], Sample],
@@ -264,12 +271,11 @@ def train(
     """Train for `steps` steps or go on from the checkpoint; mutates the network."""
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01)
-    start = 0
-    if checkpoint.exists():
+    start = steps_done(checkpoint)
+    if start:
         state = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        start = int(state["step"])
     if start >= steps:
         return
     stream = Samples(draw, args.seed, start)
@@ -345,7 +351,7 @@ def mistakes(
     """Collect crops of what is wrongly taken for a face in portraits and faceless canvases.
 
     Without `judged` they are the detector's proposals; with it, what the refiner makes of those
-    that it does not reject at once.
+    that it does not reject at once, short of what may well be a face that nobody marked.
     """
     crops = []
     for k in range(pictures):
@@ -359,7 +365,7 @@ def mistakes(
             points, _ = finder.propose(photo.picture)
             if judged:
                 points, face = finder.look(photo, points)
-                points = points[face >= HOPELESS]
+                points = points[(face >= HOPELESS) & (face < UNMARKED)]
         wrong = np.ones(len(points), bool)
         if wrong_only is not None:
             size, middle = abs(fit(wrong_only.points)[0]), wrong_only.points[:5].mean()
@@ -410,16 +416,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args,
     )
     refiner = FaceRefiner(73, normalise=True)
-    rounds = ((args.out / "refiner.pt", args.refiner_steps, 1.0),)
-    rounds += ((args.out / "refiner-again.pt", args.again_steps, 0.2),)
+    rounds = (
+        (args.out / "refiner.pt", args.refiner_steps, 1.0),
+        (args.out / "refiner-again.pt", args.again_steps, 0.2),
+    )
     for judged, (checkpoint, steps, rate) in enumerate(rounds):
         detector.eval()
         refiner.eval()
         rng = np.random.default_rng((args.seed, 1 + judged))
-        finder = build(detector, refiner)
-        wrong = mistakes(
-            finder, portraits, backgrounds, rng, args.mistake_pictures, judged=bool(judged)
-        )
+        wrong = []
+        if steps_done(checkpoint) < steps:
+            finder, n = build(detector, refiner), args.mistake_pictures
+            wrong = mistakes(finder, portraits, backgrounds, rng, n, judged=bool(judged))
         print(f"{len(wrong)} mistakes to learn from", flush=True)
         train(
             refiner,

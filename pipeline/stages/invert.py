@@ -75,6 +75,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         weights=asked["weights"],
         perceptual=perceptual.name,
         landmark_source=task.inputs["align"].info["landmark_source"],
+        start="encoder" if encoder is not None else "mean" if start_w is None else "nearest",
         stop="step_limit",
         steps=latest.step,
         fidelity={

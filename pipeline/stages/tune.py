@@ -13,7 +13,7 @@ from inversion.fidelity import fidelity
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
 from pipeline.models import Preview
-from pipeline.progress import Job, Step
+from pipeline.progress import Job, Notice, Step
 from pipeline.recipe import RecipeInvalid, config_from_json
 from pipeline.stages import Task
 from pipeline.stages.pictures import (
@@ -31,6 +31,9 @@ from pti.tuning import TuningStep, tune
 from stylegan2.checkpoint import apply_delta, weight_delta
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
+
+LOW_PSNR = 26.0
+"""Below this, in dB, the face that would be dragged is visibly not the photo's."""
 
 
 def run(task: Task) -> Job[Mapping[str, Any]]:
@@ -66,6 +69,13 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         picture = render(stored, inversion)
         write_made(task.draft, f"tuned-{i}.png", picture)
         photos.append(_fidelity(base, inversion, picture, target, perceptual))
+    worst = min(photos, key=lambda each: each["after"]["psnr"])
+    if worst["after"]["psnr"] < LOW_PSNR:
+        yield Notice(
+            f"the tuned picture is still {worst['after']['psnr']:.1f} dB from the photo (good is "
+            f"{LOW_PSNR:.0f} and more): compare tuned.png with aligned.png before dragging; more "
+            "steps, or another network, may help"
+        )
     task.draft.info.update(
         network=inverts[0].request.hints["network"],
         weights=inverts[0].request.config["weights"],
@@ -73,7 +83,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         landmark_source=[task.inputs[f"align.{i}"].info["landmark_source"] for i in range(count)],
         stop=last.stop,
         steps=last.step,
-        fidelity=min(photos, key=lambda each: each["after"]["psnr"]),
+        fidelity=worst,
         photos=photos,
     )
     return {}
