@@ -246,6 +246,14 @@ def test_a_handle_may_start_or_end_at_the_edge(monkeypatch: pytest.MonkeyPatch) 
     assert ending.step().stop is None
 
 
+def test_a_handle_that_rests_by_a_rounding_error_has_arrived() -> None:
+    """2/16 px is the tolerance; what is more than that is lost in float32 on the device."""
+    session = _easy_session(points=[DragPoint((8.0, 8.0), (8.125 + 1e-9, 8.0))])
+    before = session.ws
+    assert session.step().stop is StopReason.ARRIVED
+    assert torch.equal(session.ws, before)
+
+
 def test_handles_that_stay_where_they_are_make_no_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,7 +24,9 @@ def picture(height: int = 24, width: int = 36) -> np.ndarray[Any, np.dtype[np.ui
     """Make a smooth picture in which every corner has another colour."""
     y, x = np.mgrid[0:height, 0:width]
     channels = (x * 255 / (width - 1), y * 255 / (height - 1), 255 - x * 255 / (width - 1))
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    pixels = np.stack(channels, axis=-1).round().astype(np.uint8)
+    return pixels
 
 
 def srgb_profile() -> bytes:

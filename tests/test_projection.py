@@ -33,7 +33,8 @@ def generator() -> Generator:
 
 def picture(generator: Generator, seed: int) -> Tensor:
     z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
-    return generator(z).clamp(-1, 1)
+    image: Tensor = generator(z)
+    return image.clamp(-1, 1)
 
 
 def run(

@@ -45,7 +45,7 @@ def an_inversion(generator: Generator, seed: int) -> Inversion:
 
 
 def near(generator: Generator, inversion: Inversion, seed: int, amount: float = 0.15) -> Tensor:
-    image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+    image: Tensor = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
     rng = torch.Generator().manual_seed(seed)
     smooth = torch.randn(1, 3, 8, 8, generator=rng)
     return image + amount * torch.nn.functional.interpolate(smooth, size=16, mode="bilinear")

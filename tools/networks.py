@@ -67,7 +67,8 @@ class Discriminator(nn.Module):
         column = deviation.repeat(group).reshape(n, 1, 1, 1).expand(-1, 1, *x.shape[2:])
         x = self.conv(torch.cat([x, column.to(x.dtype)], dim=1))
         x = F.linear(x.flatten(1), self.fc.weight * self.fc.weight_gain)
-        return self.out(bias_act(x, self.fc.bias))[:, 0]
+        realness: Tensor = self.out(bias_act(x, self.fc.bias))
+        return realness[:, 0]
 
     def forward(self, image: Tensor) -> Tensor:
         return self.head(self.features(image)[-1])

@@ -35,7 +35,7 @@ from inversion.perceptual import PyramidDistance
 from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from tools.faces import Faces, differentiable_augment, draw_batch, load_faces
-from tools.networks import Discriminator
+from tools.networks import Discriminator, DiscriminatorBlock
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Trainer:
         )
         self.encoder = Encoder(config.w_dim)
         for network in (self.generator, self.discriminator, self.encoder):
-            network.to(device=device, memory_format=torch.channels_last)
+            network.to(device).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.ema_encoder = copy.deepcopy(self.encoder).eval().requires_grad_(False)
         self.distance = PyramidDistance().to(device).requires_grad_(False)
@@ -222,7 +222,7 @@ class Trainer:
 
     def _sample_ws(self, n: int) -> Tensor:
         """Draw ws of n random faces, some with the styles of two (style mixing)."""
-        w = self.generator.mapping(self._randn((2 * n, self.config.w_dim)))
+        w: Tensor = self.generator.mapping(self._randn((2 * n, self.config.w_dim)))
         ws = w[:n, None].repeat(1, self.generator.num_ws, 1)
         for i in range(n):
             if torch.rand([], generator=self.rng) < self.config.mixing_probability:
@@ -331,6 +331,7 @@ class Trainer:
         for generator in (self.generator, self.ema):
             generator.synthesis.block(self.config.resolution).torgb.weight.data.zero_()
         block = self.discriminator.get_submodule(top)
+        assert isinstance(block, DiscriminatorBlock)
         block.conv1.weight.data.mul_(0.1)
         block.skip.weight.data.mul_(0.1)
 
