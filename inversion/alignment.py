@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from inversion.landmarks import Face
+from inversion.landmarks import Face, LandmarksInvalid
 
 UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
@@ -80,14 +80,18 @@ def crop_scale(quad: Float64Array, size: int) -> float:
 def align(pixels: UInt8Array, quad: Float64Array, size: int) -> AlignedFace:
     """Cut the quad out of upright pixels uint8 [H, W, 3] as a size x size picture, antialiased.
 
-    Outside the photo its mirror image fills the crop, softly blurred, as in FFHQ. Raises ValueError
-    for a quad that lies outside the photo altogether.
+    Outside the photo its mirror image fills the crop, softly blurred, as in FFHQ. Raises
+    LandmarksInvalid for a quad that lies outside the photo altogether.
     """
     import cv2  # large; align_none does without
 
     quad = np.asarray(quad, dtype=np.float64)
     if (quad.max(axis=0) < 0).any() or (quad.min(axis=0) > pixels.shape[1::-1]).any():
-        raise ValueError(f"quad {quad.tolist()} lies outside the photo {pixels.shape}")
+        height, width = pixels.shape[:2]
+        raise LandmarksInvalid(
+            f"The face lies outside the {width} x {height} picture. Give its points in pixels of "
+            "this picture, from its top left corner."
+        )
     scale = crop_scale(quad, size)
     # First halve the work: average blocks of pixels, but keep twice the resolution of the crop.
     block = max(1, int(scale / 2))

@@ -16,7 +16,7 @@ from inversion.alignment import (
     ffhq_quad,
     photo_to_aligned,
 )
-from inversion.landmarks import Face
+from inversion.landmarks import Face, LandmarksInvalid
 
 Array = npt.NDArray[Any]
 
@@ -116,9 +116,14 @@ def test_outside_the_photo_its_mirror_image_goes_on_and_blurs() -> None:
     assert np.array_equal(filled[:, 30:], noise[10:110, :70]), "the photo itself is not"
 
 
-def test_a_quad_beside_the_photo_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="outside"):
-        align(photo(50, 50), square((200.0, 20.0), 40), 16)
+def test_a_face_beside_the_photo_is_refused() -> None:
+    with pytest.raises(LandmarksInvalid, match="outside the 60 x 50 picture"):
+        align(photo(50, 60), square((200.0, 20.0), 40), 16)
+
+
+def test_a_face_far_larger_than_the_photo_is_cut_out_all_the_same() -> None:
+    image = align(photo(50, 60), square((30.0, 25.0), 1e6), 16).image
+    assert image.shape == (16, 16, 3)
 
 
 def test_aligning_twice_gives_the_same_bytes() -> None:

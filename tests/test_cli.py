@@ -413,3 +413,26 @@ def test_points_files_and_masks_of_the_aligned_face_work_too(finished: Case, run
     mask.paste(0, (0, 0, SIZE, 4))
     mask.save(finished.folder / "mask.png")
     assert run(finished.drag()).code == OK
+
+
+def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path) -> None:
+    from drag.points import to_aligned
+    from inversion.alignment import ffhq_quad, photo_to_aligned
+    from inversion.landmarks import find_faces
+    from inversion.photo import read_photo
+    from pipeline.demo import write_demo
+
+    photo, points = write_demo(tmp_path / "demo")
+    pixels = read_photo(photo).pixels
+    assert pixels.shape == (512, 512, 3)
+    face = find_faces(pixels, "offline").faces[0]
+    matrix = photo_to_aligned(ffhq_quad(face), 128)
+    nose, chin = to_aligned(points, matrix, 128, (512, 512))
+    (nose_x, nose_y), (_, chin_y) = nose.handle, chin.handle
+    found_x, found_y = (matrix @ [*face.eyes_mouth[2], 1.0])[:2]
+    assert abs(nose_x - found_x) < 6
+    assert abs(nose_y - found_y) < 6
+    assert found_y + 20 < chin_y < 120
+    before = photo.read_bytes()
+    write_demo(tmp_path / "demo")
+    assert photo.read_bytes() == before

@@ -29,6 +29,13 @@ def picture(height: int = 24, width: int = 36) -> np.ndarray[Any, np.dtype[np.ui
     return pixels
 
 
+def opened(path: Path) -> Any:
+    """Open a picture and close its file."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -106,7 +113,7 @@ def test_alpha_is_kept_apart_and_written_back(tmp_path: Path) -> None:
 
     for name in ("out.png", "out.webp"):
         write_photo(photo.pixels, tmp_path / name, photo)
-        written = np.asarray(Image.open(tmp_path / name))
+        written = np.asarray(opened(tmp_path / name))
         assert written.shape == (24, 36, 4)
         assert np.array_equal(written[..., 3], rgba[..., 3])
 
@@ -114,7 +121,7 @@ def test_alpha_is_kept_apart_and_written_back(tmp_path: Path) -> None:
 def test_a_jpeg_of_a_picture_with_alpha_is_laid_on_white(tmp_path: Path) -> None:
     photo = Photo(np.zeros((16, 16, 3), np.uint8), alpha=np.zeros((16, 16), np.uint8))
     write_photo(photo.pixels, tmp_path / "out.jpg", photo)
-    assert np.asarray(Image.open(tmp_path / "out.jpg")).min() > 250
+    assert np.asarray(opened(tmp_path / "out.jpg")).min() > 250
 
 
 def test_a_palette_with_transparency_gives_colours_and_alpha(tmp_path: Path) -> None:
@@ -239,7 +246,7 @@ def test_written_pictures_keep_profile_and_exif_but_not_the_position(
     written = tmp_path / f"out{suffix}"
     write_photo(photo.pixels, written, photo)
 
-    image = Image.open(written)
+    image = opened(written)
     exif = image.getexif()
     assert image.info["icc_profile"] == srgb_profile()
     assert (exif[0x010F], exif[0x013B]) == ("Maker", "A photographer")
@@ -256,7 +263,7 @@ def test_the_position_is_kept_when_asked(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "in.png", exif=camera_exif())
     photo = read_photo(tmp_path / "in.png")
     write_photo(photo.pixels, tmp_path / "out.jpg", photo, keep_gps=True)
-    assert Image.open(tmp_path / "out.jpg").getexif().get_ifd(0x8825)[1] == "N"
+    assert opened(tmp_path / "out.jpg").getexif().get_ifd(0x8825)[1] == "N"
 
 
 def test_a_thumbnail_of_the_old_picture_is_not_carried_over(tmp_path: Path) -> None:
@@ -273,14 +280,14 @@ def test_a_thumbnail_of_the_old_picture_is_not_carried_over(tmp_path: Path) -> N
     exif += b"\x02\x02\0\x04\0\0\0\x01" + len(thumbnail.getvalue()).to_bytes(4, "big")
     exif += b"\0\0\0\0" + thumbnail.getvalue()
     Image.fromarray(picture()).save(tmp_path / "in.jpg", exif=bytes(exif))
-    assert Image.open(tmp_path / "in.jpg").getexif().get_ifd(ExifTags.IFD.IFD1), (
+    assert opened(tmp_path / "in.jpg").getexif().get_ifd(ExifTags.IFD.IFD1), (
         "the test's own thumbnail"
     )
 
     photo = read_photo(tmp_path / "in.jpg")
     write_photo(photo.pixels, tmp_path / "out.jpg", photo)
     assert thumbnail.getvalue() not in (tmp_path / "out.jpg").read_bytes()
-    assert not Image.open(tmp_path / "out.jpg").getexif().get_ifd(ExifTags.IFD.IFD1)
+    assert not opened(tmp_path / "out.jpg").getexif().get_ifd(ExifTags.IFD.IFD1)
 
 
 def test_every_written_format_says_that_the_picture_was_edited(tmp_path: Path) -> None:
@@ -288,22 +295,22 @@ def test_every_written_format_says_that_the_picture_was_edited(tmp_path: Path) -
         write_photo(picture(), tmp_path / f"out{suffix}")
     wanted = f'Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"'
 
-    png = Image.open(tmp_path / "out.png")
+    png = opened(tmp_path / "out.png")
     chunk = png.info["XML:com.adobe.xmp"]
     assert isinstance(chunk, PngImagePlugin.iTXt)
     assert wanted in chunk
-    jpeg: Any = Image.open(tmp_path / "out.jpg")
+    jpeg: Any = opened(tmp_path / "out.jpg")
     segments = [body for name, body in jpeg.applist if name == "APP1"]
     assert any(
         body.startswith(b"http://ns.adobe.com/xap/1.0/\0") and wanted.encode() in body
         for body in segments
     )
-    assert wanted.encode() in Image.open(tmp_path / "out.webp").info["xmp"]
+    assert wanted.encode() in opened(tmp_path / "out.webp").info["xmp"]
 
 
 def test_jpeg_colour_is_not_subsampled(tmp_path: Path) -> None:
     write_photo(picture(), tmp_path / "out.jpg")
-    jpeg: Any = Image.open(tmp_path / "out.jpg")
+    jpeg: Any = opened(tmp_path / "out.jpg")
     assert [(layer[1], layer[2]) for layer in jpeg.layer] == [(1, 1)] * 3
 
 
