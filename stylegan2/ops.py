@@ -61,6 +61,7 @@ def modulated_conv2d(
     *,
     energy: Tensor | None = None,
     up: bool = False,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
 
@@ -68,7 +69,7 @@ def modulated_conv2d(
     activations are scaled before and after the convolution instead of the weights, which is the
     same function: the batch shares one convolution, and a backward pass to the styles alone needs
     no gradient of the weights. With up=True the output is twice as large: transposed convolution,
-    then the FIR filter.
+    then the FIR filter. The result is multiplied by gain, which costs nothing when demodulating.
     """
     x = x * styles.to(x.dtype)[:, :, None, None]
     if up:
@@ -78,8 +79,8 @@ def modulated_conv2d(
         x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
     if energy is not None:
         deviation = (styles.square() @ energy.t() + 1e-8).rsqrt()
-        x = x * deviation.to(x.dtype)[:, :, None, None]
-    return x
+        return x * (deviation * gain).to(x.dtype)[:, :, None, None]
+    return x if gain == 1.0 else x * gain
 
 
 def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:

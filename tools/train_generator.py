@@ -66,6 +66,7 @@ class TrainingConfig:
     ema_kimg: float = 5.0
     warp: float = 0.6
     augment: float = 1.0
+    bf16: int = 1
 
 
 class Trainer:
@@ -89,6 +90,9 @@ class Trainer:
             network.to(device).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.ema_encoder = copy.deepcopy(self.encoder).eval().requires_grad_(False)
+        # Products of CPUs with AMX and of GPUs run several times faster in bfloat16; weights, sums
+        # and the two regularisers stay in float32.
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bool(config.bf16))
         self.distance = PyramidDistance().to(device).requires_grad_(False)
         g_parameters = [*self.generator.parameters(), *self.encoder.parameters()]
         self.m_optimizer = torch.optim.Adam(
@@ -121,11 +125,13 @@ class Trainer:
                 f"pictures must be {config.resolution} pixels wide, are {given.shape[-1]}"
             )
 
-        encoded = self.encoder(given)
+        with self.autocast:
+            encoded = self.encoder(given).float()
         noisy = encoded + config.w_noise * self._randn(encoded.shape)
         given_ws = noisy[:, None].expand(-1, self.generator.num_ws, -1)
         ws = given_ws if warmup else torch.cat([self._sample_ws(half), given_ws])
-        fake = self.generator.synthesis(ws, noise_mode="random")
+        with self.autocast:
+            fake = self.generator.synthesis(ws, noise_mode="random").float()
 
         losses: dict[str, float] = {}
         if not warmup:
@@ -143,8 +149,9 @@ class Trainer:
         config = self.config
         self.discriminator.requires_grad_(True)
         self.d_optimizer.zero_grad(set_to_none=True)
-        d_real = self.discriminator(self._augment(real))
-        d_fake = self.discriminator(self._augment(fake))
+        with self.autocast:
+            d_real = self.discriminator(self._augment(real)).float()
+            d_fake = self.discriminator(self._augment(fake)).float()
         loss = F.softplus(-d_real).mean() + F.softplus(d_fake).mean()
         loss.backward()
         if config.r1_gamma > 0 and self.step % config.r1_every == 0:
@@ -171,11 +178,14 @@ class Trainer:
         self.g_optimizer.zero_grad(set_to_none=True)
         adversarial = features = torch.zeros([], device=self.device)
         if not warmup:
-            adversarial = F.softplus(-self.discriminator(self._augment(fake))).mean()
-            with torch.no_grad():
-                wanted = self.discriminator.features(given)
-            for got, want in zip(self.discriminator.features(rebuilt), wanted, strict=True):
-                features = features + (got - want).abs().mean() / len(wanted)
+            with self.autocast:
+                realness = self.discriminator(self._augment(fake)).float()
+                with torch.no_grad():
+                    wanted = self.discriminator.features(given)
+                found = self.discriminator.features(rebuilt)
+            adversarial = F.softplus(-realness).mean()
+            for got, want in zip(found, wanted, strict=True):
+                features = features + (got.float() - want.float()).abs().mean() / len(wanted)
         pixels = torch.zeros([], device=self.device)
         a, b = rebuilt, given
         while a.shape[-1] >= 8:
@@ -308,6 +318,8 @@ class Trainer:
         self.g_optimizer.load_state_dict(state["g_optimizer"])
         self.d_optimizer.load_state_dict(state["d_optimizer"])
         self.m_optimizer.load_state_dict(state["m_optimizer"])
+        for group in self.g_optimizer.param_groups:
+            group |= {"lr": self.config.lr, "betas": (self.config.beta1, 0.99)}
         self.rng.set_state(state["rng"].cpu())
         self.step, self.images = state["step"], state["images"]
         self.path_mean, self.w_bank, self.history = (
@@ -317,11 +329,19 @@ class Trainer:
         )
 
     def grow_from(self, path: Path) -> None:
-        """Start from another run's networks, of the same size or of half; new blocks fade in."""
+        """Start from another run's networks, of the same size or of half, as wide or narrower.
+
+        New blocks fade in. A wider generator begins as the same function: the new channels are
+        there, and nothing listens to them yet (Net2Net, Chen et al., 2016, arXiv 1511.05641).
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
         for name, network in self.networks().items():
             own = network.state_dict()
-            known = {k: v for k, v in state[name].items() if k in own and own[k].shape == v.shape}
+            known = {
+                k: widened(own[k], v, k) if name in ("generator", "ema") else v
+                for k, v in state[name].items()
+                if k in own and (own[k].shape == v.shape or name in ("generator", "ema"))
+            }
             network.load_state_dict(known, strict=False)
         self.images, self.history = state["images"], state["history"]
         self.w_bank = state["w_bank"]
@@ -348,6 +368,21 @@ class Trainer:
         rebuilt = self.ema.synthesis(w[:, None].expand(-1, self.ema.num_ws, -1))
         tiles = torch.cat([self.ema(z, 0.7), self.ema(z), real, rebuilt])
         write_grid(tiles, path, columns)
+
+
+def widened(fresh: Tensor, known: Tensor, name: str) -> Tensor:
+    """Put a parameter of a narrower generator into a fresh one of the same name.
+
+    Known outputs ignore new inputs. toRGB, which is not demodulated, divides by the root of its
+    number of inputs, so its weights grow with that.
+    """
+    wide = fresh.clone()
+    if known.ndim == 4:
+        wide[: known.shape[0]] = 0
+    if "torgb.weight" in name:
+        known = known * (fresh.shape[1] / known.shape[1]) ** 0.5
+    wide[tuple(slice(size) for size in known.shape)] = known
+    return wide
 
 
 def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
