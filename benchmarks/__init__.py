@@ -1,0 +1,1 @@
+"""Benchmarks: what realdrag does to pictures and how long it takes, against the papers' methods."""
