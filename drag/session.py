@@ -25,9 +25,10 @@ from drag.sampling import (
     to_picture_xy,
 )
 from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, StopReason, StopRule, tolerance_of
-from drag.tracking import track, unlikeness
+from drag.tracking import Tracked, track, unlikeness
 from stylegan2.generator import Generator, NoiseConsts
 from stylegan2.partial import features_at, frozen
+from stylegan2.windows import Window, features_in_windows, merged
 
 __all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"]
 
@@ -53,6 +54,15 @@ class DragStep:
     handles: tuple[tuple[float, float], ...]
     distances: tuple[float, ...]
     stop: StopReason | None
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Features [1, C, h, w] around some handles, by index; origin is their first pixel's xy."""
+
+    features: Tensor
+    origin: Tensor
+    handles: Tensor
 
 
 class DragDiverged(Exception):
@@ -106,14 +116,17 @@ class DragSession:
         self._points = tuple(points)
         self._handles = self._to_features([point.handle for point in points])
         self._targets = self._to_features([point.target for point in points])
-        self._features = self._render_features()
-        first = self._features.detach()
+        # How far from a handle features are read: its search, then its patch at the new place.
+        self._reach = r2 + GRID_STEP + r1 + self._pull
+        first = self._whole_features()
         self._template = sample(first, self._handles)
         self._lost_at = (LOST_MISMATCH * unlikeness(first, self._template)).tolist()
         self._first_features: Tensor | None = None
         if movable_mask is not None and not bool(movable_mask.all()):
             self._first_features = first
             self._kept = kept_share(movable_mask.to(device), size)
+        self._places: Sequence[Sequence[float]] = self._handles.tolist()
+        self._fields = self._render_fields(self._places)
 
         self._cancelled = False
         handles = tuple(point.handle for point in points)
@@ -157,10 +170,10 @@ class DragSession:
         loss = self._loss()
         (gradient,) = torch.autograd.grad(loss, [self._moving])
         self._adam.step(gradient)
-        self._features = self._render_features()
-        found = track(self._features.detach(), self._template, self._handles, self._search)
-        xy = to_picture_xy(found.handles, self._resolution, self._size)
-        numbers = torch.cat([loss.detach()[None], found.mismatch, xy.flatten()]).tolist()
+        self._fields = self._render_fields(self._places)
+        found = self._track()
+        # The step's only wait for the device.
+        numbers = torch.cat([loss.detach()[None], found.mismatch, found.handles.flatten()]).tolist()
         if not all(map(math.isfinite, numbers)):
             raise DragDiverged(
                 f"step {number}: the drag's numbers are no longer finite; the step before is kept. "
@@ -168,8 +181,11 @@ class DragSession:
             )
         count = len(self._points)
         mismatch, flat = numbers[1 : count + 1], numbers[count + 1 :]
-        handles = tuple(zip(flat[::2], flat[1::2], strict=True))
         self._handles = found.handles
+        self._places = list(zip(flat[::2], flat[1::2], strict=True))
+        on_features = torch.tensor(self._places, dtype=torch.float64)
+        in_picture = to_picture_xy(on_features, self._resolution, self._size).tolist()
+        handles = tuple((x, y) for x, y in in_picture)
         self._ws = self._current_ws().detach()
         self._last = self._judge(number, numbers[0], handles, mismatch)
         return self._last
@@ -191,11 +207,34 @@ class DragSession:
 
     def _loss(self) -> Tensor:
         towards = directions(self._handles, self._targets, self._pull, self._tolerance)
-        loss = motion_loss(self._features, self._handles, towards, self._patch)
+        loss = towards.new_zeros([])
+        for field in self._fields:
+            own = field.handles
+            places = self._handles[own] - field.origin
+            loss = loss + motion_loss(field.features, places, towards[own], self._patch)
         if self._first_features is not None:
-            kept = mask_loss(self._features, self._first_features, self._kept)
+            kept = mask_loss(self._fields[0].features, self._first_features, self._kept)
             loss = loss + self.config.lambda_mask * kept
         return loss
+
+    def _track(self) -> Tracked:
+        """Find all handles again, each in its field."""
+        handles, mismatch = (
+            torch.empty_like(self._handles),
+            self._handles.new_empty(len(self._points)),
+        )
+        for field in self._fields:
+            own, least = field.handles, -0.5 - field.origin
+            found = track(
+                field.features.detach(),
+                self._template[own],
+                self._handles[own] - field.origin,
+                self._search,
+                (least, least + self._size),
+            )
+            handles[own] = found.handles + field.origin
+            mismatch[own] = found.mismatch
+        return Tracked(handles, mismatch)
 
     def _judge(
         self,
@@ -237,14 +276,53 @@ class DragSession:
     def _current_ws(self) -> Tensor:
         return torch.cat([self._moving, self._ws[:, self.config.num_moving_ws :]], dim=1)
 
-    def _render_features(self) -> Tensor:
+    @torch.no_grad()
+    def _whole_features(self) -> Tensor:
+        ws = self._current_ws()
+        return features_at(self._generator, ws, self._noise_consts, self._size).features
+
+    def _render_fields(self, handles: Sequence[Sequence[float]]) -> list[_Field]:
+        """Render the features around handles (in feature pixels); with a mask, all of them."""
+        device, size = self._ws.device, self._size
+        around = [_window(x, y, self._reach, size) for x, y in handles]
+        windows = merged(around)
+        if self._first_features is not None:
+            windows = [Window(0, 0, size, size)]
         with torch.enable_grad():
-            ws = self._current_ws()
-            return features_at(self._generator, ws, self._noise_consts, self._size).features
+            parts = features_in_windows(
+                self._generator, self._current_ws(), self._noise_consts, size, windows
+            )
+        home = [next(w for w in windows if _contains(w, own)) for own in around]
+        fields = []
+        for features, window in zip(parts, windows, strict=True):
+            inside = [i for i, own in enumerate(home) if own is window]
+            origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
+            fields.append(_Field(features, origin, torch.tensor(inside, device=device)))
+        return fields
 
     def _to_features(self, places: Sequence[tuple[float, float]]) -> Tensor:
         xy = torch.tensor(places, dtype=torch.float32)
         return to_feature_xy(xy, self._resolution, self._size).to(self._ws.device)
+
+
+def _window(x: float, y: float, reach: float, size: int) -> Window:
+    """Return the pixels that bilinear reading needs within `reach` of (x, y)."""
+
+    def span(middle: float) -> tuple[int, int]:
+        low = min(max(math.floor(middle - reach), 0), size - 2)
+        return low, max(min(math.floor(middle + reach) + 2, size), low + 2)
+
+    (left, right), (top, bottom) = span(x), span(y)
+    return Window(left, top, right, bottom)
+
+
+def _contains(window: Window, other: Window) -> bool:
+    return (
+        window.left <= other.left
+        and window.top <= other.top
+        and other.right <= window.right
+        and other.bottom <= window.bottom
+    )
 
 
 def _check_arguments(

@@ -31,26 +31,42 @@ class Tracked:
 
 
 @torch.no_grad()
-def track(features: Tensor, template: Tensor, handles: Tensor, search: Tensor) -> Tracked:
+def track(
+    features: Tensor,
+    template: Tensor,
+    handles: Tensor,
+    search: Tensor,
+    limits: tuple[Tensor, Tensor] | None = None,
+) -> Tracked:
     """Find each handle's template again near where the handle was.
 
     features [1, C, F, F]; template [P, C], the features at the first handles in the first
     picture; handles [P, 2] and search offsets [K, 2], nearest first, in feature pixels.
     Distance is L1 as in the paper (the released code takes L2). Of equal positions the least
-    moved one wins; positions outside the picture are never taken.
+    moved one wins; positions outside the picture are never taken. When features are a window of
+    the map, limits are the least and the greatest xy [2] of the picture seen from that window.
     """
-    found = _best(features, template, handles, search)
+    if limits is None:
+        least = handles.new_tensor([-0.5, -0.5])
+        limits = least, least + features.shape[-1]
+    found = _best(features, template, handles, search, limits)
     neighbours = square_offsets(GRID_STEP, GRID_STEP).to(search)
     for _ in range(REFINEMENTS):
         neighbours = neighbours / 2
-        found = _best(features, template, found.handles, neighbours)
+        found = _best(features, template, found.handles, neighbours, limits)
     return found
 
 
-def _best(features: Tensor, template: Tensor, handles: Tensor, offsets: Tensor) -> Tracked:
+def _best(
+    features: Tensor,
+    template: Tensor,
+    handles: Tensor,
+    offsets: Tensor,
+    limits: tuple[Tensor, Tensor],
+) -> Tracked:
     places = handles[:, None] + offsets
     mismatch = (sample(features, places) - template[:, None]).abs().mean(dim=2)
-    outside = ((places < -0.5) | (places > features.shape[-1] - 0.5)).any(dim=2)
+    outside = ((places < limits[0]) | (places > limits[1])).any(dim=2)
     mismatch = mismatch.masked_fill(outside, torch.inf)
     smallest, index = mismatch.min(dim=1)
     rows = torch.arange(len(handles), device=places.device)

@@ -142,12 +142,28 @@ class SynthesisLayer(nn.Module):
         self._energy_of: tuple[int, int, torch.dtype] | None = None
         self._known_energy = torch.empty(0)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none."""
+    def forward(
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise: Tensor | None,
+        padding: tuple[int, int, int, int] | None = None,
+    ) -> Tensor:
+        """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none.
+
+        padding is for windows cut out of the picture, see `modulated_conv2d`; noise is then that
+        of the window.
+        """
         # Leaky ReLU is positively homogeneous, so its gain goes into what comes before it, and
         # each addition is made in place: on a CPU this layer is bound by memory, not arithmetic.
         x = modulated_conv2d(
-            x, self.weight, self.affine(w), energy=self._energy(), up=self.up, gain=LRELU_GAIN
+            x,
+            self.weight,
+            self.affine(w),
+            energy=self._energy(),
+            up=self.up,
+            gain=LRELU_GAIN,
+            padding=padding,
         )
         if noise is not None:
             x.add_((noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype))

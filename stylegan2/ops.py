@@ -31,7 +31,7 @@ def fir_filter(x: Tensor, padding: tuple[int, int, int, int], gain: float = 1.0)
     """Low-pass x [N, C, H, W]; padding is (left, right, top, bottom) and filled with zeros."""
     channels = x.shape[1]
     left, right, top, bottom = padding
-    if left == right and top == bottom:
+    if left == right >= 0 and top == bottom >= 0:
         return F.conv2d(x, fir_kernel(channels, x, gain), padding=(top, left), groups=channels)
     return F.conv2d(F.pad(x, padding), fir_kernel(channels, x, gain), groups=channels)
 
@@ -62,6 +62,7 @@ def modulated_conv2d(
     energy: Tensor | None = None,
     up: bool = False,
     gain: float = 1.0,
+    padding: tuple[int, int, int, int] | None = None,
 ) -> Tensor:
     """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
 
@@ -70,13 +71,18 @@ def modulated_conv2d(
     same function: the batch shares one convolution, and a backward pass to the styles alone needs
     no gradient of the weights. With up=True the output is twice as large: transposed convolution,
     then the FIR filter. The result is multiplied by gain, which costs nothing when demodulating.
+
+    padding (left, right, top, bottom; negative crops) is that of the convolution, with up=True
+    that of the FIR filter; None keeps the size, or doubles it.
     """
     x = x * styles.to(x.dtype)[:, :, None, None]
     if up:
         x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
-        x = fir_filter(x, (1, 1, 1, 1), gain=4.0)
-    else:
+        x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
+    elif padding is None:
         x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
+    else:
+        x = F.conv2d(F.pad(x, padding), weight.to(x.dtype))
     if energy is not None:
         deviation = (styles.square() @ energy.t() + 1e-8).rsqrt()
         return x * (deviation * gain).to(x.dtype)[:, :, None, None]

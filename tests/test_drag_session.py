@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +80,40 @@ def test_the_session_equals_the_literal_reference(
         for handle, expected_handle in zip(step.handles, expected.handles, strict=True):
             assert handle == pytest.approx(expected_handle, abs=1e-4)
     assert step.handles[0] != points[0].handle
+
+
+@pytest.mark.parametrize(("resolution", "channels"), [(32, 8), (64, 8), (128, 4)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fifty_steps_in_windows_equal_the_literal_reference(
+    resolution: int, channels: int, seed: int
+) -> None:
+    generator = tiny_generator(resolution, seed=seed, channel_max=channels)
+    ws, noise = _ws(generator, seed), _noise(generator)
+    side = resolution - 1
+    points = [
+        DragPoint((0.2 * side, 0.3 * side), (0.6 * side, 0.5 * side)),
+        DragPoint((0.25 * side, 0.35 * side), (0.7 * side, 0.9 * side)),
+        DragPoint((0.9 * side, 0.95 * side), (0.4 * side, 0.6 * side)),
+    ]
+    session = DragSession(generator, ws, noise, points, DragConfig(steps=50))
+    literal = literal_drag(
+        generator,
+        ws,
+        noise,
+        [point.handle for point in points],
+        [point.target for point in points],
+        steps=50,
+    )
+    compared = 0
+    for expected in literal:
+        step = session.step()
+        for handle, expected_handle in zip(step.handles, expected.handles, strict=True):
+            assert handle == pytest.approx(expected_handle, abs=1e-4)
+        assert float((session.ws - expected.ws).norm() / expected.ws.norm()) < 1e-3
+        compared += 1
+        if step.stop is not None:
+            break
+    assert compared >= 20
 
 
 def test_settings_reach_the_algorithm() -> None:
@@ -192,13 +228,13 @@ def test_cancelling_keeps_the_last_step_as_the_result() -> None:
 
 def test_cancelling_during_a_step_ends_with_that_step(monkeypatch: pytest.MonkeyPatch) -> None:
     session = _easy_session()
-    render = session._render_features
+    render = session._render_fields
 
-    def cancel_while_rendering() -> Tensor:
+    def cancel_while_rendering(places: Sequence[Sequence[float]]) -> list[Any]:
         session.cancel()
-        return render()
+        return render(places)
 
-    monkeypatch.setattr(session, "_render_features", cancel_while_rendering)
+    monkeypatch.setattr(session, "_render_fields", cancel_while_rendering)
     before = session.ws
     steps = list(session.run())
     assert [(step.step, step.stop) for step in steps] == [(1, StopReason.CANCELLED)]
@@ -226,10 +262,10 @@ def test_a_picture_that_falls_apart_is_lost_track_and_the_best_ws_are_kept() -> 
 
 
 def _tracking_returns(monkeypatch: pytest.MonkeyPatch, feature_xy: tuple[float, float]) -> None:
-    def found(features: Tensor, template: Tensor, handles: Tensor, search: Tensor) -> Tracked:
+    def found(session: DragSession) -> Tracked:
         return Tracked(torch.tensor([feature_xy]), torch.zeros(1))
 
-    monkeypatch.setattr("drag.session.track", found)
+    monkeypatch.setattr(DragSession, "_track", found)
 
 
 def test_a_handle_that_runs_out_of_the_picture_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,178 @@
+"""Synthesis inside windows: the last blocks run only where their features are wanted.
+
+A convolution's output in a window depends on a window of its input that is a little larger, so
+from the feature block downwards each layer has its own window, cut off at the picture's edge and
+padded there with the zeros that the whole layer would see. The values are those of the whole map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from stylegan2.generator import Generator, NoiseConsts, SynthesisBlock, SynthesisLayer
+
+WORTHWHILE = 0.5
+"""A block runs in windows when they are less than this share of its area."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pixels left <= x < right, top <= y < bottom of a feature map."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
+def merged(windows: Sequence[Window]) -> list[Window]:
+    """Join windows as long as the box around two of them is no larger than both together."""
+    boxes: list[Window] = []
+    for box in windows:
+        i = 0
+        while i < len(boxes):
+            other = boxes[i]
+            around = Window(
+                min(box.left, other.left),
+                min(box.top, other.top),
+                max(box.right, other.right),
+                max(box.bottom, other.bottom),
+            )
+            if around.area <= box.area + other.area:
+                box = around
+                del boxes[i]
+                i = 0
+            else:
+                i += 1
+        boxes.append(box)
+    return boxes
+
+
+def features_in_windows(
+    generator: Generator,
+    ws: Tensor,
+    noise_consts: NoiseConsts | None,
+    resolution: int,
+    windows: Sequence[Window],
+) -> list[Tensor]:
+    """Return the features [N, C, h, w] of the block of that size inside each window.
+
+    They equal the same pixels of `features_at` up to rounding. Differentiable with respect to
+    ws [N, num_ws, w_dim]. Blocks of which the windows need most run whole, once for all.
+    """
+    sizes = [size for size in generator.config.block_resolutions if size <= resolution]
+    if not sizes or sizes[-1] != resolution:
+        raise ValueError(
+            f"resolution must be one of the blocks {generator.config.block_resolutions}, "
+            f"got {resolution}"
+        )
+    for window in windows:
+        inside = 0 <= window.left < window.right <= resolution
+        if not (inside and 0 <= window.top < window.bottom <= resolution):
+            raise ValueError(f"{window} does not lie in a map of {resolution} pixels")
+    plans = [[_BlockPlan.of(window, resolution)] for window in windows]
+    whole = len(sizes) - 1
+    while whole > 0:
+        area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
+        if area > 2 * WORTHWHILE * sizes[whole] ** 2:
+            break
+        whole -= 1
+        for plan in plans:
+            plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
+    trunk = None
+    for output in generator.synthesis.run(ws, noise_consts, with_image=False):
+        trunk = output.features
+        if output.resolution == sizes[whole]:
+            break
+    assert trunk is not None
+    found = []
+    for plan in plans:
+        # The last entry stands for the block that ran whole: its window is what to cut out.
+        x = _cut(trunk, plan[-1].window)
+        for step in reversed(plan[:-1]):
+            x = step.run(generator.synthesis.block(step.resolution), ws, noise_consts, x)
+        found.append(x)
+    return found
+
+
+Padding = tuple[int, int, int, int]
+"""Left, right, top, bottom."""
+
+
+@dataclass(frozen=True)
+class _BlockPlan:
+    """What a block needs for a window of its features.
+
+    inner is the window after the first convolution, source the one of the block before it.
+    """
+
+    resolution: int
+    window: Window
+    inner: Window
+    source: Window
+    padding0: Padding
+    padding1: Padding
+
+    @staticmethod
+    def of(window: Window, resolution: int) -> _BlockPlan:
+        inner, padding1 = _under_convolution(window, resolution)
+        source, padding0 = _under_upsampling(inner, resolution)
+        return _BlockPlan(resolution, window, inner, source, padding0, padding1)
+
+    def run(
+        self, block: SynthesisBlock, ws: Tensor, noise_consts: NoiseConsts | None, x: Tensor
+    ) -> Tensor:
+        name, w = f"b{self.resolution}", block.first_w
+        noise0 = _noise(block.conv0, f"{name}.conv0", noise_consts)
+        noise1 = _noise(block.conv1, f"{name}.conv1", noise_consts)
+        x = block.conv0(x, ws[:, w], _cut(noise0, self.inner), self.padding0)
+        features: Tensor = block.conv1(x, ws[:, w + 1], _cut(noise1, self.window), self.padding1)
+        return features
+
+
+def _noise(layer: SynthesisLayer, name: str, noise_consts: NoiseConsts | None) -> Tensor:
+    if noise_consts is not None and name in noise_consts:
+        return noise_consts[name]
+    return layer.noise_const
+
+
+def _cut(x: Tensor, window: Window) -> Tensor:
+    return x[..., window.top : window.bottom, window.left : window.right]
+
+
+def _under_convolution(window: Window, size: int) -> tuple[Window, Padding]:
+    """Return what a 3x3 convolution reads for a window of its output, and how to pad that."""
+    left, right, pad_left, pad_right = _convolved(window.left, window.right, size)
+    top, bottom, pad_top, pad_bottom = _convolved(window.top, window.bottom, size)
+    return Window(left, top, right, bottom), (pad_left, pad_right, pad_top, pad_bottom)
+
+
+def _convolved(low: int, high: int, size: int) -> tuple[int, int, int, int]:
+    first, last = max(low - 1, 0), min(high + 1, size)
+    return first, last, first - (low - 1), (high + 1) - last
+
+
+def _under_upsampling(window: Window, size: int) -> tuple[Window, Padding]:
+    """Return what the upsampling convolution reads, in pixels of half the size.
+
+    The padding is that of the FIR filter, and crops what the transposed convolution made too much.
+    """
+    left, right, pad_left, pad_right = _upsampled(window.left, window.right, size)
+    top, bottom, pad_top, pad_bottom = _upsampled(window.top, window.bottom, size)
+    return Window(left, top, right, bottom), (pad_left, pad_right, pad_top, pad_bottom)
+
+
+def _upsampled(low: int, high: int, size: int) -> tuple[int, int, int, int]:
+    # The filter's output y reads rows y - 1 .. y + 2 of the transposed convolution, whose row j
+    # reads rows (j - 2) / 2 .. j / 2 of the input; input row i makes rows 2i .. 2i + 2.
+    first = max((low - 2) // 2, 0)
+    last = min((high + 1) // 2 + 1, size // 2)
+    return first, last, 2 * first - (low - 1), (high + 2) - (2 * last + 1)

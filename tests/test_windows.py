@@ -1,0 +1,129 @@
+"""Windows hold what the whole map holds, wherever they lie, with the same gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylegan2.generator import Generator
+from stylegan2.partial import features_at, frozen
+from stylegan2.windows import Window, features_in_windows, merged
+from tests.factories import tiny_generator
+
+
+def _ws(generator: Generator) -> Tensor:
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(1, generator.num_ws, generator.w_dim, generator=rng, dtype=torch.float64)
+
+
+def _noise(generator: Generator) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(9)
+    own = generator.synthesis.noise_consts()
+    return {
+        name: torch.randn(noise.shape, generator=rng, dtype=torch.float64)
+        for name, noise in own.items()
+    }
+
+
+def _double(resolution: int) -> Generator:
+    return frozen(tiny_generator(resolution, channel_max=8).double())
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(0, 0, 5, 4),
+        Window(59, 60, 64, 64),
+        Window(20, 31, 27, 40),
+        Window(21, 30, 28, 37),
+        Window(0, 28, 3, 33),
+        Window(63, 0, 64, 1),
+        Window(5, 5, 6, 6),
+        Window(0, 0, 64, 64),
+    ],
+)
+def test_a_window_holds_the_pixels_of_the_whole_map(window: Window) -> None:
+    generator = _double(128)
+    ws, noise = _ws(generator), _noise(generator)
+    whole = features_at(generator, ws, noise, 64).features
+    (found,) = features_in_windows(generator, ws, noise, 64, [window])
+    expected = whole[..., window.top : window.bottom, window.left : window.right]
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_every_window_of_a_small_map_holds_its_pixels() -> None:
+    generator = _double(32)
+    ws = _ws(generator)
+    whole = features_at(generator, ws, None, 16).features
+    windows = [
+        Window(left, top, left + width, top + height)
+        for width, height in ((1, 1), (2, 3), (5, 2))
+        for left in range(17 - width)
+        for top in range(17 - height)
+    ]
+    for window in windows:
+        (found,) = features_in_windows(generator, ws, None, 16, [window])
+        expected = whole[..., window.top : window.bottom, window.left : window.right]
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_gradients_are_those_of_the_whole_map() -> None:
+    generator = _double(128)
+    noise = _noise(generator)
+    windows = [Window(3, 4, 12, 13), Window(40, 50, 50, 64)]
+    gradients = []
+    for in_windows in (False, True):
+        ws = _ws(generator).requires_grad_()
+        if in_windows:
+            parts = features_in_windows(generator, ws, noise, 64, windows)
+        else:
+            whole = features_at(generator, ws, noise, 64).features
+            parts = [whole[..., w.top : w.bottom, w.left : w.right] for w in windows]
+        sum((part.sin().sum() for part in parts), torch.zeros([])).backward()
+        assert ws.grad is not None
+        gradients.append(ws.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-9)
+
+
+def test_windows_cost_less_than_the_whole_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = _double(128)
+    seen: list[int] = []
+    convolve: Callable[..., Tensor] = torch.nn.functional.conv2d
+
+    def counted(*arguments: Any, **options: Any) -> Tensor:
+        out = convolve(*arguments, **options)
+        seen.append(out.shape[-1] * out.shape[-2])
+        return out
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", counted)
+    features_in_windows(generator, _ws(generator), None, 64, [Window(20, 20, 29, 29)])
+    in_window = sum(seen)
+    seen.clear()
+    features_at(generator, _ws(generator), None, 64)
+    assert in_window < 0.3 * sum(seen)
+
+
+def test_overlapping_windows_are_merged_and_others_are_not() -> None:
+    near = [Window(0, 0, 10, 10), Window(4, 2, 14, 12), Window(40, 40, 50, 50)]
+    assert merged(near) == [Window(0, 0, 14, 12), Window(40, 40, 50, 50)]
+    chain = [Window(0, 0, 4, 4), Window(8, 0, 12, 4), Window(4, 0, 8, 4)]
+    assert merged(chain) == [Window(0, 0, 12, 4)]
+
+
+@pytest.mark.parametrize(
+    "window", [Window(-1, 0, 4, 4), Window(0, 0, 4, 65), Window(4, 4, 4, 8), Window(0, 9, 5, 8)]
+)
+def test_a_window_that_is_not_in_the_map_is_refused(window: Window) -> None:
+    generator = _double(128)
+    with pytest.raises(ValueError, match="does not lie in a map of 64"):
+        features_in_windows(generator, _ws(generator), None, 64, [window])
+
+
+def test_a_block_that_is_not_there_is_refused() -> None:
+    generator = _double(32)
+    with pytest.raises(ValueError, match="must be one of the blocks"):
+        features_in_windows(generator, _ws(generator), None, 64, [Window(0, 0, 4, 4)])
