@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,7 +69,9 @@ def write_synced(path: Path, data: bytes) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that at any moment either the old or the new content is there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Threads of the studio may write one file at the same time, each its own part.
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    partial = path.with_name(f".{path.name}.{writer}.part")
     try:
         write_synced(partial, data)
         os.replace(partial, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ PREVIEW_SIDE = 2048
 THUMBNAIL_SIDE = 320
 PREVIEW_QUALITY = 88
 FRAME_QUALITY = 90
+
+_making_previews = threading.Lock()
 
 
 def jpeg_bytes(pixels: UInt8Image, quality: int = FRAME_QUALITY) -> bytes:
@@ -60,10 +63,11 @@ def _shown_in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 def keep_preview(source: Path, target: Path, side: int = PREVIEW_SIDE) -> Path:
     """Write a photo's preview unless it is there, and return where. Raises PhotoUnreadable."""
-    if not target.exists():
-        data = preview_bytes(read_photo(source), side)
-        with writing(target.parent):
-            replace_file(target, data)
+    with _making_previews:  # pages that ask at the same time must not decode a large photo each
+        if not target.exists():
+            data = preview_bytes(read_photo(source), side)
+            with writing(target.parent):
+                replace_file(target, data)
     return target
 
 
