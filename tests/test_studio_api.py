@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from drag.points import read_points
 from pipeline.artifact import read_artifact
 from pipeline.places import open_workspace
+from pipeline.storage import replace_file
 from pipeline.studio import app as studio_app
+from pipeline.studio import pictures as studio_pictures
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
 from tests.studio_server import (
     QUICK,
@@ -174,6 +177,43 @@ def test_a_photo_uploaded_twice_is_the_same_workspace(server: RunningStudio) -> 
     second = server.upload(photo_bytes(seed=8), "twice.jpg")
     other = server.upload(photo_bytes(seed=9), "twice.jpg")
     assert first == second != other
+
+
+def test_the_portrait_that_comes_along_is_one_workspace(server: RunningStudio) -> None:
+    answers = [server.client.post("/api/demo") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [answer.json()["fresh"] for answer in answers] == [True, False]
+    ident = answers[0].json()["id"]
+    assert ident == answers[1].json()["id"] == "eileen-collins.realdrag"
+    assert server.idle(ident)["photo"]["width"] == 512
+
+
+def test_pages_that_ask_for_a_new_photo_at_once_all_get_it(
+    server: RunningStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ident = server.upload(photo_bytes(seed=77), "asked by many.jpg")
+    decoded = []
+    read = studio_pictures.read_photo
+
+    def reading(path: Path) -> Any:
+        decoded.append(path)
+        return read(path)
+
+    monkeypatch.setattr(studio_pictures, "read_photo", reading)
+    address = f"/api/workspaces/{ident}/pictures/photo"
+    with ThreadPoolExecutor(8) as pages:
+        answers = list(pages.map(lambda _: server.client.get(address), range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(decoded) == 1
+
+
+def test_threads_that_write_one_file_leave_a_whole_one(tmp_path: Path) -> None:
+    path, contents = tmp_path / "file", [bytes([i]) * 100_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda data: replace_file(path, data), contents * 4))
+    assert path.read_bytes() in contents
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -486,6 +526,30 @@ def test_the_film_shows_every_step_clean_or_with_its_points(
         pictures.append(frames[0])
     difference = np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2) > 60
     assert 0 < difference.mean() < 0.05
+
+
+def test_a_webp_shows_the_drag_in_full_size_clean_or_with_its_points(
+    server: RunningStudio, fresh: str
+) -> None:
+    put_points(server, fresh, POINT)
+    steps = drag(server, fresh)["drag"]["steps"]
+    firsts, data = [], b""
+    for annotated in (False, True):
+        answer = server.client.get(
+            f"/api/workspaces/{fresh}/save/animation",
+            params={"format": "webp", "annotated": annotated},
+        )
+        assert answer.headers["content-type"] == "image/webp"
+        assert answer.headers["x-suffix"] == "webp"
+        data = answer.content
+        with Image.open(io.BytesIO(data)) as film:
+            assert film.format == "WEBP" and film.size == (512, 512)
+            assert 1 < getattr(film, "n_frames", 1) <= steps + 1
+            assert film.info["loop"] == 0
+            firsts.append(np.asarray(film.convert("RGB")).astype(int))
+    difference = np.abs(firsts[0] - firsts[1]).max(axis=2) > 60
+    assert 0 < difference.mean() < 0.05
+    assert b"compositeWithTrainedAlgorithmicMedia" in data
 
 
 # ----------------------------------------------------------------------------- bad input, routes

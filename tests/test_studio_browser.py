@@ -187,7 +187,7 @@ def test_a_photo_is_uploaded_prepared_dragged_undone_and_saved(
     assert server.ok("GET", f"/{ident}")["drag"]["stop"] in ("step_limit", "lost_track", "arrived")
     assert (server.root / ident / "result.png").is_file()
 
-    for label, suffix in (("The photo, JPEG", "jpg"), ("The points", "zip")):
+    for label, suffix in (("The photo, JPEG", "jpg"), ("The points, File", "zip")):
         with page.expect_download() as download:
             button(page, label).click()
         assert download.value.suggested_filename.endswith(f".{suffix}")

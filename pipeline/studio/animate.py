@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from inversion.metadata import DIGITAL_SOURCE_TYPE
-from pipeline.animation import gif_bytes, spread
+from pipeline.animation import gif_bytes, spread, webp_bytes
 from pipeline.artifact import Artifact
 from pipeline.models import Bench
 from pipeline.progress import Job, Step
@@ -26,13 +26,13 @@ from pipeline.workspace import StageMissing, Workspace
 from stylegan2.images import to_uint8
 
 UInt8Image = npt.NDArray[np.uint8]
-Format = Literal["mp4", "gif"]
+Format = Literal["mp4", "gif", "webp"]
 
 FPS = 25
 HOLD_FRAMES = 20
 """How long the first and the last frame stay in a film."""
 
-MAX_FRAMES = {"mp4": 600, "gif": 60}
+MAX_FRAMES = {"mp4": 600, "gif": 60, "webp": 120}
 LEAST_SIDE = 512
 """Smaller faces are enlarged, so that films of small networks can be looked at."""
 
@@ -73,7 +73,7 @@ def film(
                 picture = annotate(picture, frame, side / generator.resolution)
             pictures.append(picture)
             yield Step("film", number, len(chosen), {})
-        data = gif_bytes(pictures) if format == "gif" else mp4_bytes(pictures)
+        data = ENCODERS[format](pictures)
         with writing(workspace.folder):
             replace_file(target, data)
 
@@ -153,3 +153,10 @@ def mp4_bytes(pictures: Sequence[UInt8Image]) -> bytes:
             for packet in stream.encode():
                 container.mux(packet)
         return path.read_bytes()
+
+
+ENCODERS: Mapping[Format, Callable[[Sequence[UInt8Image]], bytes]] = {
+    "mp4": mp4_bytes,
+    "gif": gif_bytes,
+    "webp": webp_bytes,
+}

@@ -20,9 +20,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect
 
+from pipeline.demo import write_demo
 from pipeline.failures import BUG, REPORT, failure_of, to_json
 from pipeline.models import versions
 from pipeline.studio import saving
+from pipeline.studio.animate import Format
 from pipeline.studio.desk import settings_schema
 from pipeline.studio.guard import Guard
 from pipeline.studio.hub import Mailbox
@@ -31,6 +33,7 @@ from pipeline.studio.pictures import THUMBNAIL_SIDE, keep_preview
 from pipeline.studio.sketch import keep_mask, mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
+from pipeline.studio.worker import StudioBusy
 from pipeline.workspace import StageMissing, Workspace
 
 STATIC = Path(__file__).parent / "static"
@@ -256,6 +259,19 @@ async def add_photo(
     return {"id": workspace.name, "fresh": fresh}
 
 
+@routes.post("/api/demo", status_code=201)
+def add_demo(studio: OfStudio) -> dict[str, Any]:
+    """Take the portrait that comes along, and begin to look for its face."""
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
+        portrait, _ = write_demo(Path(folder))
+        workspace, fresh = take_photo(studio.desk, portrait, portrait.name)
+    with suppress(StudioBusy):  # looking for faces can be asked for again
+        if fresh:
+            studio.find(workspace)
+    studio.hub.tell_all("list", {})
+    return {"id": workspace.name, "fresh": fresh}
+
+
 # ------------------------------------------------------------------------------- one workspace
 
 
@@ -393,7 +409,7 @@ def get_picture(
 def _download(workspace: Workspace, data: bytes, suffix: str) -> Response:
     kinds = {
         "png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "gif": "image/gif",
-        "json": "application/json", "zip": "application/zip",
+        "webp": "image/webp", "json": "application/json", "zip": "application/zip",
     }  # fmt: skip
     headers = {"X-Suffix": suffix, "Cache-Control": "no-store"}
     return Response(data, media_type=kinds[suffix], headers=headers)
@@ -415,7 +431,7 @@ def save_picture(
 def save_animation(
     studio: OfStudio,
     workspace: Of,
-    format: Literal["mp4", "gif"] = "mp4",
+    format: Format = "mp4",
     annotated: bool = False,
 ) -> Response:
     """Give the drag as a film."""

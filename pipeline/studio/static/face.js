@@ -31,11 +31,11 @@ export class FaceChoice {
     const looking = state.job?.kind === "find";
     const faces = state.found?.faces ?? [];
     this.frame.classList.toggle("marking", Boolean(this.marks));
-    if (state.photo) this.frame.style.setProperty("aspect-ratio", `${state.photo.shown_width} / ${state.photo.shown_height}`);
+    if (state.photo) this.frame.style.setProperty("--ratio", String(state.photo.shown_width / state.photo.shown_height));
     this.layer.replaceChildren(...(this.marks ? this.markDots() : looking ? [] : faces.map((face, i) => this.box(face, i, faces.length))));
     const [title, text] = this.said(looking, faces);
     this.words.replaceChildren(h("h2", {}, title), h("p", {}, text),
-      ...(this.marks || looking ? [] : (state.found?.notices ?? []).map((notice) => h("p", { class: "hint" }, notice))));
+      ...(this.marks || looking ? [] : (state.found?.notices ?? []).map(folded)));
     const rows = [];
     if (this.marks) {
       rows.push(button("Take back", "undo", () => { this.marks.pop(); this.render(); }));
@@ -116,4 +116,11 @@ export class FaceChoice {
   }
 
   message() {}
+}
+
+/** A notice whose first sentence says it; the rest is for those who want to know. */
+function folded(notice) {
+  const end = notice.search(/[.!?] /) + 1;
+  if (!end) return h("p", { class: "hint" }, notice);
+  return h("details", { class: "hint" }, h("summary", {}, notice.slice(0, end)), h("p", {}, notice.slice(end + 1)));
 }

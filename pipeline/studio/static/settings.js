@@ -2,7 +2,7 @@
 
 import { attempt, json, place } from "./api.js";
 import { button, h } from "./dom.js";
-import { PARTS, settingName } from "./words.js";
+import { PARTS, settingEffect, settingName } from "./words.js";
 
 /** A dialog that slides in from the side. */
 export class Settings {
@@ -62,9 +62,9 @@ export class Settings {
     const changed = given !== undefined && given !== standard;
     const shown = typeof standard === "boolean" ? (standard ? "on" : "off") : standard;
     return h("div", { class: `setting ${changed ? "changed" : ""}` },
-      h("label", { for: id }, settingName(name)), input,
-      h("p", { class: "hint", id: `${id}-help` }, `${schema.description ?? ""} Default: ${shown}.`),
-      changed ? button(`Reset ${settingName(name)}`, "reset", () => change(undefined), { bare: true }) : null);
+      h("label", { for: id }, settingName(part, name)), input,
+      h("p", { class: "hint", id: `${id}-help` }, [schema.description, settingEffect(part, name), `Default: ${shown}.`].filter(Boolean).join(" ")),
+      changed ? button(`Reset: ${settingName(part, name)}`, "reset", () => change(undefined), { bare: true }) : null);
   }
 
   change(part, name, value) {
