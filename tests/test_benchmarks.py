@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 
 from benchmarks.__main__ import find_benchmarks
+from benchmarks.draggan import PaperSettings, drag
+from benchmarks.flow import flow_between, from_512, moves_at, passes_check, to_512
+from benchmarks.frechet import frechet_distance, frechet_mean
+from benchmarks.measures import measure
+from benchmarks.methods import DragResult, stay
 from benchmarks.report import Stored, load, provenance, store, write_page
 from benchmarks.section import Mean, Section, Table, mean_of
+from drag.points import DragPoint
+from stylegan2.images import to_tensor
+from stylegan2.latents import to_ws
+from tests.factories import tiny_generator
+from tests.literal_draggan import literal_drag
 
 
 def stored(name: str, figure: float) -> Stored:
@@ -62,3 +76,142 @@ def test_a_table_whose_row_does_not_fit_its_header_is_refused() -> None:
 def test_every_benchmark_is_found() -> None:
     assert "__main__" not in find_benchmarks()
     assert "report" not in find_benchmarks()
+
+
+# --------------------------------------------------------------------------- flow
+
+
+def texture(seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Make a smooth random picture [128, 128, 3]."""
+    noise = np.random.default_rng(seed).normal(size=(128, 128)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    grey = ((smooth - smooth.min()) / (smooth.max() - smooth.min()) * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def shifted(picture: npt.NDArray[np.uint8], x: float, y: float) -> npt.NDArray[np.uint8]:
+    matrix = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+    return np.asarray(cv2.warpAffine(picture, matrix, (128, 128), flags=cv2.INTER_CUBIC), np.uint8)
+
+
+def test_a_shifted_picture_is_seen_to_have_moved_by_the_shift() -> None:
+    picture = texture()
+    flow = flow_between(picture, shifted(picture, 3.0, -2.0))
+    places = to_512(np.array([[40.0, 50.0], [64.0, 64.0], [90.0, 80.0]]), 128)
+    np.testing.assert_allclose(moves_at(flow, places) / 4, [[3.0, -2.0]] * 3, atol=0.15)
+
+
+def test_the_flow_to_another_picture_does_not_pass_the_check() -> None:
+    same = flow_between(texture(0), texture(0)).checked.mean()
+    other = flow_between(texture(0), texture(1)).checked.mean()
+    assert same == 1.0
+    assert other < 0.6
+
+
+def test_the_check_wants_the_way_back_to_undo_the_way_there() -> None:
+    there = np.zeros((20, 20, 2), np.float32)
+    there[..., 0] = 4.0
+    assert passes_check(there, -there)[:, :16].all()
+    assert not passes_check(there, -there)[:, 16:].any(), "beyond the picture nothing is known"
+    assert not passes_check(there, there).any()
+
+
+def test_positions_in_512_pixels_are_turned_back() -> None:
+    assert to_512(np.array([[0.0, 127.0]]), 128).tolist() == [[1.5, 509.5]]
+    assert from_512(to_512(np.array([[3.25, 90.0]]), 128), 128).tolist() == [[3.25, 90.0]]
+
+
+def test_pixels_that_went_half_way_are_measured_so_whatever_the_handles_say() -> None:
+    picture = texture()
+    moved = to_tensor(shifted(picture, 2.0, 0.0))
+    points = [DragPoint((60.0, 60.0), (64.0, 60.0)), DragPoint((80.0, 60.0), (84.0, 60.0))]
+    result = DragResult(torch.empty(0), moved, ((64.0, 60.0), (83.0, 60.0)), 9, "arrived", 0.5)
+    measured = measure(to_tensor(picture), result, points)
+    assert measured.wanted == 16.0
+    assert measured.remaining == 2.0
+    assert measured.pixel_error == pytest.approx(8.0, abs=0.6)
+    assert measured.followed == pytest.approx(0.5, abs=0.04)
+    assert (measured.seen, measured.arrived, measured.steps) == (1.0, 1.0, 9.0)
+
+
+# --------------------------------------------------------------------------- Frechet distance
+
+
+def test_the_frechet_distance_of_two_gaussians_is_the_formula_with_matrix_roots() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 1.0
+    b = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4))
+
+    def root(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        values, vectors = np.linalg.eigh(matrix)
+        whole: npt.NDArray[np.float64] = vectors * np.sqrt(values.clip(0)) @ vectors.T
+        return whole
+
+    first, second = np.cov(a.T), np.cov(b.T)
+    half = root(first)
+    cross = np.trace(root(half @ second @ half))
+    wanted = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * cross
+    assert frechet_distance(a, b) == pytest.approx(wanted)
+    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_frechet_distance_of_more_dimensions_than_samples_is_finite() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(5, 40)), rng.normal(size=(8, 40))
+    found = frechet_mean(a, b)
+    assert found.n == 5
+    assert found.mean == frechet_distance(a, b) > 0
+    assert 0 < found.error < found.mean
+
+
+# --------------------------------------------------------------------------- methods
+
+
+def test_the_baseline_is_the_written_out_paper_step_for_step() -> None:
+    generator = tiny_generator(64)
+    ws = to_ws(torch.randn(1, 16, generator=torch.Generator().manual_seed(2)), generator.num_ws)
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[8:56, 8:40] = True
+    points = [DragPoint((20.0, 30.0), (26.0, 28.0)), DragPoint((40.5, 12.0), (44.0, 20.0))]
+    made = drag(generator, ws, None, points, mask, PaperSettings(steps=5))
+    *_, last = literal_drag(
+        generator,
+        ws,
+        None,
+        [point.handle for point in points],
+        [point.target for point in points],
+        5,
+        movable_mask=mask,
+    )
+    assert made.steps == 5
+    assert not torch.equal(made.ws, ws)
+    torch.testing.assert_close(made.ws, last.ws, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(made.handles, last.handles, atol=1e-4)
+
+
+def test_without_tracking_the_handles_are_taken_to_follow_and_so_always_arrive() -> None:
+    generator = tiny_generator(64)
+    ws = to_ws(torch.randn(1, 16, generator=torch.Generator().manual_seed(2)), generator.num_ws)
+    points = [DragPoint((20.0, 30.0), (21.0, 30.0))]
+    made = drag(generator, ws, None, points, None, PaperSettings(tracking=False))
+    assert made.arrived
+    assert made.steps == 7  # 8 pixels of 512, one at a time; the tolerance is one
+    np.testing.assert_allclose(made.handles, [(20.875, 30.0)], atol=1e-4)
+
+
+def test_a_drag_in_w_moves_all_layers_alike() -> None:
+    generator = tiny_generator(64)
+    ws = to_ws(torch.randn(1, 16, generator=torch.Generator().manual_seed(2)), generator.num_ws)
+    points = [DragPoint((20.0, 30.0), (30.0, 30.0))]
+    made = drag(generator, ws, None, points, None, PaperSettings(space="w", steps=3))
+    change = made.ws - ws
+    assert change.abs().max() > 0
+    torch.testing.assert_close(change, change[:, :1].expand_as(change))
+
+
+def test_staying_leaves_everything_where_it_was() -> None:
+    generator = tiny_generator(32)
+    ws = to_ws(torch.randn(1, 16, generator=torch.Generator().manual_seed(2)), generator.num_ws)
+    made = stay(generator, ws, None, [DragPoint((3.0, 4.0), (9.0, 9.0))], None)
+    assert made.handles == ((3.0, 4.0),)
+    assert torch.equal(made.picture, generator.synthesis(ws))
