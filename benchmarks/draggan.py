@@ -84,20 +84,19 @@ def drag(
 
     handles = (start.new_tensor([point.handle for point in points]) + 0.5) * to_features - 0.5
     targets = (start.new_tensor([point.target for point in points]) + 0.5) * to_features - 0.5
-    with torch.no_grad():
-        first = render(start)
+    offset.requires_grad_()
+    features = render(moved(offset))
+    first = features.detach()
     template = _read(first, handles)
     kept = None
     if movable_mask is not None:
         black = (~movable_mask).to(start)[None, None]
         kept = F.avg_pool2d(black, generator.resolution // size)[0, 0]
 
-    offset.requires_grad_()
     adam = torch.optim.Adam([offset], lr=settings.learning_rate)
     step, arrived = 0, False
     while step < settings.steps and not arrived:
         step += 1
-        features = render(moved(offset))
         way = targets - handles
         far = way.norm(dim=1, keepdim=True)
         pulls = torch.where(far > tolerance, way / far.clamp_min(1e-9) * pull, 0.0)
@@ -109,12 +108,12 @@ def drag(
         adam.zero_grad()
         loss.backward()
         adam.step()
-        with torch.no_grad():
-            if settings.tracking:
-                handles = _track(render(moved(offset)), template, handles, search)
-            else:
-                handles = handles + torch.where(far > pull, pulls, way)
-            arrived = bool(((targets - handles).norm(dim=1) <= tolerance * (1 + 1e-4)).all())
+        features = render(moved(offset))
+        if settings.tracking:
+            handles = _track(features.detach(), template, handles, search)
+        else:
+            handles = handles + torch.where(far > pull, pulls, way)
+        arrived = bool(((targets - handles).norm(dim=1) <= tolerance * (1 + 1e-4)).all())
     places = ((handles + 0.5) / to_features - 0.5).tolist()
     return PaperDrag(moved(offset.detach()), tuple((x, y) for x, y in places), step, arrived)
 

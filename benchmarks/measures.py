@@ -71,7 +71,8 @@ def measure(start: Tensor, result: DragResult, points: Sequence[DragPoint]) -> M
     )
 
 
-HEADER = ("remaining", "pixel error", "followed", "seen", "arrived", "steps", "seconds", "n")
+DETAIL = ("remaining", "pixel error", "followed", "arrived", "steps", "seconds")
+"""The figures of `summary` that tables show."""
 
 
 def summary(drags: Sequence[Measured]) -> dict[str, Mean]:
@@ -83,11 +84,6 @@ def summary(drags: Sequence[Measured]) -> dict[str, Mean]:
         )
         for name in names
     }
-
-
-def row(drags: Sequence[Measured]) -> tuple[Mean | int, ...]:
-    """Return the cells under HEADER."""
-    return (*summary(drags).values(), len(drags))
 
 
 def raw(by_method: Mapping[str, Sequence[Measured]]) -> dict[str, list[dict[str, float]]]:

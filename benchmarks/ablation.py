@@ -1,0 +1,188 @@
+"""PTI's ablation: where the pivot comes from, and what a drag does afterwards.
+
+Roich et al., 2021 (PTI, arXiv 2106.05744), section 4.4.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from benchmarks.drags import standard_drags
+from benchmarks.faces import load_generator, random_faces
+from benchmarks.frechet import frechet_mean, pooled_features
+from benchmarks.inversions import QUICK_TUNING, DevPhoto, Inverter, dev_photos, tuned_copy
+from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
+from benchmarks.methods import DEFAULT, METHODS
+from benchmarks.plots import bars
+from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
+from inversion.fidelity import fidelity
+from inversion.perceptual import build_perceptual
+from inversion.projection import Inversion, ProjectionConfig
+from pti.config import TuningConfig
+from pti.tuning import default_learning_rate, tuned_parameters
+from stylegan2.generator import Generator
+from stylegan2.latents import to_ws
+
+TITLE = "PTI's ablation"
+
+TRUNCATION_PSI = 0.7
+"""Of the random w."""
+
+Made = tuple[Generator, Inversion]
+Way = Callable[[Inverter, DevPhoto, TuningConfig], Made]
+
+
+def projected(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, space: str) -> Made:
+    """Project into W or W+, then tune."""
+    tuned = inverter.tune(photo, ProjectionConfig(space=space), tuning)
+    return tuned.generator, tuned.inversion
+
+
+def given(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, start: str) -> Made:
+    """Tune at a w that has nothing to do with the photo."""
+    inversion = _start(inverter, start)
+    tuned = tuned_copy(
+        inverter.generator,
+        [photo.target],
+        [inversion],
+        inverter.perceptual,
+        tuning,
+        inverter.seed,
+    )
+    return tuned, inversion
+
+
+def together(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, start: str) -> Made:
+    """Optimise w and the network at once, for as many steps as projection and tuning take.
+
+    Without locality: there is no pivot yet around which faces could be held.
+    """
+    projection = inverter.settled(ProjectionConfig())
+    inversion = _start(inverter, start)
+    generator = copy.deepcopy(inverter.generator)
+    parameters = tuned_parameters(generator, tuning)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    w = inversion.w_pivot[:, :1].clone().requires_grad_(True)
+    rate = tuning.learning_rate or default_learning_rate(generator.resolution)
+    groups = [{"params": [w], "lr": projection.learning_rate}, {"params": parameters, "lr": rate}]
+    adam = torch.optim.Adam(groups)
+    wanted = inverter.perceptual.features(photo.target)
+    for _ in range(projection.steps + tuning.steps):
+        ws = w.expand(-1, generator.num_ws, -1)
+        image = generator.synthesis(ws, inversion.noise_consts)
+        distance = inverter.perceptual.between(inverter.perceptual.features(image), wanted).sum()
+        l2 = (image - photo.target).square().mean()
+        adam.zero_grad(set_to_none=True)
+        (tuning.perceptual_weight * distance + tuning.l2_weight * l2).backward()
+        adam.step()
+    generator.requires_grad_(False)
+    ws = w.detach().expand(-1, generator.num_ws, -1).clone()
+    return generator, Inversion(ws, inversion.noise_consts)
+
+
+WAYS: Mapping[str, Way] = {
+    "A: pivot in W": partial(projected, space="w"),
+    "B: pivot in W+": partial(projected, space="w+"),
+    "C: the mean w": partial(given, start="mean"),
+    "D: a random w": partial(given, start="random"),
+    "E: together, from the mean": partial(together, start="mean"),
+    "F: together, from a random w": partial(together, start="random"),
+}
+
+
+def run(options: Options) -> Section:
+    """Measure fidelity and dragging for each way to a tuned network."""
+    generator = load_generator(options)
+    perceptual = build_perceptual(device=options.device)
+    photos = list(islice(dev_photos(options, generator.resolution), 1 if options.quick else 12))
+    inverter = Inverter(options, generator, perceptual)
+    tuning = QUICK_TUNING if options.quick else TuningConfig()
+    fidelities: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
+    drags: dict[str, list[Measured]] = {name: [] for name in WAYS}
+    pictures: dict[str, list[Tensor]] = {name: [] for name in WAYS}
+    for i, photo in enumerate(photos):
+        for name, way in WAYS.items():
+            options.say(f"  photo {i + 1} of {len(photos)}, {name}")
+            tuned, inversion = way(inverter, photo, tuning)
+            with torch.no_grad():
+                before = tuned.synthesis(inversion.w_pivot, inversion.noise_consts)
+            fidelities[name].append(fidelity(before, photo.target, perceptual))
+            for drag in standard_drags(photo.five, generator.resolution)[
+                : 2 if options.quick else None
+            ]:
+                made = METHODS[DEFAULT](
+                    tuned,
+                    inversion.w_pivot,
+                    inversion.noise_consts,
+                    drag.points,
+                    drag.movable_mask,
+                )
+                drags[name].append(measure(before, made, drag.points))
+                pictures[name].append(made.picture)
+    others = random_faces(generator, options.seed + 2000)
+    undragged = pooled_features(
+        [face.picture for face in islice(others, 32 if options.quick else 500)], perceptual
+    )
+    rows: list[tuple[Cell, ...]] = []
+    panels: dict[str, dict[str, dict[str, Mean]]] = {}
+    for name in WAYS:
+        figures = summary(drags[name])
+        fit = {
+            key: mean_of(each[key] for each in fidelities[name])
+            for key in ("perceptual", "l2", "psnr", "ms_ssim")
+        }
+        frechet = frechet_mean(pooled_features(pictures[name], perceptual), undragged)
+        shown = ("remaining", "pixel error", "followed", "arrived", "steps")
+        cells = (*fit.values(), *(figures[key] for key in shown), frechet)
+        rows.append((name, *cells, len(photos), len(drags[name])))
+        for title, value in (
+            ("perceptual distance to the photo", fit["perceptual"]),
+            ("pixel error", figures["pixel error"]),
+            ("arrived", figures["arrived"]),
+        ):
+            panels.setdefault(title, {}).setdefault(name[0], {})[""] = value
+    bars(options.results / "ablation.png", panels)
+    text = (
+        "Ways to a network that renders a photo, "
+        + f"{tuning.steps} tuning steps at most"
+        + " in each, then the standard drags by the default method. A is what realdrag does. In E "
+        "and F, w and the network are optimised at once, for as many steps as A's two stages. "
+        f"Fidelity to the photo: {perceptual.name}, mean squared difference in [-1, 1], PSNR in "
+        "dB, MS-SSIM. *Frechet*: of the dragged pictures to undragged random faces (few pictures "
+        "are far for being few: compare the ways with each other). " + EXPLAINED,
+    )
+    header = ("way", "perceptual", "L2", "PSNR", "MS-SSIM", "remaining", "pixel error", "followed")
+    return Section(
+        "ablation",
+        TITLE,
+        text,
+        (
+            Table(
+                "Fidelity, and a drag afterwards",
+                (*header, "arrived", "steps", "Frechet", "photos", "drags"),
+                tuple(rows),
+            ),
+        ),
+        ("ablation.png",),
+        {"fidelity": fidelities, "drags": raw(drags)},
+    )
+
+
+@torch.no_grad()
+def _start(inverter: Inverter, start: str) -> Inversion:
+    """Return the mean w or a random one, with the network's own noise."""
+    generator = inverter.generator
+    w = inverter.statistics.mean[None]
+    if start == "random":
+        rng = torch.Generator().manual_seed(inverter.seed + 4000)
+        z = torch.randn(1, generator.config.z_dim, generator=rng)
+        w = generator.mapping(z.to(w.device), truncation_psi=TRUNCATION_PSI)
+    noise = {name: each.clone() for name, each in generator.synthesis.noise_consts().items()}
+    return Inversion(to_ws(w, generator.num_ws).clone(), noise)

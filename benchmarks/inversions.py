@@ -1,0 +1,169 @@
+"""Development photos as latents and tuned networks, kept in the work folder between runs."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmarks.section import Options, SectionSkipped
+from inversion.alignment import align, photo_to_aligned
+from inversion.encoder import encoder_for
+from inversion.nearest import build_start_table, nearest_w
+from inversion.perceptual import PerceptualDistance
+from inversion.photo import read_photo
+from inversion.projection import Inversion, ProjectionConfig, project, settled
+from pti.config import TuningConfig
+from pti.tuning import tune
+from stylegan2.checkpoint import apply_delta, weight_delta, weights_hash
+from stylegan2.generator import Generator
+from stylegan2.images import to_tensor
+from stylegan2.latents import WStatistics, w_statistics
+
+Float64 = npt.NDArray[np.float64]
+
+QUICK_TUNING = TuningConfig(steps=100)
+"""What the quick form can afford; the full form tunes as realdrag does."""
+
+
+@dataclass(frozen=True)
+class DevPhoto:
+    """An aligned development photo [1, 3, R, R] and its five landmarks in pixels of that."""
+
+    name: str
+    target: Tensor
+    five: Float64
+
+
+@dataclass(frozen=True)
+class TunedPhoto:
+    """A photo, its inversion, the network tuned to it, and the seconds that both took."""
+
+    photo: DevPhoto
+    inversion: Inversion
+    generator: Generator
+    projection_seconds: float
+    tuning_seconds: float
+
+
+def dev_photos(options: Options, resolution: int) -> Iterator[DevPhoto]:
+    """Yield the development photos in their order. Raises SectionSkipped where there are none."""
+    if options.faces is None:
+        raise SectionSkipped("it needs photos of people: name their folder with --faces FOLDER")
+    listing = options.faces / "dev_landmarks.npz"
+    if not listing.is_file():
+        raise SectionSkipped(f"{listing} is not there: --faces must name the folder that has it")
+    with np.load(listing, allow_pickle=False) as stored:
+        names, quads, fives = stored["id"], stored["quad"], stored["photo5"]
+    for name, quad, five in zip(names, quads, fives, strict=True):
+        pixels = read_photo(options.faces / "dev" / f"{name}.jpg").pixels
+        target = to_tensor(align(pixels, quad, resolution).image, options.device)
+        matrix = photo_to_aligned(quad, resolution)
+        placed = five.astype(np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+        yield DevPhoto(str(name), target, placed)
+
+
+class Inverter:
+    """Projects and tunes photos with one network, and remembers what it did."""
+
+    def __init__(
+        self, options: Options, generator: Generator, perceptual: PerceptualDistance
+    ) -> None:
+        self.generator = generator
+        self.perceptual = perceptual
+        self.seed = options.seed
+        self.weights = weights_hash(generator)
+        self.statistics: WStatistics = w_statistics(generator)
+        self.encoder = encoder_for(self.weights)
+        self._folder = options.work / "inversions" / self.weights[:12]
+
+    def start_w(self, target: Tensor) -> Tensor:
+        """Return where projection of a photo starts, [1, w_dim], as the invert stage does."""
+        if self.encoder is not None:
+            with torch.no_grad():
+                start: Tensor = self.encoder(target.cpu()).to(target.device)
+            return start
+        rng = torch.Generator().manual_seed(self.seed)
+        table = build_start_table(self.generator, ProjectionConfig().start_samples, rng)
+        return nearest_w(table, target, self.perceptual)
+
+    def settled(self, config: ProjectionConfig) -> ProjectionConfig:
+        """Put numbers in place of a config's zeros, as the invert stage does."""
+        return settled(config, encoded=self.encoder is not None)
+
+    def invert(self, photo: DevPhoto, config: ProjectionConfig) -> tuple[Inversion, float]:
+        """Project a photo, or remember it; returns the inversion and the seconds it took."""
+        config = self.settled(config)
+        path = self._path(photo.name, config)
+        if path.exists():
+            kept = load_file(path, device=str(photo.target.device))
+            seconds = float(kept.pop("seconds"))
+            return Inversion(kept.pop("w_pivot"), kept), seconds
+        started = time.perf_counter()
+        rng = torch.Generator().manual_seed(self.seed)
+        start = self.start_w(photo.target)
+        *_, last = project(
+            self.generator, photo.target, self.perceptual, config, self.statistics, rng, start
+        )
+        seconds = time.perf_counter() - started
+        inversion = last.inversion
+        self._keep(path, {"w_pivot": inversion.w_pivot, **inversion.noise_consts}, seconds)
+        return inversion, seconds
+
+    def tune(
+        self, photo: DevPhoto, projection: ProjectionConfig, tuning: TuningConfig
+    ) -> TunedPhoto:
+        """Project a photo and tune the network to it, or remember both."""
+        inversion, projection_seconds = self.invert(photo, projection)
+        path = self._path(photo.name, self.settled(projection), tuning)
+        if path.exists():
+            delta = load_file(path)
+            seconds = float(delta.pop("seconds"))
+        else:
+            started = time.perf_counter()
+            tuned = tuned_copy(
+                self.generator, [photo.target], [inversion], self.perceptual, tuning, self.seed
+            )
+            seconds = time.perf_counter() - started
+            delta = weight_delta(self.generator, tuned)
+            self._keep(path, delta, seconds)
+        generator = apply_delta(self.generator, delta)
+        return TunedPhoto(photo, inversion, generator, projection_seconds, seconds)
+
+    def _path(self, name: str, *configs: ProjectionConfig | TuningConfig) -> Path:
+        asked = [self.perceptual.name, self.seed, *(asdict(config) for config in configs)]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return self._folder / f"{name}-{digest[:12]}.safetensors"
+
+    def _keep(self, path: Path, tensors: dict[str, Tensor], seconds: float) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file({**kept, "seconds": torch.tensor(seconds)}, part)
+        part.replace(path)
+
+
+def tuned_copy(
+    generator: Generator,
+    targets: list[Tensor],
+    inversions: list[Inversion],
+    perceptual: PerceptualDistance,
+    config: TuningConfig,
+    seed: int,
+) -> Generator:
+    """Return a copy of the generator, tuned to the photos."""
+    tuned = copy.deepcopy(generator)
+    rng = torch.Generator().manual_seed(seed)
+    for _ in tune(tuned, targets, inversions, perceptual, config, rng):
+        pass
+    return tuned
