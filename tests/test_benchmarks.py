@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from torch import Tensor
 
-from benchmarks.__main__ import find_benchmarks
+from benchmarks.__main__ import QUALITY, find_benchmarks, main
 from benchmarks.draggan import PaperSettings, drag
+from benchmarks.drags import FACE, SHAPES, region_of, standard_drags
 from benchmarks.flow import flow_between, from_512, moves_at, passes_check, to_512
 from benchmarks.frechet import frechet_distance, frechet_mean
-from benchmarks.measures import measure
+from benchmarks.inversions import dev_photos
+from benchmarks.measures import measure, summary
 from benchmarks.methods import DragResult, stay
 from benchmarks.report import Stored, load, provenance, store, write_page
-from benchmarks.section import Mean, Section, Table, mean_of
+from benchmarks.section import Mean, Options, Section, SectionSkipped, Table, mean_of
+from benchmarks.there_and_back import there_and_back
 from drag.points import DragPoint
+from stylegan2.generator import Generator, NoiseConsts
 from stylegan2.images import to_tensor
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
@@ -73,9 +80,42 @@ def test_a_table_whose_row_does_not_fit_its_header_is_refused() -> None:
         Table("How far", ("method", "px"), (("default",),))
 
 
-def test_every_benchmark_is_found() -> None:
-    assert "__main__" not in find_benchmarks()
-    assert "report" not in find_benchmarks()
+def test_every_quality_measure_is_found_and_comes_first() -> None:
+    found = find_benchmarks()
+    assert found[: len(QUALITY)] == QUALITY
+    assert not {"__main__", "report", "flow"} & set(found)
+
+
+def options(folder: Path, faces: Path | None = None) -> Options:
+    return Options(True, 1, "embedded", faces, "cpu", folder / "work", folder, print)
+
+
+def test_without_photos_a_section_is_skipped_and_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(SectionSkipped, match="--faces FOLDER"):
+        next(dev_photos(options(tmp_path), 128))
+    with pytest.raises(SectionSkipped, match="dev_landmarks.npz is not there"):
+        next(dev_photos(options(tmp_path, tmp_path), 128))
+
+
+def test_a_failing_benchmark_does_not_stop_the_others_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: Options) -> Section:
+        raise RuntimeError("no such luck")
+
+    modules = {
+        "benchmarks.paired": SimpleNamespace(run=fails),
+        "benchmarks.landmarks": SimpleNamespace(run=lambda _: Section("landmarks", "Fine")),
+    }
+    monkeypatch.setattr("benchmarks.__main__.import_module", modules.__getitem__)
+    monkeypatch.setattr("benchmarks.__main__.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("benchmarks.__main__.PAGE", tmp_path / "RESULTS.md")
+    monkeypatch.chdir(tmp_path)
+    assert main(["paired", "landmarks", "--quick"]) == 1
+    told = capsys.readouterr()
+    assert "no such luck" in told.err
+    assert "failed: paired" in told.out
+    assert "## Fine" in (tmp_path / "RESULTS.md").read_text()
 
 
 # --------------------------------------------------------------------------- flow
@@ -173,17 +213,17 @@ def test_the_baseline_is_the_written_out_paper_step_for_step() -> None:
     mask = torch.zeros(64, 64, dtype=torch.bool)
     mask[8:56, 8:40] = True
     points = [DragPoint((20.0, 30.0), (26.0, 28.0)), DragPoint((40.5, 12.0), (44.0, 20.0))]
-    made = drag(generator, ws, None, points, mask, PaperSettings(steps=5))
+    made = drag(generator, ws, None, points, mask, PaperSettings(steps=3))
     *_, last = literal_drag(
         generator,
         ws,
         None,
         [point.handle for point in points],
         [point.target for point in points],
-        5,
+        3,
         movable_mask=mask,
     )
-    assert made.steps == 5
+    assert made.steps == 3
     assert not torch.equal(made.ws, ws)
     torch.testing.assert_close(made.ws, last.ws, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(made.handles, last.handles, atol=1e-4)
@@ -215,3 +255,81 @@ def test_staying_leaves_everything_where_it_was() -> None:
     made = stay(generator, ws, None, [DragPoint((3.0, 4.0), (9.0, 9.0))], None)
     assert made.handles == ((3.0, 4.0),)
     assert torch.equal(made.picture, generator.synthesis(ws))
+
+
+def test_the_way_back_starts_where_the_handles_arrived_and_ends_where_they_began() -> None:
+    calls: list[tuple[Tensor, tuple[DragPoint, ...]]] = []
+
+    def method(
+        generator: Generator,
+        ws: Tensor,
+        noise_consts: NoiseConsts | None,
+        points: Sequence[DragPoint],
+        movable_mask: Tensor | None,
+    ) -> DragResult:
+        calls.append((ws, tuple(points)))
+        return DragResult(ws + 1, torch.empty(0), ((7.0, 4.0), (40.0, -3.0)), 5, "arrived", 0.1)
+
+    ws = torch.zeros(1, 2, 3)
+    points = (DragPoint((3.0, 4.0), (8.0, 4.0)), DragPoint((5.0, 6.0), (30.0, 0.0)))
+    there, back = there_and_back(method, tiny_generator(32), ws, points, None)
+    assert calls[0] == (ws, points)
+    assert calls[1][0] is there.ws
+    assert calls[1][1] == (
+        DragPoint((7.0, 4.0), (3.0, 4.0)),
+        DragPoint((31.5, -0.5), (5.0, 6.0)),  # as near as the picture goes
+    )
+    assert torch.equal(back.ws, ws + 2)
+
+
+def test_figures_that_were_not_seen_are_left_out_of_the_mean() -> None:
+    picture = to_tensor(texture())
+    points = [DragPoint((60.0, 60.0), (64.0, 60.0))]
+    seen = DragResult(torch.empty(0), picture, ((64.0, 60.0),), 10, "arrived", 0.5)
+    other = to_tensor(texture(1))
+    unseen = DragResult(torch.empty(0), other, ((60.0, 60.0),), 20, "no_progress", 0.5)
+    drags = [measure(picture, seen, points), measure(picture, unseen, points)]
+    assert math.isnan(drags[1].pixel_error)
+    figures = summary(drags)
+    assert figures["pixel error"].n == 1
+    assert figures["pixel error"].mean == pytest.approx(16.0)
+    assert (figures["arrived"].mean, figures["steps"].mean, figures["seen"].mean) == (0.5, 15, 0.5)
+
+
+# --------------------------------------------------------------------------- standard drags
+
+FIVE = np.array([[48.0, 60.0], [78.0, 60.0], [63.0, 80.0], [51.0, 93.0], [76.0, 93.0]])
+
+
+def test_standard_drags_turn_with_the_face() -> None:
+    upright = standard_drags(FIVE, 128)
+    assert [drag.name for drag in upright] == list(SHAPES)
+    (turn,) = upright[0].points
+    assert turn == DragPoint((63.0, 80.0), (69.0, 80.0))
+
+    lying = standard_drags(np.stack([127 - FIVE[:, 1], FIVE[:, 0]], axis=1), 128)
+    for before, after in zip(upright, lying, strict=True):
+        for a, b in zip(before.points, after.points, strict=True):
+            assert b.handle == pytest.approx((127 - a.handle[1], a.handle[0]))
+            assert b.target == pytest.approx((127 - a.target[1], a.target[0]))
+
+
+def test_every_masked_drag_lies_inside_its_mask_and_change_is_expected_there() -> None:
+    for each in standard_drags(FIVE, 128):
+        for point in each.points:
+            for x, y in (point.handle, point.target):
+                assert bool(each.region[round(y), round(x)]), each.name
+        assert each.movable_mask is None or torch.equal(each.movable_mask, each.region)
+
+
+def test_a_drag_that_would_leave_the_picture_is_left_out() -> None:
+    names = [drag.name for drag in standard_drags(FIVE + (0.0, 20.0), 128)]
+    assert "jaw" not in names
+    assert "brows up" in names
+
+
+def test_a_faces_region_is_a_circle_of_its_size() -> None:
+    region = region_of(FACE, FIVE, 128)
+    rows, columns = region.nonzero(as_tuple=True)
+    assert int(rows.max() - rows.min()) == pytest.approx(2 * 1.7 * 30, abs=1)
+    assert float(columns.double().mean()) == pytest.approx(63.0)
