@@ -72,14 +72,17 @@ def run(options: Options) -> Section:
                 inversions = [inverter.invert(photo, ProjectionConfig())[0] for photo in group]
                 if not setting.keep_noise:
                     inversions = [Inversion(each.w_pivot, {}) for each in inversions]
-                tuned = tuned_copy(
-                    generator,
-                    [photo.target for photo in group],
-                    inversions,
-                    perceptual,
-                    replace(base, **setting.changes),  # type: ignore[arg-type]
-                    options.seed,
-                )
+                if size == 1 and not setting.changes:
+                    tuned = inverter.tune(group[0], ProjectionConfig(), base).generator
+                else:
+                    tuned = tuned_copy(
+                        generator,
+                        [photo.target for photo in group],
+                        inversions,
+                        perceptual,
+                        replace(base, **setting.changes),  # type: ignore[arg-type]
+                        options.seed,
+                    )
                 with torch.no_grad():
                     for photo, each in zip(group, inversions, strict=True):
                         picture = tuned.synthesis(each.w_pivot, each.noise_consts)

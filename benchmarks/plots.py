@@ -62,7 +62,7 @@ def lines(
     _finish(figure, axes, plt, path)
 
 
-def _panels(count: int, columns: int) -> tuple[Any, Any, Any]:
+def _panels(count: int, columns: int) -> tuple[Any, list[Any], Any]:
     import matplotlib  # an extra of its own: the tests do without
 
     matplotlib.use("Agg")
@@ -73,12 +73,13 @@ def _panels(count: int, columns: int) -> tuple[Any, Any, Any]:
     figure, axes = plt.subplots(
         rows, columns, figsize=(WIDTH, 2.6 * rows), squeeze=False, layout="constrained"
     )
-    for axis in axes.flat[count:]:
+    every = list(axes.flat)
+    for axis in every[count:]:
         axis.set_axis_off()
-    return figure, axes.flat, plt
+    return figure, every, plt
 
 
-def _finish(figure: Any, axes: Any, plt: Any, path: Path) -> None:
+def _finish(figure: Any, axes: list[Any], plt: Any, path: Path) -> None:
     handles: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
