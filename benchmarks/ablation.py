@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from benchmarks.drags import standard_drags
 from benchmarks.faces import load_generator, random_faces
 from benchmarks.frechet import frechet_mean, pooled_features
-from benchmarks.inversions import QUICK_TUNING, DevPhoto, Inverter, dev_photos, tuned_copy
+from benchmarks.inversions import DevPhoto, Inverter, dev_photos, tuned_copy
 from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
 from benchmarks.methods import DEFAULT, METHODS
 from benchmarks.plots import bars
@@ -34,17 +35,29 @@ TITLE = "PTI's ablation"
 TRUNCATION_PSI = 0.7
 """Of the random w."""
 
+QUICK_STEPS = 40
+"""Of projection and of tuning, in the quick form."""
+
 Made = tuple[Generator, Inversion]
-Way = Callable[[Inverter, DevPhoto, TuningConfig], Made]
+Way = Callable[[Inverter, DevPhoto, ProjectionConfig, TuningConfig], Made]
 
 
-def projected(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, space: str) -> Made:
+def projected(
+    inverter: Inverter,
+    photo: DevPhoto,
+    projection: ProjectionConfig,
+    tuning: TuningConfig,
+    *,
+    space: str,
+) -> Made:
     """Project into W or W+, then tune."""
-    tuned = inverter.tune(photo, ProjectionConfig(space=space), tuning)
+    tuned = inverter.tune(photo, replace(projection, space=space), tuning)
     return tuned.generator, tuned.inversion
 
 
-def given(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, start: str) -> Made:
+def given(
+    inverter: Inverter, photo: DevPhoto, _: ProjectionConfig, tuning: TuningConfig, *, start: str
+) -> Made:
     """Tune at a w that has nothing to do with the photo."""
     inversion = _start(inverter, start)
     tuned = tuned_copy(
@@ -58,12 +71,19 @@ def given(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, start: s
     return tuned, inversion
 
 
-def together(inverter: Inverter, photo: DevPhoto, tuning: TuningConfig, *, start: str) -> Made:
+def together(
+    inverter: Inverter,
+    photo: DevPhoto,
+    projection: ProjectionConfig,
+    tuning: TuningConfig,
+    *,
+    start: str,
+) -> Made:
     """Optimise w and the network at once, for as many steps as projection and tuning take.
 
     Without locality: there is no pivot yet around which faces could be held.
     """
-    projection = inverter.settled(ProjectionConfig())
+    projection = inverter.settled(projection)
     inversion = _start(inverter, start)
     generator = copy.deepcopy(inverter.generator)
     parameters = tuned_parameters(generator, tuning)
@@ -103,14 +123,16 @@ def run(options: Options) -> Section:
     perceptual = build_perceptual(device=options.device)
     photos = list(islice(dev_photos(options, generator.resolution), 1 if options.quick else 12))
     inverter = Inverter(options, generator, perceptual)
-    tuning = QUICK_TUNING if options.quick else TuningConfig()
+    projection, tuning = ProjectionConfig(), TuningConfig()
+    if options.quick:
+        projection, tuning = replace(projection, steps=QUICK_STEPS), TuningConfig(steps=QUICK_STEPS)
     fidelities: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     drags: dict[str, list[Measured]] = {name: [] for name in WAYS}
     pictures: dict[str, list[Tensor]] = {name: [] for name in WAYS}
     for i, photo in enumerate(photos):
         for name, way in WAYS.items():
             options.say(f"  photo {i + 1} of {len(photos)}, {name}")
-            tuned, inversion = way(inverter, photo, tuning)
+            tuned, inversion = way(inverter, photo, projection, tuning)
             with torch.no_grad():
                 before = tuned.synthesis(inversion.w_pivot, inversion.noise_consts)
             fidelities[name].append(fidelity(before, photo.target, perceptual))
@@ -151,8 +173,8 @@ def run(options: Options) -> Section:
     bars(options.results / "ablation.png", panels)
     text = (
         "Ways to a network that renders a photo, "
-        + f"{tuning.steps} tuning steps at most"
-        + " in each, then the standard drags by the default method. A is what realdrag does. In E "
+        f"{inverter.settled(projection).steps} steps of projection and at most {tuning.steps} of "
+        "tuning, then the standard drags by the default method. A is what realdrag does. In E "
         "and F, w and the network are optimised at once, for as many steps as A's two stages. "
         f"Fidelity to the photo: {perceptual.name}, mean squared difference in [-1, 1], PSNR in "
         "dB, MS-SSIM. *Frechet*: of the dragged pictures to undragged random faces (few pictures "

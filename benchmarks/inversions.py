@@ -32,7 +32,7 @@ from stylegan2.latents import WStatistics, w_statistics
 
 Float64 = npt.NDArray[np.float64]
 
-QUICK_TUNING = TuningConfig(steps=100)
+QUICK_TUNING = TuningConfig(steps=60)
 """What the quick form can afford; the full form tunes as realdrag does."""
 
 

@@ -53,7 +53,8 @@ def run(options: Options) -> Section:
     for i in range(number):
         options.say(f"  face {i + 1} of {number}")
         face, landmarks = next(faces)
-        for drag in standard_drags(detector.five(landmarks), generator.resolution):
+        chosen = standard_drags(detector.five(landmarks), generator.resolution)
+        for drag in chosen[::2] if options.quick else chosen:
             for name, method in methods.items():
                 there, back = there_and_back(
                     method, generator, face.ws, drag.points, drag.movable_mask
