@@ -25,7 +25,7 @@ from stylegan2.zoo import resolve
 Float64 = npt.NDArray[np.float64]
 
 TRUNCATION_PSI = 0.7
-"""Of all random faces."""
+"""Of random faces, where nothing else is said."""
 
 FIVE_OF_68 = (36, 45, 30, 48, 54)
 """Outer corners of the eyes, tip of the nose, corners of the mouth, in iBUG order."""
@@ -46,13 +46,15 @@ def load_generator(options: Options) -> Generator:
 
 
 @torch.no_grad()
-def random_faces(generator: Generator, seed: int) -> Iterator[RandomFace]:
+def random_faces(
+    generator: Generator, seed: int, truncation_psi: float = TRUNCATION_PSI
+) -> Iterator[RandomFace]:
     """Yield faces without end, always the same ones for a seed."""
     rng = torch.Generator().manual_seed(seed)
     device = generator.mapping.w_avg.device
     while True:
         z = torch.randn(1, generator.config.z_dim, generator=rng).to(device)
-        ws = to_ws(generator.mapping(z, TRUNCATION_PSI), generator.num_ws)
+        ws = to_ws(generator.mapping(z, truncation_psi), generator.num_ws)
         yield RandomFace(ws, generator.synthesis(ws))
 
 
@@ -101,10 +103,13 @@ class LandmarkDetector:
 
 
 def faces_with_landmarks(
-    generator: Generator, detector: LandmarkDetector, seed: int
+    generator: Generator,
+    detector: LandmarkDetector,
+    seed: int,
+    truncation_psi: float = TRUNCATION_PSI,
 ) -> Iterator[tuple[RandomFace, Float64]]:
     """Yield random faces whose landmarks are found, inside the picture, with these."""
-    for face in random_faces(generator, seed):
+    for face in random_faces(generator, seed, truncation_psi):
         points = detector.find(face.picture)
         if points is not None and points.min() >= 0 and points.max() <= generator.resolution - 1:
             yield face, points
