@@ -178,7 +178,8 @@ def run(options: Options) -> Section:
         "and F, w and the network are optimised at once, for as many steps as A's two stages. "
         f"Fidelity to the photo: {perceptual.name}, mean squared difference in [-1, 1], PSNR in "
         "dB, MS-SSIM. *Frechet*: of the dragged pictures to undragged random faces (few pictures "
-        "are far for being few: compare the ways with each other). " + EXPLAINED,
+        "are far for being few: compare the ways with each other).",
+        EXPLAINED,
     )
     header = ("way", "perceptual", "L2", "PSNR", "MS-SSIM", "remaining", "pixel error", "followed")
     return Section(

@@ -122,7 +122,8 @@ def run(options: Options) -> Section:
         f"of the results to {others} undragged random faces, on mean and standard deviation of "
         f"each channel of {perceptual.name}; few results are far for being few, so compare with "
         "*no edit* only (its error is the jackknife's). *no face*: results in which the detector "
-        "finds none. " + EXPLAINED,
+        "finds none.",
+        EXPLAINED,
         PAPER_FIGURES,
     )
     flat = {f"{count} {name}": values for (count, name), values in drags.items()}

@@ -54,13 +54,13 @@ def run(options: Options) -> Section:
     """Measure how near drags along the flow come to the second picture."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    number = 2 if options.quick else 25
+    number, counts = (2, COUNTS[1:]) if options.quick else (25, COUNTS)
     methods = {NO_EDIT: WITH_NO_EDIT[NO_EDIT], **MAIN} if options.quick else WITH_NO_EDIT
     errors: dict[tuple[int, str], list[tuple[float, float]]] = {}
     drags: dict[tuple[int, str], list[Measured]] = {}
     for i, pair in zip(range(number), pairs(generator, options.seed), strict=False):
         options.say(f"  pair {i + 1} of {number}")
-        for count in COUNTS:
+        for count in counts:
             points = pair.points[:count]
             for name, method in methods.items():
                 made = method(generator, pair.first.ws, None, points, None)
@@ -138,13 +138,16 @@ def _section(
         options.results / "paired.png",
         {"MSE x100": mse, "perceptual x10": near, "pixel error": pixels},
     )
+    counts = dict.fromkeys(count for count, _ in drags)
     wanted = mean_of(d.wanted for d in drags[max(COUNTS), NO_EDIT])
     text = (
         f"A picture is dragged into a second one, whose first {PERTURBED_WS} ws lie {TOWARDS:.0%} "
-        f"of the way to another face's, by 1, 5 and 32 random points on the dense flow between "
+        f"of the way to another face's, by {', '.join(map(str, counts))} random points on "
+        "the dense flow between "
         f"the two (OpenCV's DIS, forward-backward checked, {LEAST_MOVE:.0f} to {MOST_MOVE:.0f} "
         f"pixels long, {wanted} on average over the 32). MSE is of pixels in [-1, 1], the "
-        f"perceptual distance is {distance}. {number} pairs. " + EXPLAINED,
+        f"perceptual distance is {distance}. {number} pairs.",
+        EXPLAINED,
         PAPER_FIGURES,
     )
     everything = {f"{count} {name}": each for (count, name), each in drags.items()}

@@ -100,7 +100,8 @@ def run(options: Options) -> Section:
         "a mask, the others inside one) and then back from where the handles are said to have "
         f"arrived. The distance to the start is {perceptual.name}. A method that hardly moves "
         "anything comes back easily, so the distance after the first drag, their ratio and what "
-        f"the pixels did stand beside it. {number} faces. " + EXPLAINED,
+        f"the pixels did stand beside it. {number} faces.",
+        EXPLAINED,
     )
     return Section(
         "there_and_back",
