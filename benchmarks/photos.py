@@ -116,8 +116,8 @@ def run(options: Options) -> Section:
         "Then the standard drags of `benchmarks/drags.py`. *outside*: mean change of a pixel, of "
         "255, where none was asked for: outside the mask, or outside the face for the head turn, "
         "which has none. *face*: perceptual distance over the face between before and after: "
-        "small means that the person stayed the same, but the drag itself counts, too. "
-        + EXPLAINED,
+        "small means that the person stayed the same, but the drag itself counts, too.",
+        EXPLAINED,
     )
     return Section(
         "photos",
