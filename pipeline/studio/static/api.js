@@ -59,7 +59,8 @@ export async function attempt(action) {
 
 /** @param {string} text */
 export function sentence(text) {
-  const upper = text.charAt(0).toUpperCase() + text.slice(1);
+  const named = /^\S+\.\w/.test(text); // a file's name is written as it is
+  const upper = named ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(upper) ? upper : `${upper}.`;
 }
 

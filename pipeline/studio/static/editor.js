@@ -24,7 +24,7 @@ export class Editor {
     this.points = new Points(this.viewport, (points, what) => this.put("points", { points, what }));
     this.mask = new Mask(this.viewport, (png) => this.putMask(png));
     this.saving = new Saving(() => this.state);
-    this.viewport.onPaint = () => this.points.render();
+    this.viewport.onPaint = () => { this.points.render(); this.placeChips(); };
     this.viewport.onPress = (xy, event) => this.press(xy, event);
     this.viewport.onMove = (xy, event) => this.gesture?.move(xy, event);
     this.viewport.onRelease = (xy, event) => { this.gesture?.release(xy, event); this.gesture = null; };
@@ -82,7 +82,7 @@ export class Editor {
     this.startButton = button("Start", "play", () => this.start(), { kind: "primary", keys: "Space" });
     this.pauseButton = button("Pause", "pause", () => this.steer(this.state.job?.paused ? "continue" : "pause"), { keys: "Space" });
     this.stopButton = button("Stop", "stop", () => this.steer("stop"));
-    this.holdButton = button("Hold to compare", "compare", () => {}, { keys: "hold C", title: "See the picture as it was while you hold this" });
+    this.holdButton = button("Hold to compare", "compare", () => {}, { keys: "hold C", title: "See the picture as it was while you hold this", kind: "hold" });
     for (const [name, on] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["pointercancel", false]]) {
       this.holdButton.addEventListener(name, () => this.hold(on));
     }
@@ -171,13 +171,13 @@ export class Editor {
     const { state } = this;
     if (job?.kind === "drag") {
       if (job.ending) return "Stopping …";
-      if (!job.stage) return "Starting …";
+      if (!job.stage || (job.stage === "drag" && !job.total)) return "Starting …";
       if (job.stage !== "drag") return `${STAGES[job.stage] ?? job.stage} …`;
       const left = this.distanceLeft();
       return `${job.paused ? "Paused at step" : "Step"} ${job.step} of at most ${job.total}${left}`;
     }
     if (job) return `${STAGES[job.stage] ?? "Working"} …`;
-    if (state.interrupted === "drag") return "The studio was closed during a drag. Press Start to do it again.";
+    if (state.interrupted === "drag") return `The studio was closed during a drag. Press “${state.edit.drag ? "Go on" : "Start"}” to do it again.`;
     if (state.edit.drag && state.drag) return STOPS[state.drag.stop] ?? state.drag.stop;
     if (!state.edit.points.length) return "Set a point to begin.";
     return "Press Start, and watch it move.";
@@ -241,6 +241,18 @@ export class Editor {
     this.points.group.toggleAttribute("hidden", comparing);
     this.points.group.style.setProperty("display", comparing ? "none" : "");
     this.viewport.paintSoon();
+  }
+
+  /** Keep what is written on the picture inside it. */
+  placeChips() {
+    const view = this.viewport;
+    const [width, height] = view.size;
+    const [x0] = apply(view.toScreen, [0, 0]);
+    const [x1, y1] = apply(view.toScreen, view.worldSize);
+    const style = view.element.style;
+    for (const [name, room] of [["--left", x0], ["--right", width - x1], ["--below", height - y1]]) {
+      style.setProperty(name, `${Math.max(Math.round(room), 0)}px`);
+    }
   }
 
   async loadMask() {

@@ -9,7 +9,7 @@ const STATES = {
 
 /** What will happen, for those who are here for the first time. */
 const HOW = [
-  ["photo", "Choose a photo", "The face is found, and the network learns to draw it. That takes a minute or some."],
+  ["photo", "Choose a photo", "The face is found, and the network learns to draw it. That takes a few minutes."],
   ["point", "Set points", "Press on the face and drag to where that part should go. Paint what may change, if you like."],
   ["save", "Start, and save", "Watch it move, undo, try again. Take home the whole photo, or a film."],
 ];

@@ -1,6 +1,6 @@
 // Handles and targets on the picture, and the list of them beside it.
 
-import { apply, far } from "./geometry.js";
+import { apply, clamp, far } from "./geometry.js";
 import { button, h, s } from "./dom.js";
 import { distance } from "./words.js";
 
@@ -197,8 +197,8 @@ export class Points {
     this.pairs.forEach((pair, index) => parts.push(...this.drawn(pair, index, screen)));
     if (this.pending) {
       const [x, y] = apply(screen, this.pending);
-      parts.push(s("circle", { cx: x, cy: y, r: 11, class: "handle pending" }));
-      parts.push(s("text", { x, y, class: "number" }, String(this.pairs.length + 1)));
+      parts.push(s("circle", { cx: x, cy: y, r: 11 * this.scale, class: "handle pending" }));
+      parts.push(s("text", { x, y, class: "number", "font-size": 13 * this.scale }, String(this.pairs.length + 1)));
     }
     this.group.replaceChildren(...parts);
     this.group.classList.toggle("quiet", !this.active);
@@ -206,14 +206,21 @@ export class Points {
     this.renderList();
   }
 
+  /** How large handles are drawn: smaller on a small face, so that they do not hide it. */
+  get scale() {
+    const screen = this.viewport.faceToScreen;
+    return clamp((this.viewport.faceSize * Math.hypot(screen[0], screen[1])) / 300, 0.55, 1);
+  }
+
   drawn(pair, index, screen) {
+    const k = this.scale;
     const [hx, hy] = apply(screen, pair.handle);
     const [tx, ty] = apply(screen, pair.target);
     const left = far(pair.handle, pair.target);
     const length = Math.hypot(tx - hx, ty - hy);
     const parts = [];
-    if (length > 22) {
-      const cut = (v, w) => v + ((w - v) * (length - 9)) / length;
+    if (length > 22 * k) {
+      const cut = (v, w) => v + ((w - v) * (length - 9 * k)) / length;
       const ends = { x1: hx, y1: hy, x2: cut(hx, tx), y2: cut(hy, ty) };
       parts.push(s("line", { ...ends, class: "way under" }), s("line", { ...ends, class: "way" }));
     }
@@ -225,10 +232,10 @@ export class Points {
       group.addEventListener("keydown", (event) => this.key(event, index, end));
       return group;
     };
-    parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
-    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11, class: "handle" }), s("text", { x: hx, y: hy, class: "number" }, String(index + 1))]));
+    parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
+    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(index + 1))]));
     const right = tx >= hx;
-    parts.push(s("text", { x: tx + (right ? 14 : -14), y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
+    parts.push(s("text", { x: tx + (right ? 14 : -14) * k, y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
     return parts;
   }
 

@@ -7,7 +7,7 @@ import { button, h } from "./dom.js";
 const ROWS = [
   ["The photo", [["PNG", "picture?format=png"], ["JPEG", "picture?format=jpg"]], "edited"],
   ["The face only", [["PNG", "picture?format=png&space=crop"], ["JPEG", "picture?format=jpg&space=crop"]], "face"],
-  ["Film of the drag", [["MP4", "animation?format=mp4"], ["WebP", "animation?format=webp"], ["GIF", "animation?format=gif"]], "film"],
+  ["The film", [["MP4", "animation?format=mp4"], ["WebP", "animation?format=webp"], ["GIF", "animation?format=gif"]], "film"],
   ["The points", [["File", "points"]], "points"],
 ];
 

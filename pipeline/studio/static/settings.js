@@ -16,7 +16,7 @@ export class Settings {
         button("Close", "close", () => this.dialog.close(), { bare: true })),
       this.body,
       h("div", { class: "drawer-foot" },
-        button("Reset all", "reset", () => this.save({})))));
+        button("Reset all", "reset", () => this.reset()))));
     this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
   }
 
@@ -46,7 +46,6 @@ export class Settings {
     const id = `setting-${part}-${name}`;
     const standard = schema.default;
     const value = given ?? standard;
-    const set = (next) => change(next === standard || next === null ? undefined : next);
     let input;
     if (plain.type === "boolean") {
       input = h("input", { type: "checkbox", id, checked: value, onchange: () => set(input.checked) });
@@ -59,12 +58,30 @@ export class Settings {
         onchange: () => { if (input.reportValidity()) set(Number(input.value)); } });
     }
     input.setAttribute("aria-describedby", `${id}-help`);
-    const changed = given !== undefined && given !== standard;
+    const label = settingName(part, name);
+    const said = (schema.description ?? "").replace(/\.$/, "") === label ? "" : schema.description;
     const shown = typeof standard === "boolean" ? (standard ? "on" : "off") : standard;
-    return h("div", { class: `setting ${changed ? "changed" : ""}` },
-      h("label", { for: id }, settingName(part, name)), input,
-      h("p", { class: "hint", id: `${id}-help` }, [schema.description, settingEffect(part, name), `Default: ${shown}.`].filter(Boolean).join(" ")),
-      changed ? button(`Reset: ${settingName(part, name)}`, "reset", () => change(undefined), { bare: true }) : null);
+    const reset = button(`Reset: ${label}`, "reset", () => {
+      if (input.type === "checkbox") input.checked = standard;
+      else input.value = standard ?? "";
+      input.focus();
+      change(undefined);
+      mark(undefined);
+    }, { bare: true });
+    const row = h("div", { class: "setting" }, h("label", { for: id }, label), input,
+      h("p", { class: "hint", id: `${id}-help` }, [said, settingEffect(part, name), `Default: ${shown}.`].filter(Boolean).join(" ")), reset);
+    const mark = (now) => {
+      const changed = now !== undefined && now !== standard;
+      row.classList.toggle("changed", changed);
+      reset.hidden = !changed;
+    };
+    const set = (next) => {
+      const now = next === standard || next === null ? undefined : next;
+      change(now);
+      mark(now);
+    };
+    mark(given);
+    return row;
   }
 
   change(part, name, value) {
@@ -76,13 +93,23 @@ export class Settings {
     return this.save(next);
   }
 
-  async save(next) {
-    const focused = document.activeElement?.id;
-    const answer = await attempt(() => json("PUT", place(this.state().id, "/settings"), next));
-    if (answer) this.given = answer.settings;
+  /** Keep the settings; what is changed meanwhile is sent after that, and nothing typed is lost. */
+  save(next) {
+    this.given = next;
+    this.sent = (this.sent ?? Promise.resolve()).then(async () => {
+      if (this.given !== next) return;
+      const answer = await attempt(() => json("PUT", place(this.state().id, "/settings"), next));
+      if (answer || this.given !== next) return;
+      this.given = structuredClone(this.state().settings);
+      this.render();
+    });
+    return this.sent;
+  }
+
+  reset() {
     const open = [...this.body.querySelectorAll("details")].map((each) => each.open);
+    this.save({});
     this.render();
     this.body.querySelectorAll("details").forEach((each, i) => { each.open = open[i]; });
-    if (focused) document.getElementById(focused)?.focus();
   }
 }
