@@ -18,11 +18,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from drag.points import read_points
+from inversion.photo import Photo, read_photo
 from pipeline.artifact import read_artifact
 from pipeline.places import open_workspace
 from pipeline.storage import replace_file
 from pipeline.studio import app as studio_app
-from pipeline.studio import pictures as studio_pictures
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
 from tests.studio_server import (
     QUICK,
@@ -193,13 +193,12 @@ def test_pages_that_ask_for_a_new_photo_at_once_all_get_it(
 ) -> None:
     ident = server.upload(photo_bytes(seed=77), "asked by many.jpg")
     decoded = []
-    read = studio_pictures.read_photo
 
-    def reading(path: Path) -> Any:
+    def reading(path: Path) -> Photo:
         decoded.append(path)
-        return read(path)
+        return read_photo(path)
 
-    monkeypatch.setattr(studio_pictures, "read_photo", reading)
+    monkeypatch.setattr("pipeline.studio.pictures.read_photo", reading)
     address = f"/api/workspaces/{ident}/pictures/photo"
     with ThreadPoolExecutor(8) as pages:
         answers = list(pages.map(lambda _: server.client.get(address), range(8)))
