@@ -1,0 +1,169 @@
+"""How fast the studio's page is: pictures a second while dragging, and how soon the first comes.
+
+A real server with the embedded network, driven by a real browser. A picture counts when the
+browser has shown it: pictures drawn between two of its refreshes count once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.demo import write_demo
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")
+PAGE_MS = 120_000
+PREPARING_MS = 3_600_000
+
+REPETITIONS = 5
+LEAST_FRAMES = 5
+"""A drag that showed fewer pictures does not tell a rate."""
+
+SETTINGS = {"perceptual": "offline", "tune": {"steps": 150}}
+"""Tuning is shortened: it makes the picture better, but no step of a drag slower or faster."""
+
+MOVE = ((0.5, 0.62), (0.66, 0.56))
+"""From the nose to the right and up, in shares of the face's width: a drag of many steps."""
+
+WATCH = """
+() => {
+  const seen = (window.seen = { click: null, heads: [], frames: [] });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("button.primary")) {
+      Object.assign(seen, { click: event.timeStamp, heads: [], frames: [] });
+    }
+  }, true);
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) => {
+        if (typeof data === "string") return;
+        const length = new DataView(data).getUint32(0);
+        const text = new TextDecoder().decode(new Uint8Array(data, 4, length));
+        seen.heads.push(JSON.parse(text));
+      });
+    }
+    send(data) {
+      super.send(data);
+      if (!data.includes('"drawn"')) return;
+      const head = seen.heads.shift();
+      if (!head || head.stage !== "drag") return;
+      requestAnimationFrame((time) => seen.frames.push({ time, step: head.step }));
+    }
+  };
+}
+"""
+
+
+@contextmanager
+def running_studio(folder: Path) -> Iterator[str]:
+    """Run `realdrag studio` in a folder, and give the address that it prints."""
+    command = [sys.executable, "-m", "pipeline", "studio", "--no-browser", "--json"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield next(event["address"] for event in map(json.loads, process.stdout) if event)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        process.stdout.close()
+
+
+@contextmanager
+def opened_page(address: str) -> Iterator[Any]:
+    """Open a page that takes note of what it shows."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(PAGE_MS)
+        page.add_init_script(f"({WATCH})()")
+        page.goto(address)
+        yield page
+        browser.close()
+
+
+def prepare(page: Any, photo: Path) -> str:
+    """Take a photo as far as points can be set, and return the workspace's name."""
+    page.set_input_files("#file", str(photo))
+    page.locator(".face-box").first.wait_for()
+    name = str(page.evaluate("() => decodeURIComponent(location.hash.slice(1))"))
+    ask(page, "PUT", name, "/settings", SETTINGS)
+    page.locator(".face-box").first.click()
+    page.locator(".viewport").wait_for(timeout=PREPARING_MS)
+    return name
+
+
+def ask(page: Any, method: str, name: str, path: str, body: Any = None) -> Any:
+    """Ask the studio something, as the page does."""
+    return page.evaluate(
+        """async ([method, address, body]) => {
+          const answer = await fetch(address, { method, body: body && JSON.stringify(body),
+            headers: { "Content-Type": "application/json" } });
+          if (!answer.ok) throw new Error(await answer.text());
+          return answer.json();
+        }""",
+        [method, f"/api/workspaces/{name}{path}", body],
+    )
+
+
+def one_drag(page: Any, name: str) -> dict[str, float]:
+    """Drag once from the tuned picture, by a click on Start."""
+    ask(page, "POST", name, "/reset")
+    size = ask(page, "GET", name, "")["face"]["size"]
+    handle, target = ([share * size - 0.5 for share in xy] for xy in MOVE)
+    points = {"points": [{"handle": handle, "target": target}], "what": "Point 1"}
+    ask(page, "PUT", name, "/points", points)
+    page.wait_for_function("() => !document.querySelector('.controls .primary').disabled")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.locator(".status.strong").wait_for()
+    seen = page.evaluate("() => window.seen")
+    moved = [frame for frame in seen["frames"] if frame["step"] >= 1]
+    times = sorted({frame["time"] for frame in moved})
+    if len(times) < LEAST_FRAMES:
+        raise RuntimeError(f"the drag showed {len(times)} pictures only: too few to measure")
+    seconds = (times[-1] - times[0]) / 1000
+    return {
+        "click_to_first_frame_s": (times[0] - seen["click"]) / 1000,
+        "frames_per_second": (len(times) - 1) / seconds,
+        "steps_per_second": (moved[-1]["step"] - moved[0]["step"]) / seconds,
+        "frames": len(times),
+    }
+
+
+def measure(repetitions: int = REPETITIONS) -> dict[str, Any]:
+    """Return medians over some drags; the first drag of a started studio is told apart.
+
+    It still has to load torch and the network, which the others find there.
+    """
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as place:
+        photo, _ = write_demo(Path(place) / "photo")
+        with running_studio(Path(place)) as address, opened_page(address) as page:
+            name = prepare(page, photo)
+        with running_studio(Path(place)) as address, opened_page(address) as page:
+            page.goto(f"{address.split('?')[0]}#{name}")
+            page.locator(".viewport").wait_for()
+            cold = one_drag(page, name)
+            drags = [one_drag(page, name) for _ in range(repetitions)]
+    medians = {key: statistics.median(drag[key] for drag in drags) for key in drags[0]}
+    return {
+        **{key: round(value, 3) for key, value in medians.items()},
+        "click_to_first_frame_after_start_s": round(cold["click_to_first_frame_s"], 3),
+        "repetitions": repetitions,
+        "drags": [{key: round(value, 3) for key, value in drag.items()} for drag in drags],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))
