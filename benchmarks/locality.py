@@ -54,7 +54,7 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
     inverter = Inverter(options, generator, perceptual)
-    sizes = {1: 1} if options.quick else {1: 10, 5: 4}  # photos in one network: how many networks
+    sizes = {1: 1} if options.quick else {1: 6, 5: 2}  # photos in one network: how many networks
     most = max(size * number for size, number in sizes.items())
     photos = list(islice(dev_photos(options, generator.resolution), most))
     faces = list(islice(random_faces(generator, options.seed + 5000), 20 if options.quick else 100))
