@@ -23,7 +23,8 @@ EXPLAINED = (
     "*pixel error*: how far they are by where the pixels at the handles went: optical flow from "
     "the start to the result, which passed a forward-backward check; *followed* is the part of "
     "the wanted way that they went, and *seen* the share of handles where the flow passed the "
-    "check. *arrived*: share of drags that ended because all handles had arrived."
+    "check. *arrived*: share of drags that ended because, by the method's own account, all handles "
+    "had arrived."
 )
 
 
@@ -71,7 +72,7 @@ def measure(start: Tensor, result: DragResult, points: Sequence[DragPoint]) -> M
     )
 
 
-DETAIL = ("remaining", "pixel error", "followed", "arrived", "steps", "seconds")
+DETAIL = ("remaining", "pixel error", "followed", "seen", "arrived", "steps", "seconds")
 """The figures of `summary` that tables show."""
 
 
