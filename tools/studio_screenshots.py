@@ -33,7 +33,7 @@ PAGE_MS = 120_000
 PREPARING_MS = 3_600_000
 """Milliseconds to wait for the page, and for projection and tuning."""
 
-MOVES = (((0.335, 0.705), (0.295, 0.69)), ((0.625, 0.705), (0.665, 0.69)))
+MOVES = (((0.387, 0.705), (0.36, 0.69)), ((0.617, 0.705), (0.644, 0.69)))
 """Where points are pressed and where they are dragged to, in shares of the face's width."""
 
 
@@ -276,7 +276,7 @@ def for_readme(photos: Path) -> None:
     with studio(photos) as address, windows(looks, README_SCALE) as pages:
         album = Album(photos, pages)
         page = album.first
-        page.goto(address)
+        album.everywhere(lambda each: each.goto(address))
         page.set_input_files("#file", str(portrait))
         page.wait_for_url("**#*")
         page.locator(".face-box, .viewport").first.wait_for()
@@ -294,7 +294,7 @@ def for_readme(photos: Path) -> None:
         phone.locator(".status.strong").wait_for()
         press(phone, "Photo")
         press(phone, "Compare")
-        phone.locator(".compare-bar").wait_for()
+        phone.get_by_label("Before and after", exact=True).fill("435")
         for name, file in README.items():
             pages[name].wait_for_timeout(500)
             keep_small(pages[name].screenshot(), EXAMPLES / file)

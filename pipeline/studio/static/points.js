@@ -7,6 +7,12 @@ import { distance } from "./words.js";
 const TAP = 6;
 const REACH = { mouse: 16, pen: 20, touch: 28 };
 
+/** Below this many pixels of the face a handle is where it should be. */
+const THERE = 0.05;
+
+/** @param {Pair} pair */
+const toGo = ({ handle, target }) => (far(handle, target) < THERE ? "Arrived" : `${distance(far(handle, target))} to go`);
+
 /**
  * @typedef {{handle: [number, number], target: [number, number]}} Pair
  */
@@ -235,14 +241,14 @@ export class Points {
     parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
     parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(index + 1))]));
     const right = tx >= hx;
-    parts.push(s("text", { x: tx + (right ? 14 : -14) * k, y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
+    if (left >= THERE) parts.push(s("text", { x: tx + (right ? 14 : -14) * k, y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
     return parts;
   }
 
   renderList() {
     const rows = this.pairs.map((pair, index) => h("li", {},
       h("span", { class: "badge", "aria-hidden": "true" }, String(index + 1)),
-      h("span", { class: "grow" }, `${distance(far(pair.handle, pair.target))} to go`),
+      h("span", { class: "grow" }, toGo(pair)),
       this.locked ? null : button(`Remove point ${index + 1}`, "close", () => this.remove(index), { bare: true })));
     if (this.pending) {
       rows.push(h("li", {}, h("span", { class: "badge" }, String(this.pairs.length + 1)), h("span", { class: "grow" }, "Now press where it should go. Escape takes it back.")));
