@@ -35,7 +35,7 @@ TITLE = "PTI's ablation"
 TRUNCATION_PSI = 0.7
 """Of the random w."""
 
-QUICK_STEPS = 40
+QUICK_STEPS = 25
 """Of projection and of tuning, in the quick form."""
 
 Made = tuple[Generator, Inversion]
@@ -137,7 +137,7 @@ def run(options: Options) -> Section:
                 before = tuned.synthesis(inversion.w_pivot, inversion.noise_consts)
             fidelities[name].append(fidelity(before, photo.target, perceptual))
             for drag in standard_drags(photo.five, generator.resolution)[
-                : 2 if options.quick else None
+                : 1 if options.quick else None
             ]:
                 made = METHODS[DEFAULT](
                     tuned,
