@@ -11,6 +11,15 @@ PAPER = "DragGAN, Pan et al. 2023 (arXiv 2305.10973)"
 class DragConfig:
     """Every number of a drag."""
 
+    method: str = field(
+        default="newton",
+        metadata={
+            "help": "How ws are moved: Gauss-Newton steps on where the handles are (newton), or "
+            "motion supervision with Adam as published (draggan).",
+            "choices": ("newton", "draggan"),
+            "source": f"draggan: {PAPER}",
+        },
+    )
     steps: int = field(
         default=300,
         metadata={"help": "Most steps.", "min": 1, "max": 10_000, "source": f"{PAPER}, section 4"},
@@ -18,20 +27,21 @@ class DragConfig:
     learning_rate: float = field(
         default=2e-3,
         metadata={
-            "help": "Learning rate of Adam.",
+            "help": "Learning rate of Adam; counts for the method draggan alone.",
             "min": 1e-7,
             "max": 1.0,
             "source": f"{PAPER}, section 4",
         },
     )
     r1: float = field(
-        default=3.0,
+        default=0.0,
         metadata={
-            "help": "Radius of the patch that motion supervision moves.",
+            "help": "Radius of the patch that moves with a handle; 0 takes 36 for newton and the "
+            "paper's 3 for draggan.",
             "unit": "pixels of a 512 image",
-            "min": 0.1,
+            "min": 0.0,
             "max": 100.0,
-            "source": f"{PAPER}, section 4",
+            "source": f"3 is {PAPER}, section 4",
         },
     )
     r2: float = field(

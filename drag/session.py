@@ -1,45 +1,25 @@
-"""DragSession: the loop of DragGAN (Pan et al., 2023, arXiv 2305.10973, section 3)."""
+"""DragSession: steps until the content at the handles is at the targets, or will not come."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from drag.adam import Adam
 from drag.config import DragConfig
-from drag.motion import directions, kept_share, mask_loss, motion_loss
+from drag.draggan import DragGan
+from drag.newton import GaussNewton
 from drag.points import DragPoint
-from drag.sampling import (
-    GRID_STEP,
-    REFERENCE_RESOLUTION,
-    disk_offsets,
-    feature_resolution,
-    sample,
-    square_offsets,
-    to_feature_length,
-    to_feature_xy,
-    to_picture_xy,
-)
-from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, StopReason, StopRule, tolerance_of
-from drag.tracking import Tracked, track, unlikeness
+from drag.sampling import REFERENCE_RESOLUTION, to_feature_length, to_picture_xy
+from drag.scene import Places, Scene
+from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, PATIENCE, StopReason, StopRule
+from drag.tracking import Mover
 from stylegan2.generator import Generator, NoiseConsts
-from stylegan2.partial import features_at, frozen
-from stylegan2.windows import Window, features_in_windows, merged
 
 __all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"]
-
-PULL = 1.0
-"""Length of d_i in pixels of a 512 picture: the paper's unit vector, at any network's size."""
-
-MIN_LENGTH = 1 / 16
-"""In feature pixels, the least pull and tolerance: twice the step of tracking.
-
-It matters to networks below 64 pixels only.
-"""
 
 
 @dataclass(frozen=True)
@@ -56,13 +36,10 @@ class DragStep:
     stop: StopReason | None
 
 
-@dataclass(frozen=True)
-class _Field:
-    """Features [1, C, h, w] around some handles, by index; origin is their first pixel's xy."""
-
-    features: Tensor
-    origin: Tensor
-    handles: Tensor
+METHODS: Mapping[str, Callable[[Scene, DragConfig], Mover]] = {
+    "newton": GaussNewton,
+    "draggan": DragGan,
+}
 
 
 class DragDiverged(Exception):
@@ -92,51 +69,26 @@ class DragSession:
     ) -> None:
         _check_arguments(generator, ws, points, movable_mask)
         self.config = config = config or DragConfig()
-        self._generator = frozen(generator)
-        self._noise_consts = noise_consts
-        self._resolution = resolution = generator.resolution
-        self._size = size = feature_resolution(resolution)
-        device = ws.device
-
-        self._ws = ws.detach().clone()
-        self._best_ws = self._ws
-        self._moving = self._ws[:, : config.num_moving_ws].clone().requires_grad_()
-        self._adam = Adam(self._moving, config.learning_rate)
-
-        tolerance = to_feature_length(tolerance_of(len(points)), size)
-        self._tolerance = max(tolerance, MIN_LENGTH)
-        self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
-        # Below one feature pixel a patch has no neighbours, and a search nowhere to go.
-        r1 = max(to_feature_length(config.r1, size), 1.0)
-        r2 = max(to_feature_length(config.r2, size), 1.0)
-        self._patch = disk_offsets(r1, GRID_STEP).to(device)
-        self._search = square_offsets(r2, GRID_STEP).to(device)
-        self._near = r2 * resolution / size
-
         self._points = tuple(points)
-        self._handles = self._to_features([point.handle for point in points])
-        self._targets = self._to_features([point.target for point in points])
-        # How far from a handle features are read: its search, then its patch at the new place.
-        self._reach = r2 + GRID_STEP + r1 + self._pull
-        first = self._whole_features()
-        self._template = sample(first, self._handles)
-        self._lost_at = (LOST_MISMATCH * unlikeness(first, self._template)).tolist()
-        self._first_features: Tensor | None = None
-        if movable_mask is not None and not bool(movable_mask.all()):
-            self._first_features = first
-            self._kept = kept_share(movable_mask.to(device), size)
-        self._places: Sequence[Sequence[float]] = self._handles.tolist()
-        self._fields = self._render_fields(self._places)
-
+        self._scene = scene = Scene(
+            generator, noise_consts, ws, points, movable_mask, config.num_moving_ws
+        )
+        self._mover = METHODS[config.method](scene, config)
+        self._places: Places = scene.handles.tolist()
+        self._ws = self._best_ws = ws.detach().clone()
+        self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
+        r2 = max(to_feature_length(config.r2, scene.size), 1.0)
+        self._near = r2 * scene.resolution / scene.size
         self._cancelled = False
         handles = tuple(point.handle for point in points)
         self._last = DragStep(0, 0.0, handles, self._distances(handles), None)
         self._rule = StopRule(
             self._last.distances,
             # A little wider than on the device, so that a handle that rests has also arrived here.
-            tolerance=self._tolerance * resolution / size * (1 + 1e-4),
-            min_progress=MIN_PROGRESS * resolution / REFERENCE_RESOLUTION,
+            tolerance=scene.tolerance * scene.resolution / scene.size * (1 + 1e-4),
+            min_progress=MIN_PROGRESS * scene.resolution / REFERENCE_RESOLUTION,
             max_steps=config.steps,
+            patience=PATIENCE[config.method],
         )
 
     @property
@@ -167,13 +119,10 @@ class DragSession:
             self._last = replace(self._last, stop=StopReason.CANCELLED)
             return self._last
         number = self._last.step + 1
-        loss = self._loss()
-        (gradient,) = torch.autograd.grad(loss, [self._moving])
-        self._adam.step(gradient)
-        self._fields = self._render_fields(self._places)
-        found = self._track()
-        # The step's only wait for the device.
-        numbers = torch.cat([loss.detach()[None], found.mismatch, found.handles.flatten()]).tolist()
+        moved = self._mover.step(self._places)
+        found = moved.found
+        # With the method draggan the step's only wait for the device.
+        numbers = torch.cat([moved.loss[None], found.mismatch, found.handles.flatten()]).tolist()
         if not all(map(math.isfinite, numbers)):
             raise DragDiverged(
                 f"step {number}: the drag's numbers are no longer finite; the step before is kept. "
@@ -181,12 +130,12 @@ class DragSession:
             )
         count = len(self._points)
         mismatch, flat = numbers[1 : count + 1], numbers[count + 1 :]
-        self._handles = found.handles
         self._places = list(zip(flat[::2], flat[1::2], strict=True))
+        scene = self._scene
         on_features = torch.tensor(self._places, dtype=torch.float64)
-        in_picture = to_picture_xy(on_features, self._resolution, self._size).tolist()
+        in_picture = to_picture_xy(on_features, scene.resolution, scene.size).tolist()
         handles = tuple((x, y) for x, y in in_picture)
-        self._ws = self._current_ws().detach()
+        self._ws = moved.ws
         self._last = self._judge(number, numbers[0], handles, mismatch)
         return self._last
 
@@ -202,39 +151,7 @@ class DragSession:
     @torch.no_grad()
     def picture(self) -> Tensor:
         """Render the current ws in full: [1, img_channels, R, R]."""
-        picture: Tensor = self._generator.synthesis(self._ws, self._noise_consts)
-        return picture
-
-    def _loss(self) -> Tensor:
-        towards = directions(self._handles, self._targets, self._pull, self._tolerance)
-        loss = towards.new_zeros([])
-        for field in self._fields:
-            own = field.handles
-            places = self._handles[own] - field.origin
-            loss = loss + motion_loss(field.features, places, towards[own], self._patch)
-        if self._first_features is not None:
-            kept = mask_loss(self._fields[0].features, self._first_features, self._kept)
-            loss = loss + self.config.lambda_mask * kept
-        return loss
-
-    def _track(self) -> Tracked:
-        """Find all handles again, each in its field."""
-        handles, mismatch = (
-            torch.empty_like(self._handles),
-            self._handles.new_empty(len(self._points)),
-        )
-        for field in self._fields:
-            own, least = field.handles, -0.5 - field.origin
-            found = track(
-                field.features.detach(),
-                self._template[own],
-                self._handles[own] - field.origin,
-                self._search,
-                (least, least + self._size),
-            )
-            handles[own] = found.handles + field.origin
-            mismatch[own] = found.mismatch
-        return Tracked(handles, mismatch)
+        return self._scene.picture(self._ws)
 
     def _judge(
         self,
@@ -264,65 +181,15 @@ class DragSession:
 
     def _at_edge(self, xy: tuple[float, float]) -> bool:
         """Tell whether a position is at or beyond the centres of the outermost feature pixels."""
-        margin = (self._resolution / self._size - 1) / 2
-        return not all(margin < value < self._resolution - 1 - margin for value in xy)
+        resolution = self._scene.resolution
+        margin = (resolution / self._scene.size - 1) / 2
+        return not all(margin < value < resolution - 1 - margin for value in xy)
 
     def _distances(self, handles: Sequence[tuple[float, float]]) -> tuple[float, ...]:
         return tuple(
             math.dist(handle, point.target)
             for handle, point in zip(handles, self._points, strict=True)
         )
-
-    def _current_ws(self) -> Tensor:
-        return torch.cat([self._moving, self._ws[:, self.config.num_moving_ws :]], dim=1)
-
-    @torch.no_grad()
-    def _whole_features(self) -> Tensor:
-        ws = self._current_ws()
-        return features_at(self._generator, ws, self._noise_consts, self._size).features
-
-    def _render_fields(self, handles: Sequence[Sequence[float]]) -> list[_Field]:
-        """Render the features around handles (in feature pixels); with a mask, all of them."""
-        device, size = self._ws.device, self._size
-        around = [_window(x, y, self._reach, size) for x, y in handles]
-        windows = merged(around)
-        if self._first_features is not None:
-            windows = [Window(0, 0, size, size)]
-        with torch.enable_grad():
-            parts = features_in_windows(
-                self._generator, self._current_ws(), self._noise_consts, size, windows
-            )
-        home = [next(w for w in windows if _contains(w, own)) for own in around]
-        fields = []
-        for features, window in zip(parts, windows, strict=True):
-            inside = [i for i, own in enumerate(home) if own is window]
-            origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
-            fields.append(_Field(features, origin, torch.tensor(inside, device=device)))
-        return fields
-
-    def _to_features(self, places: Sequence[tuple[float, float]]) -> Tensor:
-        xy = torch.tensor(places, dtype=torch.float32)
-        return to_feature_xy(xy, self._resolution, self._size).to(self._ws.device)
-
-
-def _window(x: float, y: float, reach: float, size: int) -> Window:
-    """Return the pixels that bilinear reading needs within `reach` of (x, y)."""
-
-    def span(middle: float) -> tuple[int, int]:
-        low = min(max(math.floor(middle - reach), 0), size - 2)
-        return low, max(min(math.floor(middle + reach) + 2, size), low + 2)
-
-    (left, right), (top, bottom) = span(x), span(y)
-    return Window(left, top, right, bottom)
-
-
-def _contains(window: Window, other: Window) -> bool:
-    return (
-        window.left <= other.left
-        and window.top <= other.top
-        and other.right <= window.right
-        and other.bottom <= window.bottom
-    )
 
 
 def _check_arguments(

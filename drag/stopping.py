@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-PATIENCE = 50
-"""Steps without progress after which a drag is over."""
+PATIENCE = {"newton": 8, "draggan": 50}
+"""Steps of each method without progress after which a drag is over."""
 
 MIN_PROGRESS = 0.5
 """Getting closer by less than this is no progress: pixels of a 512 picture, mean of the points."""
@@ -45,7 +45,7 @@ class StopRule:
         tolerance: float,
         min_progress: float,
         max_steps: int,
-        patience: int = PATIENCE,
+        patience: int,
     ) -> None:
         self.best_step = 0
         self._tolerance = tolerance

@@ -8,15 +8,22 @@ on its eight neighbours: handles end on multiples of 1/32 feature pixel from whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from drag.sampling import GRID_STEP, sample, square_offsets
+from drag.scene import Field, Places
 
 REFINEMENTS = 4
 """How often the search step is halved: GRID_STEP / 2^4 = 1/32 feature pixel."""
+
+
+AT_ONCE = 8
+"""Handles that are compared at once, to bound the memory of wide patches."""
 
 
 @dataclass(frozen=True)
@@ -30,51 +37,130 @@ class Tracked:
     mismatch: Tensor
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A step: what it lowered (a scalar), where the handles are now, and all ws."""
+
+    loss: Tensor
+    found: Tracked
+    ws: Tensor
+
+
+class Mover(Protocol):
+    """A method of dragging; unlike [P] is how unlike its start a handle is that is lost."""
+
+    unlike: Tensor
+
+    def step(self, places: Places) -> Moved:
+        """Take one step; the handles were last seen at `places`."""
+        ...
+
+
 @torch.no_grad()
 def track(
     features: Tensor,
     template: Tensor,
     handles: Tensor,
     search: Tensor,
+    *,
+    patch: Tensor | None = None,
+    weights: Tensor | None = None,
     limits: tuple[Tensor, Tensor] | None = None,
+    distrust: Tensor | None = None,
 ) -> Tracked:
-    """Find each handle's template again near where the handle was.
+    """Find each handle's template again near where the handle was, or is expected.
 
     features [1, C, F, F]; template [P, C], the features at the first handles in the first
     picture; handles [P, 2] and search offsets [K, 2], nearest first, in feature pixels.
     Distance is L1 as in the paper (the released code takes L2). Of equal positions the least
-    moved one wins; positions outside the picture are never taken. When features are a window of
-    the map, limits are the least and the greatest xy [2] of the picture seen from that window.
+    moved one wins; positions outside the picture are never taken.
+
+    With patch offsets [Q, 2] a template is a patch, [P, Q, C], its positions weighted by weights
+    [P, Q], which sum to 1 for each handle. When features are a window of the
+    map, limits are the least and the greatest xy [2] of the picture seen from that window.
+    distrust [P] is what a feature pixel away from the expected place adds to the mismatch.
     """
+    if patch is None:
+        template, patch = template[:, None], handles.new_zeros(1, 2)
+    if weights is None:
+        weights = handles.new_full(template.shape[:2], 1 / template.shape[1])
     if limits is None:
         least = handles.new_tensor([-0.5, -0.5])
         limits = least, least + features.shape[-1]
-    found = _best(features, template, handles, search, limits)
-    neighbours = square_offsets(GRID_STEP, GRID_STEP).to(search)
-    for _ in range(REFINEMENTS):
-        neighbours = neighbours / 2
-        found = _best(features, template, found.handles, neighbours, limits)
+    expected, found = handles, Tracked(handles, handles.new_zeros(len(handles)))
+    rows = torch.arange(len(handles), device=handles.device)
+    step = 2 * GRID_STEP
+    for refinement in range(REFINEMENTS + 1):
+        step = step / 2
+        offsets = search if refinement == 0 else square_offsets(step, step).to(search)
+        places = found.handles[:, None] + offsets
+        mismatch = torch.cat(
+            [
+                _mismatch(features, at[:, :, None] + patch, own[:, None], share[:, None])
+                for at, own, share in zip(
+                    places.split(AT_ONCE),
+                    template.split(AT_ONCE),
+                    weights.split(AT_ONCE),
+                    strict=True,
+                )
+            ]
+        )
+        score = mismatch
+        if distrust is not None:
+            away = (places - expected[:, None]).norm(dim=2)
+            score = mismatch + distrust[:, None] * away
+        outside = ((places < limits[0]) | (places > limits[1])).any(dim=2)
+        index = score.masked_fill(outside, torch.inf).argmin(dim=1)
+        found = Tracked(places[rows, index], mismatch[rows, index])
     return found
 
 
-def _best(
-    features: Tensor,
+def _mismatch(features: Tensor, places: Tensor, template: Tensor, weights: Tensor) -> Tensor:
+    return ((sample(features, places) - template).abs().mean(dim=-1) * weights).sum(dim=-1)
+
+
+def track_in_fields(
+    fields: Sequence[Field],
     template: Tensor,
+    patch: Tensor,
+    weights: Tensor,
     handles: Tensor,
-    offsets: Tensor,
-    limits: tuple[Tensor, Tensor],
+    search: Tensor,
+    size: int,
+    distrust: Tensor | None = None,
 ) -> Tracked:
-    places = handles[:, None] + offsets
-    mismatch = (sample(features, places) - template[:, None]).abs().mean(dim=2)
-    outside = ((places < limits[0]) | (places > limits[1])).any(dim=2)
-    mismatch = mismatch.masked_fill(outside, torch.inf)
-    smallest, index = mismatch.min(dim=1)
-    rows = torch.arange(len(handles), device=places.device)
-    return Tracked(places[rows, index], smallest)
+    """Find all handles [P, 2] again, each in its field of a map of that size. See `track`."""
+    places, mismatch = torch.empty_like(handles), handles.new_empty(len(handles))
+    for field in fields:
+        own, least = field.handles, -0.5 - field.origin
+        found = track(
+            field.features.detach(),
+            template[own],
+            handles[own] - field.origin,
+            search,
+            patch=patch,
+            weights=weights[own],
+            limits=(least, least + size),
+            distrust=None if distrust is None else distrust[own],
+        )
+        places[own] = found.handles + field.origin
+        mismatch[own] = found.mismatch
+    return Tracked(places, mismatch)
 
 
 @torch.no_grad()
-def unlikeness(features: Tensor, template: Tensor) -> Tensor:
-    """Return how unlike each template [P, C] the map's pixels are: the median mismatch [P]."""
-    pixels = features[0].flatten(1).t()
-    return torch.stack([(pixels - own).abs().mean(dim=1).median() for own in template])
+def unlikeness(features: Tensor, template: Tensor, patch: Tensor, weights: Tensor) -> Tensor:
+    """Return how unlike each template [P, Q, C] the picture is: the median mismatch [P].
+
+    Over places two feature pixels apart; patch [Q, 2] holds the template's positions, weights
+    [P, Q] what each counts.
+    """
+    size = features.shape[-1]
+    line = torch.arange(0, size, 2, device=features.device, dtype=features.dtype)
+    places = torch.cartesian_prod(line, line)[:, None] + patch
+    return torch.stack(
+        [
+            _mismatch(features, places, own, share).median()
+            for own, share in zip(template, weights, strict=True)
+        ]
+    )

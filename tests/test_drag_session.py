@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from drag.draggan import DragGan
 from drag.points import DragPoint
+from drag.scene import Field
 from drag.session import DragConfig, DragDiverged, DragSession, StopReason
 from drag.stopping import StopRule, tolerance_of
 from drag.tracking import Tracked
@@ -42,10 +43,15 @@ def _left_half(resolution: int) -> Tensor:
 EASY = [DragPoint((8.0, 8.0), (9.0, 7.5))]
 
 
+def _paper(**settings: Any) -> DragConfig:
+    """Return the paper's method, which the literal reference follows."""
+    return DragConfig(method="draggan", **settings)
+
+
 def _easy_session(config: DragConfig | None = None, **changes: object) -> DragSession:
     """Start a drag on a 16 network that arrives after a few dozen steps."""
     generator = tiny_generator(16, seed=2)
-    arguments = {"points": EASY, "config": config, **changes}
+    arguments = {"points": EASY, "config": config or _paper(), **changes}
     return DragSession(generator, _ws(generator), None, **arguments)  # type: ignore[arg-type]
 
 
@@ -62,7 +68,7 @@ def test_the_session_equals_the_literal_reference(
         DragPoint((10.3 * scale, 9.0 * scale), (10.3 * scale, 9.01 * scale)),  # rests at first
     ]
     movable = _left_half(resolution) if with_mask else None
-    session = DragSession(generator, ws, noise, points, DragConfig(), movable)
+    session = DragSession(generator, ws, noise, points, _paper(), movable)
     literal = literal_drag(
         generator,
         ws,
@@ -95,7 +101,7 @@ def test_fifty_steps_in_windows_equal_the_literal_reference(
         DragPoint((0.25 * side, 0.35 * side), (0.7 * side, 0.9 * side)),
         DragPoint((0.9 * side, 0.95 * side), (0.4 * side, 0.6 * side)),
     ]
-    session = DragSession(generator, ws, noise, points, DragConfig(steps=50))
+    session = DragSession(generator, ws, noise, points, _paper(steps=50))
     literal = literal_drag(
         generator,
         ws,
@@ -121,7 +127,7 @@ def test_settings_reach_the_algorithm() -> None:
     ws = _ws(generator)
     points = [DragPoint((12.0, 15.0), (20.0, 15.0))]
     movable = _left_half(32)
-    config = DragConfig(learning_rate=5e-3, r1=70, r2=90, lambda_mask=3, num_moving_ws=3)
+    config = _paper(learning_rate=5e-3, r1=70, r2=90, lambda_mask=3, num_moving_ws=3)
     session = DragSession(generator, ws, None, points, config, movable)
     literal = literal_drag(
         generator, ws, None, [(12.0, 15.0)], [(20.0, 15.0)], steps=3, movable_mask=movable,
@@ -168,7 +174,7 @@ def _at(features: Tensor, x: float, y: float) -> Tensor:
 def test_only_the_first_ws_move() -> None:
     generator = tiny_generator(32)
     ws = _ws(generator)
-    config = DragConfig(num_moving_ws=2)
+    config = _paper(num_moving_ws=2)
     session = DragSession(generator, ws, None, [DragPoint((9, 9), (15, 12))], config)
     for _ in range(3):
         session.step()
@@ -201,12 +207,12 @@ def test_a_step_works_where_the_caller_has_switched_gradients_off() -> None:
 
 
 def test_the_step_limit_ends_a_drag() -> None:
-    steps = list(_easy_session(DragConfig(steps=2)).run())
+    steps = list(_easy_session(_paper(steps=2)).run())
     assert [step.stop for step in steps] == [None, StopReason.STEP_LIMIT]
 
 
 def test_a_stopped_session_says_so() -> None:
-    session = _easy_session(DragConfig(steps=1))
+    session = _easy_session(_paper(steps=1))
     session.step()
     assert list(session.run()) == []
     with pytest.raises(ValueError, match="the session has stopped: step_limit"):
@@ -228,13 +234,13 @@ def test_cancelling_keeps_the_last_step_as_the_result() -> None:
 
 def test_cancelling_during_a_step_ends_with_that_step(monkeypatch: pytest.MonkeyPatch) -> None:
     session = _easy_session()
-    render = session._render_fields
+    render = session._scene.render
 
-    def cancel_while_rendering(places: Sequence[Sequence[float]]) -> list[Any]:
+    def cancel_while_rendering(*arguments: Any) -> list[Field]:
         session.cancel()
-        return render(places)
+        return render(*arguments)
 
-    monkeypatch.setattr(session, "_render_fields", cancel_while_rendering)
+    monkeypatch.setattr(session._scene, "render", cancel_while_rendering)
     before = session.ws
     steps = list(session.run())
     assert [(step.step, step.stop) for step in steps] == [(1, StopReason.CANCELLED)]
@@ -252,7 +258,7 @@ def test_cancelling_before_the_first_step_moves_nothing() -> None:
 
 
 def test_a_picture_that_falls_apart_is_lost_track_and_the_best_ws_are_kept() -> None:
-    session = _easy_session(DragConfig(learning_rate=3.0))
+    session = _easy_session(_paper(learning_rate=3.0))
     before = session.ws
     last = list(session.run())[-1]
     assert last.stop is StopReason.LOST_TRACK
@@ -262,10 +268,10 @@ def test_a_picture_that_falls_apart_is_lost_track_and_the_best_ws_are_kept() -> 
 
 
 def _tracking_returns(monkeypatch: pytest.MonkeyPatch, feature_xy: tuple[float, float]) -> None:
-    def found(session: DragSession) -> Tracked:
+    def found(*arguments: Any) -> Tracked:
         return Tracked(torch.tensor([feature_xy]), torch.zeros(1))
 
-    monkeypatch.setattr(DragSession, "_track", found)
+    monkeypatch.setattr("drag.draggan.track_in_fields", found)
 
 
 def test_a_handle_that_runs_out_of_the_picture_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +346,8 @@ def test_a_drag_that_diverges_is_named_and_keeps_the_last_good_ws() -> None:
     session = _easy_session()
     session.step()
     good = session.ws.clone()
-    session._adam.learning_rate = float("inf")
+    assert isinstance(session._mover, DragGan)
+    session._mover._adam.learning_rate = float("inf")
     with pytest.raises(DragDiverged, match="step 2: .* smaller learning_rate"):
         session.step()
     assert torch.equal(session.ws, good) and torch.equal(
@@ -359,7 +366,7 @@ def test_a_mask_holds_what_it_keeps() -> None:
     movable = _left_half(32)
 
     def change_of_kept(mask: Tensor | None) -> float:
-        session = DragSession(generator, ws, None, points, DragConfig(steps=12), mask)
+        session = DragSession(generator, ws, None, points, _paper(steps=12), mask)
         list(session.run())
         now = features_at(generator, session.ws, None, 16).features
         first = features_at(generator, ws, None, 16).features
@@ -377,9 +384,9 @@ def test_an_all_white_mask_is_no_mask() -> None:
 
 
 def test_an_all_black_mask_works_against_the_drag() -> None:
-    free = _easy_session(DragConfig(steps=15))
+    free = _easy_session(_paper(steps=15))
     black = _easy_session(
-        DragConfig(steps=15, lambda_mask=200), movable_mask=torch.zeros(16, 16, dtype=torch.bool)
+        _paper(steps=15, lambda_mask=200), movable_mask=torch.zeros(16, 16, dtype=torch.bool)
     )
 
     def change(session: DragSession) -> float:

@@ -1,0 +1,80 @@
+"""DragGAN's step: motion supervision, Adam on ws, point tracking (arXiv 2305.10973, section 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drag.adam import Adam
+from drag.config import DragConfig
+from drag.motion import directions, mask_loss, motion_loss
+from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
+from drag.scene import MIN_LENGTH, Places, Scene
+from drag.tracking import Moved, track_in_fields, unlikeness
+
+PULL = 1.0
+"""Length of d_i in pixels of a 512 picture: the paper's unit vector, at any network's size."""
+
+R1 = 3.0
+"""The paper's r1, in pixels of a 512 picture."""
+
+
+class DragGan:
+    """The paper's method, one step at a time.
+
+    A handle within the tolerance rests: it is tracked but not pulled, until the others drag it
+    away (DragGAN's released code does the same).
+    """
+
+    def __init__(self, scene: Scene, config: DragConfig) -> None:
+        self._scene = scene
+        self._lambda_mask = config.lambda_mask
+        self._moving = scene.start()
+        self._adam = Adam(self._moving, config.learning_rate)
+        size = scene.size
+        self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
+        # Below one feature pixel a patch has no neighbours, and a search nowhere to go.
+        r1 = max(to_feature_length(config.r1 or R1, size), 1.0)
+        r2 = max(to_feature_length(config.r2, size), 1.0)
+        device = scene.handles.device
+        self._patch = disk_offsets(r1, GRID_STEP).to(device)
+        self._search = square_offsets(r2, GRID_STEP).to(device)
+        # How far from a handle features are read: its search, then its patch at the new place.
+        self._reach = r2 + GRID_STEP + r1 + self._pull
+        self._point = torch.zeros(1, 2, device=device)
+        self._whole = torch.ones(len(scene.handles), 1, device=device)
+        self._template = sample(scene.first_features, scene.handles)[:, None]
+        self.unlike = unlikeness(scene.first_features, self._template, self._point, self._whole)
+        self._handles = scene.handles
+        self._fields = scene.render(self._moving, scene.handles.tolist(), self._reach)
+
+    def step(self, places: Places) -> Moved:
+        """Pull once, then find the handles, which were last seen at `places`."""
+        loss = self._loss()
+        (gradient,) = torch.autograd.grad(loss, [self._moving])
+        self._adam.step(gradient)
+        self._fields = self._scene.render(self._moving, places, self._reach)
+        found = track_in_fields(
+            self._fields,
+            self._template,
+            self._point,
+            self._whole,
+            self._handles,
+            self._search,
+            self._scene.size,
+        )
+        self._handles = found.handles
+        return Moved(loss.detach(), found, self._scene.join(self._moving.detach()))
+
+    def _loss(self) -> Tensor:
+        scene = self._scene
+        towards = directions(self._handles, scene.targets, self._pull, scene.tolerance)
+        loss = towards.new_zeros([])
+        for field in self._fields:
+            own = field.handles
+            places = self._handles[own] - field.origin
+            loss = loss + motion_loss(field.features, places, towards[own], self._patch)
+        if scene.kept is not None:
+            kept = mask_loss(self._fields[0].features, scene.first_features, scene.kept)
+            loss = loss + self._lambda_mask * kept
+        return loss

@@ -1,0 +1,216 @@
+"""Damped Gauss-Newton steps: where the handles go is linear in ws, nearly; so solve for it.
+
+A step takes three things. How the content at each handle moves with ws: what a small change of
+the features looks like as a shift of the patch, by least squares over the patch (Lucas and Kanade,
+1981), which turns 2P vector-Jacobian products into the Jacobian of the handles' positions. The
+smallest change of ws that takes the handles the wanted way (Levenberg, 1944; Marquardt, 1963), no
+farther than a trust region. And tracking from where the handles should now be. A step after which
+they are not nearer is taken back, and the next one is half as long.
+
+DragGAN's motion supervision pulls a patch 3 pixels wide by its gradient, and needs dozens of
+steps. Here the patch is wide, so that what follows is the face and not the look of its skin.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drag.config import DragConfig
+from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
+from drag.scene import Places, Scene
+from drag.tracking import Moved, Tracked, track_in_fields, unlikeness
+
+PATCH = 36.0
+"""Radius of the patch that has to move with a handle, in pixels of a 512 picture."""
+
+LEAST_PATCH = 12.0
+"""A patch shrinks to this where another handle is near: what is between them has to give."""
+
+PATCH_POSITIONS = 4
+"""Positions of a patch along its radius; its weights fall to exp(-9/8) at the edge."""
+
+STRIDE = 6.0
+"""Longest way of a handle in a step, in pixels of a 512 picture."""
+
+SHORTEST = 0.25
+"""The least stride, as a part of the longest."""
+
+DAMPING = 0.05
+"""Added to the diagonal of the normal equations, as a part of its mean."""
+
+RIDGE = 1e-3
+"""Added to the patch's 2x2 matrix, as a part of its trace: a patch that is an edge has one."""
+
+DISTRUST = 0.1
+"""What straying from the expected place costs in tracking: this part, a feature pixel, of how
+unlike itself the patch is two feature pixels away. Skin looks alike everywhere."""
+
+KEEP = 0.5
+"""Scale of the mask term: lambda_mask times this weighs the kept features' mean square change, in
+their variance, against the square length of the change of ws."""
+
+ADAPTION = 0.5
+"""Share of a patch's new look that its template takes on with every step: an opening mouth shows
+what was not there before (the adaptive template of FreeDrag, Ling et al., 2023)."""
+
+PROBES = 4
+"""Random products a step that estimate how ws change what the mask keeps."""
+
+REMEMBERED = 24
+"""Probes kept; they age slowly."""
+
+
+class GaussNewton:
+    """realdrag's method, one step at a time."""
+
+    def __init__(self, scene: Scene, config: DragConfig) -> None:
+        self._scene = scene
+        size, device = scene.size, scene.handles.device
+        radius = max(to_feature_length(config.r1 or PATCH, size), 1.0)
+        self._patch = disk_offsets(radius, max(GRID_STEP, radius / PATCH_POSITIONS)).to(device)
+        own = _radii(scene.handles, radius, to_feature_length(LEAST_PATCH, size))
+        near = self._patch.square().sum(dim=1) / own[:, None].square()
+        self._weights = torch.exp(near * (-9 / 8))
+        self._weights /= self._weights.sum(dim=1, keepdim=True)
+        r2 = max(to_feature_length(config.r2, size), 1.0)
+        self._search = square_offsets(r2, GRID_STEP).to(device)
+        self._reach = r2 + 2 * GRID_STEP + radius
+        self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
+        self._handles = scene.handles
+        self._mismatch = torch.zeros(len(scene.handles), device=device)
+        first = scene.first_features
+        self._template = sample(first, self._handles[:, None] + self._patch)
+        self.unlike = unlikeness(first, self._template, self._patch, self._weights)
+        around = square_offsets(2.0, 2.0).to(device)[1:]
+        beside = sample(first, (self._handles[:, None] + around)[:, :, None] + self._patch)
+        unlike = (beside - self._template[:, None]).abs().mean(dim=(1, 2, 3))
+        self._distrust = DISTRUST * unlike
+        self._moving = scene.start()
+        self._fields = scene.render(self._moving, self._handles.tolist(), self._reach)
+        self._lambda_mask = config.lambda_mask
+        self._probes: list[Tensor] = []
+        self._rng = torch.Generator().manual_seed(0)
+
+    def step(self, places: Places) -> Moved:
+        """Move ws so that the handles, last seen at `places`, come nearer; find them again."""
+        scene = self._scene
+        ways = scene.targets - self._handles
+        length = ways.norm(dim=1, keepdim=True)
+        wanted = ways * (self._stride / length.clamp_min(1e-9)).clamp(max=1.0)
+        change = self._solve(wanted)
+        candidate = (self._moving.detach() + change).requires_grad_()
+        expected = self._handles + wanted
+        fields = scene.render(candidate, expected.tolist(), self._reach)
+        found = track_in_fields(
+            fields,
+            self._template,
+            self._patch,
+            self._weights,
+            expected,
+            self._search,
+            scene.size,
+            self._distrust,
+        )
+        before = length.square().mean()
+        after = (scene.targets - found.handles).square().sum(dim=1).mean()
+        if bool(after < before * 0.98) or float(after) ** 0.5 <= scene.tolerance:
+            self._moving, self._fields, self._handles = candidate, fields, found.handles
+            self._stride = min(2 * self._stride, self._longest)
+            self._adapt()
+        else:
+            self._stride = max(self._stride / 2, SHORTEST * self._longest)
+            found = Tracked(self._handles, self._mismatch)
+        self._mismatch = found.mismatch
+        return Moved(after.sqrt(), found, scene.join(self._moving.detach()))
+
+    def _adapt(self) -> None:
+        """Let the templates follow what the handles have come to look like."""
+        for field in self._fields:
+            own = field.handles
+            places = (self._handles[own] - field.origin)[:, None] + self._patch
+            now = sample(field.features.detach(), places)
+            self._template[own] = self._template[own].lerp(now, ADAPTION)
+
+    def _solve(self, wanted: Tensor) -> Tensor:
+        """Return the change [1, k, w_dim] of the moving ws that takes the handles by wanted."""
+        rows = torch.stack([self._product(value) for value in self._displacements()]).flatten(1)
+        goal = wanted.flatten()
+        if self._scene.kept is None:
+            return _least_change(rows, goal).reshape(self._moving.shape)
+        weight, drift = self._keep()
+        kept = torch.stack(self._probes) * (weight / len(self._probes)) ** 0.5
+        # (I + kept^T kept)^-1 by the Woodbury identity.
+        inner = torch.linalg.inv(torch.eye(len(kept), device=kept.device) + kept @ kept.t())
+
+        def soften(x: Tensor) -> Tensor:
+            y: Tensor = x - (x @ kept.t()) @ inner @ kept
+            return y
+
+        back = -weight * soften(drift[None])[0]
+        change = back + _least_change(rows, goal - rows @ back, soften(rows))
+        return change.reshape(self._moving.shape)
+
+    def _displacements(self) -> list[Tensor]:
+        """Return 2P scalars whose gradients by ws are those of the handles' x and y."""
+        scalars: list[Tensor] = [torch.empty(0)] * (2 * len(self._handles))
+        across = torch.tensor([[GRID_STEP, 0.0], [0.0, GRID_STEP]], device=self._handles.device)
+        for field in self._fields:
+            features = field.features.detach()
+            for index in field.handles.tolist():
+                places = self._handles[index] - field.origin + self._patch
+                slopes = torch.stack(
+                    [
+                        (sample(features, places + e) - sample(features, places - e))
+                        / (2 * GRID_STEP)
+                        for e in across
+                    ]
+                )
+                weighted = slopes * self._weights[index, :, None]
+                matrix = (weighted.flatten(1) @ slopes.flatten(1).t()).double()
+                matrix += RIDGE * matrix.trace() * torch.eye(2, device=matrix.device)
+                response = torch.linalg.inv(matrix).to(features.dtype) @ weighted.flatten(1)
+                with torch.enable_grad():
+                    now = sample(field.features, places).flatten()
+                    scalars[2 * index], scalars[2 * index + 1] = -(response @ now)
+        return scalars
+
+    def _keep(self) -> tuple[float, Tensor]:
+        """Probe how ws change the kept features; return the mask term's weight and its gradient."""
+        scene = self._scene
+        assert scene.kept is not None
+        first = scene.first_features
+        scale = first.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        share = scene.kept.sqrt() / (scale * (scene.kept.sum() * first.shape[1]).sqrt())
+        with torch.enable_grad():
+            change = (self._fields[0].features - first) * share
+            drift = self._product(change.square().sum() / 2)
+            for _ in range(PROBES):
+                signs = torch.randint(0, 2, change.shape, generator=self._rng) * 2.0 - 1.0
+                self._probes.append(self._product((change * signs.to(change)).sum()).flatten())
+        del self._probes[:-REMEMBERED]
+        return KEEP * self._lambda_mask, drift.flatten()
+
+    def _product(self, scalar: Tensor) -> Tensor:
+        """Return the gradient of a scalar by the moving ws."""
+        (gradient,) = torch.autograd.grad(scalar, [self._moving], retain_graph=True)
+        return gradient
+
+
+def _radii(handles: Tensor, radius: float, least: float) -> Tensor:
+    """Return each handle's patch radius [P]: no more than its distance to the next handle."""
+    apart = torch.cdist(handles, handles)
+    apart.fill_diagonal_(torch.inf)
+    return apart.min(dim=1).values.clamp(min=min(least, radius), max=radius)
+
+
+def _least_change(rows: Tensor, goal: Tensor, softened: Tensor | None = None) -> Tensor:
+    """Return the shortest x [D] with rows [n, D] @ x near goal [n], by damped least squares.
+
+    softened is rows times the inverse of the metric that measures x (None: the identity).
+    """
+    softened = rows if softened is None else softened
+    normal = (rows @ softened.t()).double()
+    normal += DAMPING * normal.diagonal().mean() * torch.eye(len(normal), device=normal.device)
+    x: Tensor = torch.linalg.solve(normal, goal.double()).to(rows.dtype) @ softened
+    return x

@@ -1,0 +1,124 @@
+"""What stays the same during a drag, and features around handles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from drag.motion import kept_share
+from drag.points import DragPoint
+from drag.sampling import feature_resolution, to_feature_length, to_feature_xy
+from drag.stopping import tolerance_of
+from stylegan2.generator import Generator, NoiseConsts
+from stylegan2.partial import features_at, frozen
+from stylegan2.windows import Window, features_in_windows, merged
+
+MIN_LENGTH = 1 / 16
+"""In feature pixels, the least pull and tolerance: twice the step of tracking.
+
+It matters to networks below 64 pixels only.
+"""
+
+Places = Sequence[Sequence[float]]
+"""Handles' xy in feature pixels, as numbers on the host."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Features [1, C, h, w] around some handles, by index [n]; origin is their first pixel's xy."""
+
+    features: Tensor
+    origin: Tensor
+    handles: Tensor
+
+
+class Scene:
+    """A network, the ws a drag starts from, its points and its mask; lengths in feature pixels.
+
+    handles and targets are [P, 2]; first_features [1, C, F, F] are those of the start; kept
+    [F, F] is the share of each feature pixel that a mask keeps, None when all may change.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        noise_consts: NoiseConsts | None,
+        ws: Tensor,
+        points: Sequence[DragPoint],
+        movable_mask: Tensor | None,
+        num_moving_ws: int,
+    ) -> None:
+        self._generator = frozen(generator)
+        self._noise_consts = noise_consts
+        self._ws = ws.detach().clone()
+        self.num_moving_ws = min(num_moving_ws, generator.num_ws)
+        self.resolution = generator.resolution
+        self.size = size = feature_resolution(generator.resolution)
+        self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
+        self.handles = self._to_features([point.handle for point in points])
+        self.targets = self._to_features([point.target for point in points])
+        with torch.no_grad():
+            first = features_at(self._generator, self._ws, noise_consts, size)
+        self.first_features = first.features
+        self.kept: Tensor | None = None
+        if movable_mask is not None and not bool(movable_mask.all()):
+            self.kept = kept_share(movable_mask.to(ws.device), size)
+
+    def start(self) -> Tensor:
+        """Return a copy [1, k, w_dim] of the ws that move, as a leaf that asks for gradients."""
+        return self._ws[:, : self.num_moving_ws].clone().requires_grad_()
+
+    def join(self, moving: Tensor) -> Tensor:
+        """Return all ws [1, num_ws, w_dim]: those that move and the rest."""
+        return torch.cat([moving, self._ws[:, self.num_moving_ws :]], dim=1)
+
+    @torch.no_grad()
+    def picture(self, ws: Tensor) -> Tensor:
+        """Render ws in full: [1, img_channels, R, R]."""
+        picture: Tensor = self._generator.synthesis(ws, self._noise_consts)
+        return picture
+
+    @torch.enable_grad()
+    def render(self, moving: Tensor, places: Places, reach: float) -> list[Field]:
+        """Render the features within `reach` of places; with a mask, one field holds all."""
+        size, device = self.size, moving.device
+        around = [_window(x, y, reach, size) for x, y in places]
+        windows = merged(around) if self.kept is None else [Window(0, 0, size, size)]
+        parts = features_in_windows(
+            self._generator, self.join(moving), self._noise_consts, size, windows
+        )
+        home = [next(w for w in windows if _contains(w, own)) for own in around]
+        fields = []
+        for features, window in zip(parts, windows, strict=True):
+            inside = [i for i, own in enumerate(home) if own is window]
+            origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
+            fields.append(Field(features, origin, torch.tensor(inside, device=device)))
+        return fields
+
+    def _to_features(self, places: Places) -> Tensor:
+        xy = torch.tensor(places, dtype=torch.float32)
+        return to_feature_xy(xy, self.resolution, self.size).to(self._ws.device)
+
+
+def _window(x: float, y: float, reach: float, size: int) -> Window:
+    """Return the pixels that bilinear reading needs within `reach` of (x, y)."""
+
+    def span(middle: float) -> tuple[int, int]:
+        low = min(max(math.floor(middle - reach), 0), size - 2)
+        return low, max(min(math.floor(middle + reach) + 2, size), low + 2)
+
+    (left, right), (top, bottom) = span(x), span(y)
+    return Window(left, top, right, bottom)
+
+
+def _contains(window: Window, other: Window) -> bool:
+    return (
+        window.left <= other.left
+        and window.top <= other.top
+        and other.right <= window.right
+        and other.bottom <= window.bottom
+    )

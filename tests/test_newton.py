@@ -1,0 +1,149 @@
+"""Gauss-Newton drags: exact algebra, few steps, masks, and steps that are taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from drag import newton
+from drag.config import DragConfig
+from drag.newton import GaussNewton
+from drag.points import DragPoint
+from drag.scene import Scene
+from drag.session import DragSession, StopReason
+from drag.tracking import Tracked, track_in_fields
+from stylegan2.checkpoint import load_generator
+from stylegan2.embedded import embedded_path
+from stylegan2.generator import Generator
+from stylegan2.latents import to_ws
+
+
+@pytest.fixture(scope="module")
+def faces() -> Generator:
+    return load_generator(embedded_path()).eval().requires_grad_(False)
+
+
+def _ws(generator: Generator, seed: int = 0) -> Tensor:
+    z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return to_ws(generator.mapping(z, 0.7), generator.num_ws).clone()
+
+
+NOSE = DragPoint((64.0, 74.0), (69.0, 74.0))
+
+
+def _drag(generator: Generator, method: str, points: list[DragPoint]) -> DragSession:
+    config = DragConfig(method=method, steps=120)
+    session = DragSession(generator, _ws(generator), None, points, config)
+    list(session.run())
+    return session
+
+
+def test_a_nose_arrives_in_a_few_steps_where_the_papers_method_takes_dozens(
+    faces: Generator,
+) -> None:
+    ours, papers = _drag(faces, "newton", [NOSE]), _drag(faces, "draggan", [NOSE])
+    assert ours.last.stop is StopReason.ARRIVED
+    assert ours.last.step <= 10
+    assert papers.last.step >= 3 * ours.last.step
+
+
+def test_a_handle_at_its_target_is_an_anchor(faces: Generator) -> None:
+    corner = (52.0, 90.0)
+    held = _drag(faces, "newton", [NOSE, DragPoint(corner, corner)])
+    assert held.last.stop is StopReason.ARRIVED
+    assert held.last.distances[1] <= 0.3
+    free = _drag(faces, "newton", [NOSE])
+    assert float((free.ws - held.ws).norm()) > 0.1
+
+
+def test_the_least_change_solves_the_damped_normal_equations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    rows, goal = torch.randn(4, 60, generator=rng), torch.randn(4, generator=rng)
+    monkeypatch.setattr(newton, "DAMPING", 0.0)
+    exact = newton._least_change(rows, goal)
+    assert torch.allclose(rows @ exact, goal, atol=1e-4)
+    shortest = torch.linalg.pinv(rows) @ goal
+    assert torch.allclose(exact, shortest, atol=1e-4)
+    monkeypatch.setattr(newton, "DAMPING", 0.5)
+    damped = newton._least_change(rows, goal)
+    assert damped.norm() < exact.norm()
+
+
+def test_the_jacobian_says_where_the_handle_will_be(faces: Generator) -> None:
+    """Along the step that it proposes, a small part of it moves the tracked handle as foretold."""
+    scene = Scene(faces, None, _ws(faces), [NOSE], None, 6)
+    method = GaussNewton(scene, DragConfig())
+    wanted = torch.tensor([[0.5, 0.0]])
+    change = method._solve(wanted)
+    rows = torch.stack([method._product(value) for value in method._displacements()]).flatten(1)
+    foretold = rows @ change.flatten()
+    start = method._moving.detach()
+    fields = scene.render(start + change, scene.handles.tolist(), method._reach)
+    found = track_in_fields(
+        fields,
+        method._template,
+        method._patch,
+        method._weights,
+        scene.handles,
+        method._search,
+        scene.size,
+    )
+    moved = (found.handles - scene.handles)[0]
+    assert moved[0] == pytest.approx(float(foretold[0]), abs=0.2)
+    assert moved[1] == pytest.approx(float(foretold[1]), abs=0.2)
+    assert moved[0] > 0.25
+
+
+def test_a_mask_keeps_more_of_what_it_protects(faces: Generator) -> None:
+    movable = torch.zeros(128, 128, dtype=torch.bool)
+    movable[54:100, 40:90] = True
+    before = faces.synthesis(_ws(faces))
+    changes = []
+    for mask in (None, movable):
+        session = DragSession(faces, _ws(faces), None, [NOSE], DragConfig(), mask)
+        list(session.run())
+        assert session.last.stop is StopReason.ARRIVED
+        difference = (session.picture() - before).abs().mean(dim=1)[0]
+        changes.append(float(difference[~movable].mean()))
+    assert changes[1] < 0.9 * changes[0]
+
+
+def test_a_step_that_does_not_help_is_taken_back(
+    faces: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def astray(*arguments: Any) -> Tracked:
+        return Tracked(torch.tensor([[5.0, 5.0]]), torch.zeros(1))
+
+    monkeypatch.setattr(newton, "track_in_fields", astray)
+    session = DragSession(faces, _ws(faces), None, [NOSE], DragConfig())
+    before = session.ws
+    steps = list(session.run())
+    assert steps[-1].stop is StopReason.NO_PROGRESS
+    assert len(steps) < 20
+    assert torch.equal(session.ws, before)
+    assert all(step.handles[0] == pytest.approx(NOSE.handle) for step in steps)
+
+
+def test_near_handles_have_small_patches() -> None:
+    handles = torch.tensor([[10.0, 10.0], [12.0, 10.0], [40.0, 40.0]])
+    assert newton._radii(handles, 5.0, 1.5).tolist() == [2.0, 2.0, 5.0]
+    assert newton._radii(handles[:1], 5.0, 1.5).tolist() == [5.0]
+    close = torch.tensor([[10.0, 10.0], [10.5, 10.0]])
+    assert newton._radii(close, 5.0, 1.5).tolist() == [1.5, 1.5]
+
+
+def test_the_same_drag_is_the_same_result(faces: Generator) -> None:
+    movable = torch.ones(128, 128, dtype=torch.bool)
+    movable[:30] = False
+    ws = []
+    for _ in range(2):
+        session = DragSession(faces, _ws(faces), None, [NOSE], DragConfig(), movable)
+        list(session.run())
+        ws.append(session.ws)
+    assert torch.equal(ws[0], ws[1])
