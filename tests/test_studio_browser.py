@@ -82,7 +82,9 @@ def test_a_reload_in_the_middle_of_a_drag_shows_it_going_on(
 ) -> None:
     ident = open_ready(page, server, 22, "reload.jpg")
     server.ok(
-        "PUT", f"/{ident}/settings", {**QUICK, "drag": {"steps": 9000, "learning_rate": 1e-7}}
+        "PUT",
+        f"/{ident}/settings",
+        {**QUICK, "drag": {"method": "draggan", "steps": 9000, "learning_rate": 1e-7}},
     )
     drag_mouse(page, (0.3, 0.3), (0.6, 0.6))
     button(page, "Start").click()

@@ -42,7 +42,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 pytest_plugins = ("tests.studio_pages",)
 pytestmark = needs_chromium
 
-ENDLESS = {**QUICK, "drag": {"steps": 9000, "learning_rate": 1e-7}}
+ENDLESS = {**QUICK, "drag": {"method": "draggan", "steps": 9000, "learning_rate": 1e-7}}
 
 
 # ------------------------------------------------------------------------------------- started
