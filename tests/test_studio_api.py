@@ -351,7 +351,7 @@ def test_a_second_drag_starts_from_the_first(server: RunningStudio, fresh: str) 
 
 
 def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh: str) -> None:
-    settings = {**QUICK, "drag": {"steps": 5000, "learning_rate": 1e-6}}
+    settings = {**QUICK, "drag": {"method": "draggan", "steps": 5000, "learning_rate": 1e-6}}
     server.ok("PUT", f"/{fresh}/settings", settings)
     put_points(server, fresh, POINT)
     server.ok("POST", f"/{fresh}/drag")
