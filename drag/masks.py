@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -20,6 +21,10 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 MAX_SAMPLES_PER_PIXEL = 4
 """Along each axis, when a large photo's mask is brought down to the aligned face."""
+
+
+FEATHER = 12.0
+"""Width of the seam inside a mask's edge, in pixels of a 512 picture."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,23 @@ def movable_mask(
             "the mask is all black on the face: nothing may change, so points hardly move"
         )
     return MovableMask(torch.from_numpy(movable), tuple(notices))
+
+
+def keep_outside(picture: Tensor, kept: Tensor, movable: Tensor) -> Tensor:
+    """Put a picture [1, 3, R, R] into another one where it may change (bool [R, R]).
+
+    Outside the mask the other picture stays as it is; inside, within FEATHER of the mask's edge,
+    the two are mixed. The generator alone keeps what a mask protects only nearly.
+    """
+    share = movable.to(picture.dtype)[None, None]
+    inner, alpha = share, share.clone()
+    steps = max(round(FEATHER * movable.shape[0] / 512), 1)
+    for _ in range(steps):
+        inner = 1 - F.max_pool2d(1 - inner, 3, stride=1, padding=1)
+        alpha += inner
+    alpha /= steps + 1
+    # Exactly the kept picture where alpha is 0, whatever the numbers.
+    return torch.where(share > 0, kept.lerp(picture, alpha), kept)
 
 
 def read_mask(path: Path, size: tuple[int, int], of_what: str) -> BoolImage:

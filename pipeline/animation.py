@@ -13,6 +13,7 @@ from inversion.metadata import DIGITAL_SOURCE_TYPE, xmp_packet
 
 UInt8Image = npt.NDArray[np.uint8]
 
+MIN_FRAMES = 16
 MAX_FRAMES = 24
 MAX_SIDE = 384
 """Larger faces are scaled down: GIF compresses badly."""
@@ -27,7 +28,19 @@ WEBP_EFFORT = 2
 """0 to 6: more makes the file a little smaller, and takes much longer."""
 
 
-def spread(count: int, most: int = MAX_FRAMES) -> list[int]:
+def moments(steps: int, least: int = MIN_FRAMES, most: int = MAX_FRAMES) -> list[float]:
+    """Choose the moments of a film of `steps` steps, evenly, from 0 to steps.
+
+    One a step, but at least `least`, between steps then, so that a drag of a few long steps is a
+    film too, and at most `most`. A drag without a step has one moment.
+    """
+    if steps == 0:
+        return [0.0]
+    count = max(2, min(most, max(least, steps + 1)))
+    return [i * steps / (count - 1) for i in range(count)]
+
+
+def spread(count: int, most: int) -> list[int]:
     """Choose at most `most` of `count` indices, evenly, the first and the last included."""
     if count <= most:
         return list(range(count))

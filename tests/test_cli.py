@@ -65,7 +65,9 @@ def test_every_setting_is_an_option_with_its_default_shown(run: Run) -> None:
     out = " ".join(run(["drag", "--help"]).out.split())
     for setting in settings(DragConfig):
         assert f"--{setting.name.replace('_', '-')}" in out
-        assert f"[default {setting.default:g}, " in out
+        default = setting.default
+        shown = default if isinstance(default, str) else f"{default:g}"
+        assert f"[default {shown}" in out
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -85,7 +87,7 @@ def test_options_that_are_left_out_give_the_default_config(part: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["drag", "--r1", "-1", "-p", "1,1:2,2"], "r1 must be at least 0.1, got -1"),
+        (["drag", "--r2", "-1", "-p", "1,1:2,2"], "r2 must be at least 0.1, got -1"),
         (["drag", "--steps", "many", "-p", "1,1:2,2"], "'many' is not a valid integer"),
         (["drag", "--r3", "1"], "No such option"),
         (["drag"], "say what to move"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from drag.masks import movable_mask, read_mask, warp_mask
+from drag.masks import keep_outside, movable_mask, read_mask, warp_mask
 from drag.points import (
     DragPoint,
     PointsFile,
@@ -291,3 +291,22 @@ def test_a_photos_mask_is_read_and_brought_to_the_face(tmp_path: Path) -> None:
     mask = movable_mask(_mask_file(tmp_path / "mask.png", "photo"), matrix, 16, (40, 30))
     assert mask is not None
     assert not mask.movable[:, :10].any() and mask.movable[:, 10:].all()
+
+
+def test_outside_a_mask_the_picture_is_kept_exactly_and_the_seam_lies_inside() -> None:
+    rng = torch.Generator().manual_seed(0)
+    picture = torch.randn(1, 3, 128, 128, generator=rng)
+    kept = torch.randn(1, 3, 128, 128, generator=rng)
+    movable = torch.zeros(128, 128, dtype=torch.bool)
+    movable[30:90, 40:128] = True
+    mixed = keep_outside(picture, kept, movable)
+    assert torch.equal(mixed[:, :, ~movable], kept[:, :, ~movable])
+    assert torch.equal(mixed[0, :, 50:70, 60:128], picture[0, :, 50:70, 60:128])
+    row = ((mixed - kept) / (picture - kept))[0, :, 60, 36:50].mean(dim=0)
+    assert bool((row.diff() >= -1e-3).all()) and 0 < float(row[4]) < 0.5
+
+
+def test_a_mask_that_lets_everything_or_nothing_change() -> None:
+    picture, kept = torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+    assert torch.equal(keep_outside(picture, kept, torch.ones(16, 16, dtype=torch.bool)), picture)
+    assert torch.equal(keep_outside(picture, kept, torch.zeros(16, 16, dtype=torch.bool)), kept)

@@ -70,7 +70,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             Stage("align", 1, (), ("aligned.png",)),
             Stage("invert", 1, ("align",), ("inverted.png",)),
             Stage("tune", 1, ("align", "invert"), ("tuned.png",)),
-            Stage("drag", 1, ("align", "invert", "tune"), ("drag.gif",)),
+            Stage("drag", 2, ("align", "invert", "tune"), ("drag.gif",)),
             Stage(
                 "result",
                 1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
-from drag.masks import movable_mask
+from drag.masks import keep_outside, movable_mask
 from drag.points import DragPoint, PointsFile
 from drag.session import DragSession, DragStep, StopReason
-from pipeline.animation import gif_bytes, spread
+from pipeline.animation import gif_bytes, moments
 from pipeline.models import Preview
 from pipeline.progress import Job, Notice, Step
 from pipeline.recipe import config_from_json
@@ -21,16 +22,23 @@ from pipeline.stages import Task
 from pipeline.stages.pictures import (
     DRAG,
     UInt8Image,
+    between,
     read_inversion,
+    read_pixels,
     read_tensors,
     read_tuned,
     write_made,
     write_tensors,
 )
-from stylegan2.images import to_uint8
+from pipeline.workspace import tuned_picture
+from stylegan2.images import to_tensor, to_uint8
 
 LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
 """Reasons after which the last step is the result; after the others it is the nearest one."""
+
+
+LIVE_MOMENTS = {"newton": 3, "draggan": 1}
+"""Pictures that each step offers to whoever watches: newton's are long."""
 
 
 def run(task: Task) -> Job[Mapping[str, Any]]:
@@ -46,8 +54,25 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     config = config_from_json(DragConfig, asked["drag"])
     session = DragSession(generator, start, inversion.noise_consts, points, config, movable)
 
-    def show() -> UInt8Image:
-        return to_uint8(session.picture())
+    kept = _picture_before(task) if movable is not None else None
+
+    @torch.no_grad()
+    def render(ws: Tensor) -> Tensor:
+        picture: Tensor = generator.synthesis(ws, inversion.noise_consts)
+        if movable is None or kept is None:
+            return picture
+        return keep_outside(picture, kept, movable)
+
+    def show_last_step() -> None:
+        """Offer the way from the step before to the last one."""
+        way = torch.cat(track[-2:])
+        path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
+        parts = LIVE_MOMENTS[config.method]
+        for part in range(1, parts + 1):
+            moment = part / parts * (len(way) - 1)
+            step, handles = steps[-1], between(path, moment)[0].tolist()
+            picture = partial(_pixels, render, way, moment)
+            bench.show(Preview("drag", step.step, picture, handles, step.distances))
 
     limit = asked.get("stopped_at")
     steps, track = [session.last], [session.ws]
@@ -62,7 +87,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
                 best = step.step
         else:  # cancelled: nothing moved, only the reason is new
             steps[-1] = step
-        bench.show(Preview("drag", step.step, show, step.handles, step.distances))
+        show_last_step()
         values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
         yield Step("drag", step.step, config.steps, values)
         if step.stop is None and (step.step == limit or bench.stop.is_set()):
@@ -71,14 +96,9 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     assert stop is not None
     result = len(steps) - 1 if stop in LAST_STEP_COUNTS else best
 
-    with torch.no_grad():
-        write_made(
-            task.draft, "edited.png", generator.synthesis(track[result], inversion.noise_consts)
-        )
-        frames = [
-            to_uint8(generator.synthesis(track[i], inversion.noise_consts))
-            for i in spread(result + 1)
-        ]
+    write_made(task.draft, "edited.png", render(track[result]))
+    path = torch.cat(track)
+    frames = [to_uint8(render(between(path, moment))) for moment in moments(result)]
     task.draft.write("drag.gif", gif_bytes(frames))
     tensors = {
         "ws": track[result],
@@ -86,9 +106,25 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         "handles": torch.tensor([step.handles for step in steps], dtype=torch.float64),
         "distances": torch.tensor([step.distances for step in steps], dtype=torch.float64),
     }
+    if movable is not None:
+        tensors["movable"] = movable
     write_tensors(task.draft, DRAG, tensors)
     task.draft.info.update(_facts(task, steps[-1].step, result, steps[result], stop))
     return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
+
+
+def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> UInt8Image:
+    return to_uint8(render(between(way, moment)))
+
+
+def _picture_before(task: Task) -> Tensor:
+    """Read the picture that the drag starts from: what a mask protects stays as it is there."""
+    if "from" in task.inputs:
+        before = read_pixels(task.inputs["from"], "edited.png")
+    else:
+        tune = task.inputs["tune"]
+        before = read_pixels(tune, tuned_picture(tune.request, task.request.inputs["invert"]))
+    return to_tensor(before, task.bench.device)
 
 
 def _movable(task: Task) -> Job[Tensor | None]:

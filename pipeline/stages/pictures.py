@@ -99,3 +99,10 @@ def render(generator: Generator, inversion: Inversion) -> Tensor:
     """Render an inversion with its own noise: [1, 3, R, R]."""
     picture: Tensor = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
     return picture
+
+
+def between(values: Tensor, moment: float) -> Tensor:
+    """Read values [N, ...], one a step, at a moment, linearly: [1, ...]."""
+    first = min(int(moment), len(values) - 1)
+    after = min(first + 1, len(values) - 1)
+    return torch.lerp(values[first : first + 1], values[after : after + 1], moment - first)

@@ -14,16 +14,24 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from drag.masks import keep_outside
 from inversion.metadata import DIGITAL_SOURCE_TYPE
-from pipeline.animation import gif_bytes, spread, webp_bytes
+from pipeline.animation import gif_bytes, moments, spread, webp_bytes
 from pipeline.artifact import Artifact
 from pipeline.models import Bench
 from pipeline.progress import Job, Step
-from pipeline.stages.pictures import DRAG, read_inversion, read_tensors, read_tuned
+from pipeline.stages.pictures import (
+    DRAG,
+    between,
+    read_inversion,
+    read_pixels,
+    read_tensors,
+    read_tuned,
+)
 from pipeline.storage import replace_file, writing
 from pipeline.studio.desk import Desk
-from pipeline.workspace import StageMissing, Workspace
-from stylegan2.images import to_uint8
+from pipeline.workspace import StageMissing, Workspace, tuned_picture
+from stylegan2.images import to_tensor, to_uint8
 
 UInt8Image = npt.NDArray[np.uint8]
 Format = Literal["mp4", "gif", "webp"]
@@ -31,6 +39,9 @@ Format = Literal["mp4", "gif", "webp"]
 FPS = 25
 HOLD_FRAMES = 20
 """How long the first and the last frame stay in a film."""
+
+LEAST_FRAMES = 30
+"""Frames of a drag of few steps; those between its steps are between them in W+."""
 
 MAX_FRAMES = {"mp4": 600, "gif": 60, "webp": 120}
 LEAST_SIDE = 512
@@ -41,12 +52,17 @@ COLOURS = {"handle": (229, 57, 53), "target": (30, 136, 229), "track": (255, 255
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment: latents [1, num_ws, w_dim], handles and targets [P] xy, tracks so far."""
+    """One moment: latents [1, num_ws, w_dim], handles and targets [P] xy, tracks so far.
+
+    Where movable (bool [R, R]) is False, the picture is `kept`, as in the drag itself.
+    """
 
     ws: torch.Tensor
     handles: list[list[float]]
     targets: list[list[float]]
     tracks: list[list[list[float]]]
+    movable: torch.Tensor | None
+    kept: UInt8Image
 
 
 def film(
@@ -61,13 +77,17 @@ def film(
         assert invert is not None and tune is not None and drag is not None
         inversion = read_inversion(invert, bench.device)
         generator = read_tuned(bench, invert, tune)
-        frames = _frames(desk, workspace, drag)
+        before = read_pixels(tune, tuned_picture(tune.request, invert.fingerprint))
+        frames = _frames(desk, workspace, drag, before)
         chosen = [frames[i] for i in spread(len(frames), MAX_FRAMES[format])]
         side = generator.resolution * max(1, -(-LEAST_SIDE // generator.resolution))
         pictures = []
         for number, frame in enumerate(chosen, start=1):
             with torch.no_grad():
                 image = generator.synthesis(frame.ws.to(bench.device), inversion.noise_consts)
+                if frame.movable is not None:
+                    kept = to_tensor(frame.kept, bench.device)
+                    image = keep_outside(image, kept, frame.movable.to(bench.device))
             picture = _enlarged(to_uint8(image), side)
             if annotated:
                 picture = annotate(picture, frame, side / generator.resolution)
@@ -78,10 +98,10 @@ def film(
             replace_file(target, data)
 
 
-def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
+def _frames(desk: Desk, workspace: Workspace, drag: Artifact, before: UInt8Image) -> list[Frame]:
     chain = [drag]
-    while (before := chain[0].request.inputs.get("from")) is not None:
-        found = desk.made(workspace, f"drag-{before[:16]}")
+    while (earlier := chain[0].request.inputs.get("from")) is not None:
+        found = desk.made(workspace, f"drag-{earlier[:16]}")
         if found is None:
             break
         chain.insert(0, found)
@@ -90,16 +110,25 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
         tensors = read_tensors(each, DRAG)
         if "moving" not in tensors:
             raise StageMissing("this drag was made by an older version: drag again")
-        steps = int(each.info["step"]) + 1
+        steps = int(each.info["step"])
         # float16 keeps the film small; its last frame is the result as it is.
-        moving, ws = tensors["moving"][:steps].float(), tensors["ws"]
-        handles = tensors["handles"][:steps].tolist()
-        for i in range(steps):
-            whole = torch.cat([moving[i : i + 1], ws[:, moving.shape[1] :]], dim=1)
-            tracks = [list(track) for track in zip(*handles[: i + 1], strict=True)]
+        moving, ws = tensors["moving"][: steps + 1].float(), tensors["ws"]
+        handles = tensors["handles"][: steps + 1]
+        for moment in moments(steps, LEAST_FRAMES, MAX_FRAMES["mp4"]):
+            now = between(handles, moment)[0]
+            past = torch.cat([handles[: int(moment) + 1], now[None]])
+            whole = torch.cat([between(moving, moment), ws[:, moving.shape[1] :]], dim=1)
             frames.append(
-                Frame(ws if i == steps - 1 else whole, handles[i], each.info["targets"], tracks)
+                Frame(
+                    ws if moment == steps else whole,
+                    now.tolist(),
+                    each.info["targets"],
+                    past.transpose(0, 1).tolist(),
+                    tensors.get("movable"),
+                    before,
+                )
             )
+        before = read_pixels(each, "edited.png")
     return frames
 
 

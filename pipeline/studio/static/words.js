@@ -32,7 +32,6 @@ export const PARTS = {
 /** Names of settings for people; a setting without one is called by its own name. */
 const SETTINGS = {
   "seed": "Seed",
-  "drag.method": "Method",
   "drag.method": "How it moves",
   "drag.steps": "Most steps",
   "drag.learning_rate": "Speed (learning rate)",

@@ -1,0 +1,45 @@
+"""Films show every step, and what lies between a few long ones."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.animation import gif_bytes, moments, spread
+from pipeline.stages.pictures import between
+
+
+def test_a_film_of_few_steps_has_moments_between_them() -> None:
+    chosen = moments(3, least=7, most=20)
+    assert chosen == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3])
+
+
+def test_a_film_of_many_steps_has_one_moment_a_step_up_to_the_most() -> None:
+    assert moments(10, least=4, most=20) == list(range(11))
+    assert moments(100, least=4, most=11) == pytest.approx(list(range(0, 101, 10)))
+
+
+def test_a_drag_that_did_not_move_has_one_moment() -> None:
+    assert moments(0) == [0.0]
+
+
+def test_values_between_steps_lie_on_the_line_between_them() -> None:
+    values = torch.tensor([[0.0, 10.0], [2.0, 20.0], [4.0, 0.0]])
+    assert between(values, 0.5).tolist() == [[1.0, 15.0]]
+    assert between(values, 1.0).tolist() == [[2.0, 20.0]]
+    assert between(values, 2.0).tolist() == [[4.0, 0.0]]
+
+
+def test_spread_keeps_the_ends() -> None:
+    assert spread(3, 10) == [0, 1, 2]
+    assert spread(100, 3) == [0, 50, 99]
+
+
+def test_a_gif_holds_its_frames() -> None:
+    frames = [np.full((16, 24, 3), value, np.uint8) for value in (0, 120, 250)]
+    with Image.open(io.BytesIO(gif_bytes(frames))) as film:
+        assert film.n_frames == 3 and film.size == (24, 16)
