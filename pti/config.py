@@ -21,7 +21,7 @@ class TuningConfig:
     learning_rate: float = field(
         default=0.0,
         metadata={
-            "help": "Learning rate of Adam; 0 takes 3e-4 from 256 pixels on and 3e-3 below, where "
+            "help": "Learning rate of Adam; 0 takes 3e-4 from 256 pixels on and 4e-3 below, where "
             "few weights must change more.",
             "min": 0.0,
             "max": 1.0,
@@ -29,7 +29,7 @@ class TuningConfig:
         },
     )
     l2_weight: float = field(
-        default=8.0,
+        default=20.0,
         metadata={
             "help": "Weight of the squared pixel difference.",
             "min": 0.0,
