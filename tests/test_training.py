@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,17 @@ def test_augmentation_is_differentiable_and_changes_the_picture() -> None:
 
 def test_the_discriminator_judges_every_picture_of_a_batch_that_its_group_does_not_divide() -> None:
     assert Discriminator((16, 16, 16))(torch.zeros(5, 3, 16, 16)).shape == (5,)
+
+
+def test_a_wider_generator_starts_as_the_same_function(tmp_path: Path) -> None:
+    narrow = Trainer(CONFIG, torch.device("cpu"), seed=1)
+    train(narrow, some_faces(), 2)
+    narrow.save(tmp_path / "state.pt")
+    wide = Trainer(replace(CONFIG, channel_base=512, channel_max=32), torch.device("cpu"), seed=2)
+    wide.grow_from(tmp_path / "state.pt")
+    z = torch.randn(3, CONFIG.w_dim, generator=torch.Generator().manual_seed(4))
+    assert wide.ema.config.channels[0] == 2 * narrow.ema.config.channels[0]
+    assert torch.allclose(wide.ema(z), narrow.ema(z), atol=1e-4)
+    before = wide.ema(z)
+    train(wide, some_faces(), 2)
+    assert not torch.allclose(wide.ema(z), before, atol=1e-3)

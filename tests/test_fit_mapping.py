@@ -1,0 +1,44 @@
+"""A fitted mapping samples the distribution it was given, and pictures stay the same."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from inversion.encoder import Encoder
+from stylegan2.latents import to_ws
+from tests.factories import tiny_generator
+from tools.fit_mapping import encode_all, fit_mapping
+
+
+def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay() -> None:
+    generator = tiny_generator(16)
+    size = generator.w_dim
+    encoder = Encoder(size, width=4)
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (8, 3, 16, 16), generator=rng, dtype=torch.uint8)
+    mix = torch.randn(size, size, generator=rng) / size**0.5
+    latents = torch.randn(4000, size, generator=rng) @ mix + 3.0
+    fitted, shifted = copy.deepcopy(generator), copy.deepcopy(encoder)
+    fit_mapping(fitted, shifted, latents)
+    w = fitted.mapping(torch.randn(20_000, generator.config.z_dim, generator=rng)).detach()
+    scale = float(torch.cov(latents.t()).diagonal().mean())
+    assert torch.allclose(torch.cov(w.t()), torch.cov(latents.t()), atol=0.1 * scale)
+    assert torch.allclose(w.mean(dim=0), fitted.mapping.w_avg, atol=0.05 * scale**0.5)
+
+    before, after = encode_all(encoder, images), encode_all(shifted, images)
+    assert before.shape == (16, size)
+    moved = after - before
+    assert torch.allclose(moved, fitted.mapping.w_avg - latents.mean(dim=0), atol=1e-4)
+    rendered = generator.synthesis(to_ws(before, generator.num_ws))
+    again = fitted.synthesis(to_ws(after, generator.num_ws))
+    assert torch.allclose(again, rendered, atol=2e-2)
+    assert float(rendered.std()) > 0.1
+
+
+def test_z_and_w_of_other_sizes_are_refused() -> None:
+    generator = tiny_generator(16, z_dim=24)
+    with pytest.raises(ValueError, match="z_dim 24 must equal w_dim"):
+        fit_mapping(generator, Encoder(generator.w_dim, width=4), torch.zeros(4, generator.w_dim))

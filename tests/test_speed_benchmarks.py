@@ -1,0 +1,155 @@
+"""The pure parts of the speed benchmarks, and the literal reference; how fast is not tested."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.floor import block_flops, module_flops, synthesis_flops, windows_flops
+from benchmarks.literal import LiteralDrag, LiteralProjection, LiteralTuning, synthesis
+from benchmarks.networks import random_ws
+from benchmarks.timing import Effort, Spread, quartiles, repeat, seconds_text
+from drag.points import DragPoint
+from inversion.perceptual import PyramidDistance
+from stylegan2.generator import GeneratorConfig, standard_channels
+from tests.factories import tiny_generator
+
+TINY = GeneratorConfig(16, 8, 8, 2, (6, 4, 2))
+
+
+def test_quartiles_are_numpys() -> None:
+    values = [0.3, 1.0, 0.1, 7.0, 2.5, 0.2]
+    found = quartiles(values)
+    np.testing.assert_allclose(
+        (found.low, found.median, found.high), np.quantile(values, (0.25, 0.5, 0.75))
+    )
+    assert found.n == 6
+    assert quartiles([2.0]) == Spread(2.0, 2.0, 2.0, 1)
+    assert math.isnan(quartiles([]).median)
+
+
+def test_seconds_are_shown_with_three_digits_in_a_unit_that_needs_no_zeros() -> None:
+    assert seconds_text(12.345) == "12.3 s"
+    assert seconds_text(1.2345) == "1.23 s"
+    assert seconds_text(0.012345) == "12.3 ms"
+    assert seconds_text(0.12345) == "123 ms"
+    assert str(Spread(0.5, 0.4, 0.625, 9)) == "500 ms [400, 625]"
+    assert str(Spread(5.0, 4.0, 6.0, 2)) == "5.00 s (n = 2)"
+    assert str(quartiles([])) == "-"
+
+
+def test_the_first_call_does_not_count_and_what_runs_before_is_off_the_clock() -> None:
+    calls: list[str] = []
+
+    def slow() -> None:
+        calls.append("before")
+        time.sleep(0.02)
+
+    seconds = repeat(lambda: calls.append("step"), Effort(0.0, 2, 9), "cpu", before=slow)
+    assert calls == ["before", "step"] * 3
+    assert len(seconds) == 2
+    assert max(seconds) < 0.02
+
+
+def test_repeating_stops_at_the_most_and_keeps_cycles_whole() -> None:
+    assert len(repeat(lambda: None, Effort(60.0, 1, 5), "cpu")) == 5
+    assert len(repeat(lambda: None, Effort(0.0, 1, 5), "cpu", unit=4)) == 4
+
+
+def test_the_arithmetic_of_a_small_network_is_what_a_hand_counts() -> None:
+    b4 = 2 * 9 * 6 * 6 * 16
+    b8 = 2 * 9 * (6 * 4 * 16 + 4 * 4 * 64)
+    b16 = 2 * 9 * (4 * 2 * 64 + 2 * 2 * 256)
+    torgb = 2 * 3 * (6 * 16 + 4 * 64 + 2 * 256)
+    assert [block_flops(TINY, size) for size in (4, 8, 16)] == [b4, b8, b16]
+    assert synthesis_flops(TINY, with_image=False) == b4 + b8 + b16
+    assert synthesis_flops(TINY) == b4 + b8 + b16 + torgb
+    assert synthesis_flops(TINY, 8, with_image=False) == b4 + b8
+
+
+def test_a_drag_at_config_f_needs_what_was_counted_before() -> None:
+    config = GeneratorConfig(1024, 512, 512, 8, standard_channels(1024))
+    assert 2 * synthesis_flops(config, 128, with_image=False) == pytest.approx(122e9, rel=0.01)
+
+
+def test_windows_count_the_pixels_that_grow_around_them_and_no_block_more_than_whole() -> None:
+    # Two pixels square at 16: four square after its upsampling convolution, from three at 8;
+    # five square after that block's; the 4x4 block is needed whole.
+    b16 = 2 * 9 * (2 * 2 * 4 + 4 * 2 * 16 // 4)
+    b8 = 2 * 9 * (4 * 4 * 9 + 6 * 4 * 25 // 4)
+    b4 = block_flops(TINY, 4, outputs=round(3.5**2))
+    assert windows_flops(TINY, 16, [2]) == b16 + b8 + b4
+    assert windows_flops(TINY, 16, [100]) == synthesis_flops(TINY, with_image=False)
+
+
+def test_a_modules_arithmetic_is_counted_by_watching_it() -> None:
+    convolution = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    assert module_flops(convolution, torch.zeros(1, 3, 8, 8)) == 2 * 9 * 3 * 5 * 64
+
+
+# --------------------------------------------------------------------------- the literal reference
+
+
+def test_the_literal_synthesis_is_the_generators() -> None:
+    generator = tiny_generator(32)
+    ws = torch.randn(2, generator.num_ws, 16, generator=torch.Generator().manual_seed(3))
+    picture, features = synthesis(generator, ws, generator.synthesis.noise_consts())
+    outputs = list(generator.synthesis.run(ws))
+    assert outputs[-1].image is not None
+    torch.testing.assert_close(picture, outputs[-1].image, rtol=1e-4, atol=1e-4)
+    for output in outputs:
+        torch.testing.assert_close(
+            features[output.resolution], output.features, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_the_literal_drag_pulls_a_handle_to_its_target() -> None:
+    generator = tiny_generator(64)
+    point = DragPoint((30.0, 30.0), (34.0, 30.0))
+    drag = LiteralDrag(generator, random_ws(generator, 1), [point], learning_rate=0.02)
+    for _ in range(40):
+        drag.step()
+        if drag.arrived:
+            break
+    assert drag.picture.shape == (1, 3, 64, 64)
+    assert drag.arrived, drag.handles
+
+
+def test_the_literal_mask_keeps_more_of_what_it_protects() -> None:
+    generator = tiny_generator(64)
+    ws = random_ws(generator, 1)
+    points = [DragPoint((30.0, 30.0), (40.0, 30.0))]
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[20:44, 20:44] = True
+    changes = []
+    for movable_mask in (None, mask):
+        drag = LiteralDrag(generator, ws, points, movable_mask, learning_rate=0.02)
+        drag.step()
+        first = drag.picture.detach()
+        for _ in range(5):
+            drag.step()
+        changes.append(float((drag.picture.detach() - first)[..., ~mask].abs().mean()))
+    assert changes[1] < changes[0]
+
+
+def test_the_literal_projection_and_tuning_come_nearer_to_their_target() -> None:
+    generator = tiny_generator(32)
+    target = generator(torch.randn(1, 16, generator=torch.Generator().manual_seed(5))).clamp(-1, 1)
+    rng = torch.Generator().manual_seed(6)
+    start = random_ws(generator, 7)
+    projection = LiteralProjection(
+        generator, target, PyramidDistance(), start[:, 0], 1.0, rng, steps=60
+    )
+    distances = [projection.step() for _ in range(60)]
+    assert distances[-1] < distances[0]
+    for locality in (False, True):
+        tuning = LiteralTuning(
+            generator, target, PyramidDistance(), start, rng, locality=locality, learning_rate=3e-3
+        )
+        losses = [tuning.step() for _ in range(15)]
+        assert losses[-1] < losses[0]
+    assert not any(parameter.requires_grad for parameter in generator.parameters())
