@@ -88,8 +88,8 @@ class Sketch:
         return replace(self, edits=edits, at=len(edits) - 1)
 
     def moved(self, by: int) -> Sketch:
-        """Undo (-1) or redo (+1); at either end nothing changes."""
-        return replace(self, at=min(max(self.at + by, 0), len(self.edits) - 1))
+        """Undo (-1) or redo (+1); at either end nothing changes. A drag cut short is forgotten."""
+        return replace(self, at=min(max(self.at + by, 0), len(self.edits) - 1), running=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` understands."""
