@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,19 @@ import torch
 from benchmarks.floor import block_flops, module_flops, synthesis_flops, windows_flops
 from benchmarks.literal import LiteralDrag, LiteralProjection, LiteralTuning, synthesis
 from benchmarks.networks import random_ws
-from benchmarks.timing import Effort, Spread, quartiles, repeat, seconds_text
+from benchmarks.speed_drag import spread_points
+from benchmarks.speed_inversion import best_so_far, seconds_until
+from benchmarks.speed_rows import HEADER, Row, cells
+from benchmarks.timing import (
+    Effort,
+    MeasurementFailed,
+    Spread,
+    measure_apart,
+    measure_command,
+    quartiles,
+    repeat,
+    seconds_text,
+)
 from drag.points import DragPoint
 from inversion.perceptual import PyramidDistance
 from stylegan2.generator import GeneratorConfig, standard_channels
@@ -58,6 +73,64 @@ def test_the_first_call_does_not_count_and_what_runs_before_is_off_the_clock() -
 def test_repeating_stops_at_the_most_and_keeps_cycles_whole() -> None:
     assert len(repeat(lambda: None, Effort(60.0, 1, 5), "cpu")) == 5
     assert len(repeat(lambda: None, Effort(0.0, 1, 5), "cpu", unit=4)) == 4
+
+
+def test_a_row_holds_its_time_against_literal_goal_and_floor() -> None:
+    row = Row("a step", "realdrag", [0.4, 0.5, 0.6], 812.4, [5.0], 0.25, 0.1)
+    (shown,) = cells([row])
+    assert dict(zip(HEADER, shown, strict=True)) == {
+        "what": "a step",
+        "who": "realdrag",
+        "time": "500 ms [450, 550]",
+        "peak MB": "812",
+        "times faster": "10.0",
+        "goal": "250 ms: 2.0 times it",
+        "floor": "100 ms",
+        "time / floor": "5.0",
+    }
+    (reached,) = cells([Row("a step", "realdrag", [0.2], 812.4, goal=0.25)])
+    assert reached[4:] == ("-", "250 ms: reached", "-", "-")
+
+
+def test_a_process_of_its_own_answers_with_its_memory() -> None:
+    effort = Effort(0.0, 2, 2)
+    found = measure_apart(
+        "benchmarks.timing", "measure_matrix_product", device="cpu", effort=effort
+    )
+    assert len(found["seconds"]) == 2
+    assert found["flops"] > 0
+    assert found["peak_mb"] > 50
+
+
+def test_a_process_that_fails_says_what_it_was_asked_and_why() -> None:
+    with pytest.raises(MeasurementFailed, match="(?s)nothing_of_it.*has no attribute"):
+        measure_apart("benchmarks.timing", "nothing_of_it", device="cpu")
+
+
+def test_a_commands_memory_is_its_own(tmp_path: Path) -> None:
+    ours = bytearray(300_000_000)
+    small, large = (
+        measure_command([sys.executable, "-c", f"bytearray({n})"], tmp_path, os.environ)[1]
+        for n in (10, 100_000_000)
+    )
+    assert small < 50 < 100 < large < len(ours) / 1e6
+    with pytest.raises(MeasurementFailed, match="ended with 3"):
+        measure_command([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, os.environ)
+
+
+def test_many_points_differ_and_lie_inside_with_their_targets() -> None:
+    for count in (1, 2, 5, 68):
+        points = spread_points(128, count)
+        assert len({point.handle for point in points}) == count
+        for x, y in (xy for point in points for xy in (point.handle, point.target)):
+            assert 0 <= x < 128 and 0 <= y < 128
+
+
+def test_a_way_is_followed_until_it_is_near_enough() -> None:
+    way = [[1.0, 0.9], [2.0, 0.4], [3.0, 0.5]]
+    assert best_so_far(way) == [(1.0, 0.9), (2.0, 0.4), (3.0, 0.4)]
+    assert seconds_until(way, 0.45) == 2.0
+    assert seconds_until(way, 0.1) is None
 
 
 def test_the_arithmetic_of_a_small_network_is_what_a_hand_counts() -> None:
