@@ -141,7 +141,8 @@ class GaussNewton:
         weight, drift = self._keep()
         kept = torch.stack(self._probes) * (weight / len(self._probes)) ** 0.5
         # (I + kept^T kept)^-1 by the Woodbury identity.
-        inner = torch.linalg.inv(torch.eye(len(kept), device=kept.device) + kept @ kept.t())
+        products = (kept @ kept.t()).cpu().double()
+        inner = torch.linalg.inv(torch.eye(len(kept)) + products).to(kept)
 
         def soften(x: Tensor) -> Tensor:
             y: Tensor = x - (x @ kept.t()) @ inner @ kept
@@ -167,9 +168,10 @@ class GaussNewton:
                     ]
                 )
                 weighted = slopes * self._weights[index, :, None]
-                matrix = (weighted.flatten(1) @ slopes.flatten(1).t()).double()
-                matrix += RIDGE * matrix.trace() * torch.eye(2, device=matrix.device)
-                response = torch.linalg.inv(matrix).to(features.dtype) @ weighted.flatten(1)
+                # Small systems are solved on the CPU: not every device knows float64.
+                matrix = (weighted.flatten(1) @ slopes.flatten(1).t()).cpu().double()
+                matrix += RIDGE * matrix.trace() * torch.eye(2)
+                response = torch.linalg.inv(matrix).to(features) @ weighted.flatten(1)
                 with torch.enable_grad():
                     now = sample(field.features, places).flatten()
                     scalars[2 * index], scalars[2 * index + 1] = -(response @ now)
@@ -210,7 +212,7 @@ def _least_change(rows: Tensor, goal: Tensor, softened: Tensor | None = None) ->
     softened is rows times the inverse of the metric that measures x (None: the identity).
     """
     softened = rows if softened is None else softened
-    normal = (rows @ softened.t()).double()
-    normal += DAMPING * normal.diagonal().mean() * torch.eye(len(normal), device=normal.device)
-    x: Tensor = torch.linalg.solve(normal, goal.double()).to(rows.dtype) @ softened
+    normal = (rows @ softened.t()).cpu().double()
+    normal += DAMPING * normal.diagonal().mean() * torch.eye(len(normal))
+    x: Tensor = torch.linalg.solve(normal, goal.cpu().double()).to(rows) @ softened
     return x
