@@ -42,6 +42,9 @@ DAMPING = 0.05
 RIDGE = 1e-3
 """Added to the patch's 2x2 matrix, as a part of its trace: a patch that is an edge has one."""
 
+TINY = 1e-12
+"""Keeps both systems solvable where the features are all the same: such a handle stays."""
+
 DISTRUST = 0.1
 """What straying from the expected place costs in tracking: this part, a feature pixel, of how
 unlike itself the patch is two feature pixels away. Skin looks alike everywhere."""
@@ -98,9 +101,9 @@ class GaussNewton:
         ways = scene.targets - self._handles
         length = ways.norm(dim=1, keepdim=True)
         wanted = ways * (self._stride / length.clamp_min(1e-9)).clamp(max=1.0)
-        change = self._solve(wanted)
+        change, foretold = self._solve(wanted)
         candidate = (self._moving.detach() + change).requires_grad_()
-        expected = self._handles + wanted
+        expected = self._handles + foretold
         fields = scene.render(candidate, expected.tolist(), self._reach)
         found = track_in_fields(
             fields,
@@ -132,12 +135,16 @@ class GaussNewton:
             now = sample(field.features.detach(), places)
             self._template[own] = self._template[own].lerp(now, ADAPTION)
 
-    def _solve(self, wanted: Tensor) -> Tensor:
-        """Return the change [1, k, w_dim] of the moving ws that takes the handles by wanted."""
+    def _solve(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the change [1, k, w_dim] of the moving ws that takes the handles by wanted [P, 2].
+
+        And what way they will go by it, [P, 2], as far as the features tell.
+        """
         rows = torch.stack([self._product(value) for value in self._displacements()]).flatten(1)
         goal = wanted.flatten()
         if self._scene.kept is None:
-            return _least_change(rows, goal).reshape(self._moving.shape)
+            change = _least_change(rows, goal)
+            return change.reshape(self._moving.shape), (rows @ change).reshape(wanted.shape)
         weight, drift = self._keep()
         kept = torch.stack(self._probes) * (weight / len(self._probes)) ** 0.5
         # (I + kept^T kept)^-1 by the Woodbury identity.
@@ -150,7 +157,7 @@ class GaussNewton:
 
         back = -weight * soften(drift[None])[0]
         change = back + _least_change(rows, goal - rows @ back, soften(rows))
-        return change.reshape(self._moving.shape)
+        return change.reshape(self._moving.shape), (rows @ change).reshape(wanted.shape)
 
     def _displacements(self) -> list[Tensor]:
         """Return 2P scalars whose gradients by ws are those of the handles' x and y."""
@@ -170,7 +177,7 @@ class GaussNewton:
                 weighted = slopes * self._weights[index, :, None]
                 # Small systems are solved on the CPU: not every device knows float64.
                 matrix = (weighted.flatten(1) @ slopes.flatten(1).t()).cpu().double()
-                matrix += RIDGE * matrix.trace() * torch.eye(2)
+                matrix += (RIDGE * matrix.trace() + TINY) * torch.eye(2)
                 response = torch.linalg.inv(matrix).to(features) @ weighted.flatten(1)
                 with torch.enable_grad():
                     now = sample(field.features, places).flatten()
@@ -213,6 +220,6 @@ def _least_change(rows: Tensor, goal: Tensor, softened: Tensor | None = None) ->
     """
     softened = rows if softened is None else softened
     normal = (rows @ softened.t()).cpu().double()
-    normal += DAMPING * normal.diagonal().mean() * torch.eye(len(normal))
+    normal += (DAMPING * normal.diagonal().mean() + TINY) * torch.eye(len(normal))
     x: Tensor = torch.linalg.solve(normal, goal.cpu().double()).to(rows) @ softened
     return x

@@ -19,6 +19,7 @@ from stylegan2.checkpoint import load_generator
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import to_ws
+from tests.factories import tiny_generator
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,8 @@ def test_the_jacobian_says_where_the_handle_will_be(faces: Generator) -> None:
     scene = Scene(faces, None, _ws(faces), [NOSE], None, 6)
     method = GaussNewton(scene, DragConfig())
     wanted = torch.tensor([[0.5, 0.0]])
-    change = method._solve(wanted)
-    rows = torch.stack([method._product(value) for value in method._displacements()]).flatten(1)
-    foretold = rows @ change.flatten()
+    change, ways = method._solve(wanted)
+    foretold = ways[0]
     start = method._moving.detach()
     fields = scene.render(start + change, scene.handles.tolist(), method._reach)
     found = track_in_fields(
@@ -147,3 +147,16 @@ def test_the_same_drag_is_the_same_result(faces: Generator) -> None:
         list(session.run())
         ws.append(session.ws)
     assert torch.equal(ws[0], ws[1])
+
+
+def test_a_handle_on_nothing_at_all_stays_and_says_so() -> None:
+    """All features are equal, so that no step can tell where the handle would go."""
+    generator = tiny_generator(32, channel_max=4)
+    for block in (4, 8, 16):
+        generator.synthesis.block(block).conv1.weight.zero_()
+        generator.synthesis.block(block).conv1.noise_strength.zero_()
+    ws = torch.randn(1, generator.num_ws, generator.w_dim)
+    session = DragSession(generator, ws, None, [DragPoint((10.0, 10.0), (16.0, 12.0))])
+    last = list(session.run())[-1]
+    assert last.stop is StopReason.NO_PROGRESS
+    assert last.handles[0] == pytest.approx((10.0, 10.0))

@@ -70,6 +70,20 @@ def test_the_first_call_does_not_count_and_what_runs_before_is_off_the_clock() -
     assert max(seconds) < 0.02
 
 
+def test_a_slow_first_call_counts_unless_it_prepares_something() -> None:
+    effort = Effort(0.0, 1, 5, slow=0.01)
+    assert len(repeat(lambda: time.sleep(0.02), effort, "cpu")) == 1
+    calls: list[int] = []
+
+    def prepares() -> None:
+        time.sleep(0 if calls else 0.02)
+        calls.append(0)
+
+    (second,) = repeat(prepares, effort, "cpu", first_prepares=True)
+    assert len(calls) == 2
+    assert second < 0.02
+
+
 def test_repeating_stops_at_the_most_and_keeps_cycles_whole() -> None:
     assert len(repeat(lambda: None, Effort(60.0, 1, 5), "cpu")) == 5
     assert len(repeat(lambda: None, Effort(0.0, 1, 5), "cpu", unit=4)) == 4
