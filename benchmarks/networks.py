@@ -16,13 +16,20 @@ CONFIG_F = "config-f-"
 NOISE_STRENGTH = 0.1
 
 
+def network_config(name: str) -> GeneratorConfig:
+    """Return a network's sizes, of a config-F network without building it."""
+    if not name.startswith(CONFIG_F):
+        return build_network(name, "cpu", 0).config
+    resolution = int(name.removeprefix(CONFIG_F))
+    return GeneratorConfig(resolution, 512, 512, 8, standard_channels(resolution))
+
+
 def build_network(name: str, device: str, seed: int) -> Generator:
     """Build a config-F network with random weights, or load the network of that name or path."""
     if not name.startswith(CONFIG_F):
         path = embedded_path() if name == EMBEDDED else resolve(name)
         return load_network(path, device).eval().requires_grad_(False)
-    resolution = int(name.removeprefix(CONFIG_F))
-    config = GeneratorConfig(resolution, 512, 512, 8, standard_channels(resolution))
+    config = network_config(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(config)

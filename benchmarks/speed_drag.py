@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.floor import synthesis_flops, windows_flops
 from benchmarks.literal import LiteralDrag
-from benchmarks.networks import build_network, random_ws
+from benchmarks.networks import build_network, network_config, random_ws
 from benchmarks.plots import bars
 from benchmarks.section import Mean, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
@@ -30,6 +30,7 @@ from stylegan2.generator import GeneratorConfig
 
 NETWORKS = ("config-f-1024", "config-f-256", "embedded")
 METHODS = ("draggan", "newton")
+QUICK_CASES = (("config-f-1024", False), ("config-f-1024", True), ("embedded", False))
 
 GOALS = {
     "cpu": {
@@ -141,14 +142,14 @@ def measure_ours(
 
 
 def measure_whole(
-    network: str, method: str, device: str, seed: int, repetitions: int
+    network: str, method: str, device: str, seed: int, warm_ups: int, repetitions: int
 ) -> dict[str, Any]:
     """Time whole drags of one point, from the start to the last picture; literal is a method."""
     generator = build_network(network, device, seed)
     points = spread_points(generator.resolution, 1)
     ws = random_ws(generator, seed, 0.5)
     seconds, steps, end = [], 0, ""
-    for _ in range(repetitions + 1):
+    for _ in range(warm_ups + repetitions):
         started = time.perf_counter()
         if method == "literal":
             literal = LiteralDrag(generator, ws, points)
@@ -165,7 +166,7 @@ def measure_whole(
             session.picture()
         wait_for(device)
         seconds.append(time.perf_counter() - started)
-    return {"seconds": seconds[1:], "steps": steps, "end": end.replace("_", " ")}
+    return {"seconds": seconds[warm_ups:], "steps": steps, "end": end.replace("_", " ")}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -207,9 +208,9 @@ def run(options: Options) -> Section:
     rows: list[Row] = []
     panels: dict[str, dict[str, dict[str, Mean]]] = {}
     for network in NETWORKS:
-        config = build_network(network, "cpu", options.seed).config
+        config = network_config(network)
         for masked in (False, True):
-            if options.quick and masked and network != NETWORKS[0]:
+            if options.quick and (network, masked) not in QUICK_CASES:
                 continue
             what = f"step, {network}, two points{', mask' if masked else ''}"
             case = {"network": network, "masked": masked, "count": 2, **common, "effort": effort}
@@ -263,6 +264,7 @@ def run(options: Options) -> Section:
             "measure_whole",
             network="embedded",
             method=method,
+            warm_ups=0 if options.quick else 1,
             repetitions=1 if options.quick else 9,
             **common,
         )

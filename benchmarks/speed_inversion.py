@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.floor import INPUTS_ONLY, WITH_WEIGHTS, module_flops, synthesis_flops
 from benchmarks.literal import LiteralProjection, LiteralTuning
-from benchmarks.networks import build_distance, build_network, random_ws
+from benchmarks.networks import build_distance, build_network, network_config, random_ws
 from benchmarks.plots import lines
 from benchmarks.section import Cell, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
@@ -88,7 +88,7 @@ def measure_projection(
         return {"seconds": repeat(literal.step, Effort(**effort), device)}
     config = settled(ProjectionConfig(steps=MANY), encoded=False)
     steps = project(generator, target, perceptual, config, statistics, rng)
-    return {"seconds": repeat(lambda: next(steps), Effort(**effort), device)}
+    return {"seconds": repeat(lambda: next(steps), Effort(**effort), device, first_prepares=True)}
 
 
 def measure_tuning(
@@ -121,7 +121,7 @@ def measure_tuning(
         had_locality.append(taken.locality != 0)
 
     cycle = config.locality_every
-    seconds = repeat(step, Effort(**effort), device, unit=cycle)
+    seconds = repeat(step, Effort(**effort), device, unit=cycle, first_prepares=True)
     kinds = had_locality[1:]
     return {
         "seconds": [sum(seconds[i : i + cycle]) / cycle for i in range(0, len(seconds), cycle)],
@@ -263,7 +263,7 @@ def run(options: Options) -> Section:
         if options.quick and not quick:
             continue
         what = f"projection step, {network}, {distance}"
-        config = build_network(network, "cpu", options.seed).config
+        config = network_config(network)
         case = {"network": network, "distance": distance, **common, "effort": effort}
         found = {}
         for who in ("literal", "realdrag"):
@@ -289,7 +289,7 @@ def run(options: Options) -> Section:
         if options.quick and not quick:
             continue
         what = f"tuning step, {network}, {distance}"
-        config = build_network(network, "cpu", options.seed).config
+        config = network_config(network)
         case = {"network": network, "distance": distance, **common, "effort": effort}
         found = {}
         for who in ("literal", "realdrag"):

@@ -55,10 +55,11 @@ def machine_speed(device: str, quick: bool) -> dict[str, Any]:
 def speed_text(speed: dict[str, Any]) -> str:
     """Say how the columns are to be read."""
     return (
-        "Times are medians [quartiles] of repetitions after a first one that does not count. Each "
-        "row was measured in a process of its own, and its peak memory is all that process's, with "
-        "Python, torch and the network (on a GPU: what torch allocated there); "
-        f"{speed['peak_mb']:.0f} MB are there before the work begins. The floor is the "
-        "arithmetic of the convolutions that cannot be left out, at the speed of a large fp32 "
+        "Times are medians [quartiles] of repetitions after a first one, which does not count "
+        "(in the quick form a literal step of over 3 s does). Each row was measured in a process "
+        "of its own, and its peak memory is all that process's, with Python, torch and the network "
+        f"(on a GPU: what torch allocated there); {speed['peak_mb']:.0f} MB are there before the "
+        "work begins. The floor is the arithmetic of the convolutions that cannot be left out, at "
+        "the speed of a large fp32 "
         f"matrix product in the same run: {speed['flops_per_second'] / 1e9:.0f} GFLOP/s."
     )

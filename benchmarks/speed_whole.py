@@ -121,10 +121,12 @@ def run(options: Options) -> Section:
         "own, measured from its start to its end. *All there*: the same commands again, of which "
         "none has anything to compute. Medians [quartiles]."
     ]
-    if Path(CHROMIUM).exists():
+    if quick:
+        text.append("The full form measures the studio's page, too.")
+    elif Path(CHROMIUM).exists():
         options.say("the studio")
         try:
-            studio = measure(2 if quick else 5)
+            studio = measure()
         except Exception as problem:  # a browser can fail in many ways; the commands' figures stay
             text.append(f"The studio could not be measured: {str(problem).splitlines()[0]}")
         else:

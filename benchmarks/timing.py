@@ -75,14 +75,18 @@ def _three(value: float) -> str:
 
 @dataclass(frozen=True)
 class Effort:
-    """Repeat for that many seconds, but no less often than `least` and no more than `most`."""
+    """Repeat for that many seconds, but no less often than `least` and no more than `most`.
+
+    A first call that took longer than `slow` seconds counts, too: warming up is little of that.
+    """
 
     seconds: float
     least: int
     most: int
+    slow: float = 1e9
 
 
-QUICK = Effort(2.5, 1, 15)
+QUICK = Effort(0.6, 1, 15, slow=3.0)
 FULL = Effort(20.0, 5, 50)
 
 
@@ -106,10 +110,12 @@ def repeat(
     *,
     before: Callable[[], object] | None = None,
     unit: int = 1,
+    first_prepares: bool = False,
 ) -> list[float]:
     """Return the seconds of each call of `step` after a first one that does not count.
 
-    `before` runs before each call, off the clock. Counts only calls in multiples of `unit`.
+    `before` runs before each call, off the clock. Counts only calls in multiples of `unit`. When
+    the first call also prepares things it never counts, however slow.
     """
     seconds: list[float] = []
     begun = math.nan
@@ -123,7 +129,9 @@ def repeat(
         ended = time.perf_counter()
         if number == 0:
             begun = ended
-            continue
+            if first_prepares or ended - started <= effort.slow:
+                continue
+            begun = started
         seconds.append(ended - started)
         whole = len(seconds) % unit == 0
         if whole and ended - begun >= effort.seconds and len(seconds) >= effort.least * unit:
