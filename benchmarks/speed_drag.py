@@ -234,7 +234,7 @@ def run(options: Options) -> Section:
                     )
                 )
             raw[what] = found
-            panels[f"{network}{', mask' if masked else ''}"] = {
+            panels[f"{network}{', mask' if masked else ''}: seconds a step"] = {
                 who: {"seconds a step": Mean(quartiles(one["seconds"]).median, 0.0, 1)}
                 for who, one in found.items()
             }
