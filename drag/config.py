@@ -24,6 +24,15 @@ class DragConfig:
         default=300,
         metadata={"help": "Most steps.", "min": 1, "max": 10_000, "source": f"{PAPER}, section 4"},
     )
+    patience: int = field(
+        default=0,
+        metadata={
+            "help": "Stop after this many steps without progress; 0 takes 8 for newton and 50 for "
+            "draggan.",
+            "min": 0,
+            "max": 10_000,
+        },
+    )
     learning_rate: float = field(
         default=2e-3,
         metadata={

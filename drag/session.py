@@ -88,7 +88,7 @@ class DragSession:
             tolerance=scene.tolerance * scene.resolution / scene.size * (1 + 1e-4),
             min_progress=MIN_PROGRESS * scene.resolution / REFERENCE_RESOLUTION,
             max_steps=config.steps,
-            patience=PATIENCE[config.method],
+            patience=config.patience or PATIENCE[config.method],
         )
 
     @property

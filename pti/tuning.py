@@ -100,7 +100,8 @@ def tune(
     for parameter in parameters:
         parameter.requires_grad_(True)
     learning_rate = config.learning_rate or default_learning_rate(generator.resolution)
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS)
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS, fused=fused)
     with torch.no_grad():
         wanted = [perceptual.features(target) for target in targets]
     best, best_step = float("inf"), 0

@@ -22,6 +22,7 @@ from stylegan2.ops import (
     FullyConnected,
     bias_act,
     modulated_conv2d,
+    modulated_matmul,
     normalize_2nd_moment,
     upsample,
     weight_energy,
@@ -197,7 +198,7 @@ class ToRGBLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles)
+        x = modulated_matmul(x, self.weight, styles)
         x = x + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 

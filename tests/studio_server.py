@@ -26,6 +26,14 @@ from tests.factories import tiny_generator
 
 TOKEN = "token-of-a-test"
 
+ENDLESS_DRAG = {
+    "method": "draggan",
+    "steps": 9000,
+    "patience": 9000,
+    "learning_rate": 1e-7,
+}
+"""Small steps that arrive nowhere, and do not tire of it."""
+
 QUICK = {
     "perceptual": "offline",
     "invert": {"steps": 4, "start_samples": 4},

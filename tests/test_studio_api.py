@@ -26,6 +26,7 @@ from pipeline.studio import app as studio_app
 from pipeline.studio.animate import LEAST_FRAMES
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
 from tests.studio_server import (
+    ENDLESS_DRAG,
     QUICK,
     TOKEN,
     RunningStudio,
@@ -352,7 +353,7 @@ def test_a_second_drag_starts_from_the_first(server: RunningStudio, fresh: str) 
 
 
 def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh: str) -> None:
-    settings = {**QUICK, "drag": {"method": "draggan", "steps": 5000, "learning_rate": 2e-4}}
+    settings = {**QUICK, "drag": ENDLESS_DRAG}
     server.ok("PUT", f"/{fresh}/settings", settings)
     put_points(server, fresh, POINT)
     server.ok("POST", f"/{fresh}/drag")

@@ -19,7 +19,7 @@ from tests.studio_pages import (
     opened,
     wait_for,
 )
-from tests.studio_server import QUICK, RunningStudio, photo_bytes
+from tests.studio_server import ENDLESS_DRAG, QUICK, RunningStudio, photo_bytes
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -84,7 +84,7 @@ def test_a_reload_in_the_middle_of_a_drag_shows_it_going_on(
     server.ok(
         "PUT",
         f"/{ident}/settings",
-        {**QUICK, "drag": {"method": "draggan", "steps": 9000, "learning_rate": 1e-7}},
+        {**QUICK, "drag": ENDLESS_DRAG},
     )
     drag_mouse(page, (0.3, 0.3), (0.6, 0.6))
     button(page, "Start").click()

@@ -29,6 +29,7 @@ from tests.studio_pages import (
     wait_for,
 )
 from tests.studio_server import (
+    ENDLESS_DRAG,
     QUICK,
     TOKEN,
     RunningStudio,
@@ -42,7 +43,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 pytest_plugins = ("tests.studio_pages",)
 pytestmark = needs_chromium
 
-ENDLESS = {**QUICK, "drag": {"method": "draggan", "steps": 9000, "learning_rate": 1e-7}}
+ENDLESS = {**QUICK, "drag": ENDLESS_DRAG}
 
 
 # ------------------------------------------------------------------------------------- started

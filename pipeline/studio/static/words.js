@@ -34,6 +34,7 @@ const SETTINGS = {
   "seed": "Seed",
   "drag.method": "How it moves",
   "drag.steps": "Most steps",
+  "drag.patience": "Patience, in steps",
   "drag.learning_rate": "Speed (learning rate)",
   "drag.r1": "Size of what is pulled (r1)",
   "drag.r2": "How far a point is looked for (r2)",
