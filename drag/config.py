@@ -45,7 +45,7 @@ class DragConfig:
     r1: float = field(
         default=0.0,
         metadata={
-            "help": "Radius of the patch that moves with a handle; 0 takes 36 for newton and the "
+            "help": "Radius of the patch that moves with a handle; 0 takes 16 for newton and the "
             "paper's 3 for draggan.",
             "unit": "pixels of a 512 image",
             "min": 0.0,

@@ -7,8 +7,9 @@ smallest change of ws that takes the handles the wanted way (Levenberg, 1944; Ma
 farther than a trust region. And tracking from where the handles should now be. A step after which
 they are not nearer is taken back, and the next one is half as long.
 
-DragGAN's motion supervision pulls a patch 3 pixels wide by its gradient, and needs dozens of
-steps. Here the patch is wide, so that what follows is the face and not the look of its skin.
+DragGAN's motion supervision pulls a patch of 3 pixels by its gradient, and needs dozens of steps.
+Here the patch is wider, so that more of what follows is the face and not the look of its skin; much
+wider ones move all of it, and ask more of a tuned generator than it can draw.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_fe
 from drag.scene import Places, Scene
 from drag.tracking import Moved, Tracked, track_in_fields, unlikeness
 
-PATCH = 36.0
+PATCH = 16.0
 """Radius of the patch that has to move with a handle, in pixels of a 512 picture."""
 
-LEAST_PATCH = 12.0
+LEAST_PATCH = 8.0
 """A patch shrinks to this where another handle is near: what is between them has to give."""
 
 PATCH_POSITIONS = 4
 """Positions of a patch along its radius; its weights fall to exp(-9/8) at the edge."""
 
-STRIDE = 6.0
+STRIDE = 3.0
 """Longest way of a handle in a step, in pixels of a 512 picture."""
 
 SHORTEST = 0.25
 """The least stride, as a part of the longest."""
 
-DAMPING = 0.05
+DAMPING = 0.3
 """Added to the diagonal of the normal equations, as a part of its mean."""
 
 RIDGE = 1e-3

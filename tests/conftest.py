@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+# As the command line does, before torch is loaded: see pipeline/cli.py.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tests.pipeline_cases import Case, make_case
 
