@@ -100,8 +100,7 @@ def tune(
     for parameter in parameters:
         parameter.requires_grad_(True)
     learning_rate = config.learning_rate or default_learning_rate(generator.resolution)
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS, fused=fused)
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS)
     with torch.no_grad():
         wanted = [perceptual.features(target) for target in targets]
     best, best_step = float("inf"), 0

@@ -33,7 +33,7 @@ PAGE_MS = 120_000
 PREPARING_MS = 3_600_000
 """Milliseconds to wait for the page, and for projection and tuning."""
 
-MOVES = (((0.387, 0.705), (0.36, 0.69)), ((0.617, 0.705), (0.644, 0.69)))
+MOVES = (((0.387, 0.705), (0.372, 0.698)), ((0.617, 0.705), (0.632, 0.698)))
 """Where points are pressed and where they are dragged to, in shares of the face's width."""
 
 
