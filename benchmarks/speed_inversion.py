@@ -264,11 +264,7 @@ def run(options: Options) -> Section:
             continue
         what = f"projection step, {network}, {distance}"
         config = network_config(network)
-        case = {"network": network, "distance": distance, **common, "effort": effort}
-        found = {}
-        for who in ("literal", "realdrag"):
-            options.say(f"{what}: {who}")
-            found[who] = measure_apart(__name__, "measure_projection", who=who, **case)
+        found = _measured(options, what, "measure_projection", network, distance)
         literal, ours = found["literal"], found["realdrag"]
         flops = projection_flops(config, features_flops(distance, config.resolution))
         goal = goals.get(("projection", network))
@@ -290,11 +286,7 @@ def run(options: Options) -> Section:
             continue
         what = f"tuning step, {network}, {distance}"
         config = network_config(network)
-        case = {"network": network, "distance": distance, **common, "effort": effort}
-        found = {}
-        for who in ("literal", "realdrag"):
-            options.say(f"{what}: {who}")
-            found[who] = measure_apart(__name__, "measure_tuning", who=who, **case)
+        found = _measured(options, what, "measure_tuning", network, distance)
         features = features_flops(distance, config.resolution)
         rows += _tuning_rows(what, config, features, found, per_second, goals, network)
         raw[what] = found
@@ -339,6 +331,26 @@ def run(options: Options) -> Section:
         plots,
         raw,
     )
+
+
+def _measured(
+    options: Options, what: str, function: str, network: str, distance: str
+) -> dict[str, dict[str, Any]]:
+    """Time a step of the literal one and of ours."""
+    found = {}
+    for who in ("literal", "realdrag"):
+        options.say(f"{what}: {who}")
+        found[who] = measure_apart(
+            __name__,
+            function,
+            who=who,
+            network=network,
+            distance=distance,
+            device=options.device,
+            seed=options.seed,
+            effort=effort_of(options.quick),
+        )
+    return found
 
 
 def _tuning_rows(

@@ -7,11 +7,7 @@ browser has shown it: pictures drawn between two of its refreshes count once.
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.demo import write_demo
+from tools.studio_screenshots import CHROMIUM, PAGE_MS, PREPARING_MS, studio
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")
-PAGE_MS = 120_000
-PREPARING_MS = 3_600_000
 
 REPETITIONS = 5
 SETTLING_MS = 500
@@ -66,20 +60,6 @@ WATCH = """
   };
 }
 """
-
-
-@contextmanager
-def running_studio(folder: Path) -> Iterator[str]:
-    """Run `realdrag studio` in a folder, and give the address that it prints."""
-    command = [sys.executable, "-m", "pipeline", "studio", "--no-browser", "--json"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield next(event["address"] for event in map(json.loads, process.stdout) if event)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
 
 
 @contextmanager
@@ -157,9 +137,9 @@ def measure(repetitions: int = REPETITIONS) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="realdrag-") as place:
         photo, _ = write_demo(Path(place) / "photo")
-        with running_studio(Path(place)) as address, opened_page(address) as page:
+        with studio(Path(place)) as address, opened_page(address) as page:
             name = prepare(page, photo)
-        with running_studio(Path(place)) as address, opened_page(address) as page:
+        with studio(Path(place)) as address, opened_page(address) as page:
             page.goto(f"{address.split('?')[0]}#{name}")
             page.locator(".viewport").wait_for()
             cold = one_drag(page, name, 0)

@@ -33,27 +33,27 @@ class DragGan:
         self._adam = Adam(self._moving, config.learning_rate)
         size = scene.size
         self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
-        # Below one feature pixel a patch has no neighbours, and a search nowhere to go.
+        # Below one feature pixel a patch has no neighbours.
         r1 = max(to_feature_length(config.r1 or R1, size), 1.0)
-        r2 = max(to_feature_length(config.r2, size), 1.0)
         device = scene.handles.device
         self._patch = disk_offsets(r1, GRID_STEP).to(device)
-        self._search = square_offsets(r2, GRID_STEP).to(device)
+        self._search = square_offsets(scene.r2, GRID_STEP).to(device)
         # How far from a handle features are read: its search, then its patch at the new place.
-        self._reach = r2 + GRID_STEP + r1 + self._pull
+        self._reach = scene.r2 + GRID_STEP + r1 + self._pull
         self._point = torch.zeros(1, 2, device=device)
         self._whole = torch.ones(len(scene.handles), 1, device=device)
         self._template = sample(scene.first_features, scene.handles)[:, None]
         self.unlike = unlikeness(scene.first_features, self._template, self._point, self._whole)
         self._handles = scene.handles
-        self._fields = scene.render(self._moving, scene.handles.tolist(), self._reach)
+        self._places: Places = scene.handles.tolist()
+        self._fields = scene.render(self._moving, self._places, self._reach)
 
-    def step(self, places: Places) -> Moved:
-        """Pull once, then find the handles, which were last seen at `places`."""
+    def step(self) -> Moved:
+        """Pull once, then find the handles. It waits for the device once, at its end."""
         loss = self._loss()
         (gradient,) = torch.autograd.grad(loss, [self._moving])
         self._adam.step(gradient)
-        self._fields = self._scene.render(self._moving, places, self._reach)
+        self._fields = self._scene.render(self._moving, self._places, self._reach)
         found = track_in_fields(
             self._fields,
             self._template,
@@ -64,7 +64,9 @@ class DragGan:
             self._scene.size,
         )
         self._handles = found.handles
-        return Moved(loss.detach(), found, self._scene.join(self._moving.detach()))
+        moved = Moved.read(loss, found, self._scene.join(self._moving.detach()))
+        self._places = moved.places
+        return moved
 
     def _loss(self) -> Tensor:
         scene = self._scene

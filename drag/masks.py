@@ -22,7 +22,6 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 MAX_SAMPLES_PER_PIXEL = 4
 """Along each axis, when a large photo's mask is brought down to the aligned face."""
 
-
 FEATHER = 12.0
 """Width of the seam inside a mask's edge, in pixels of a 512 picture."""
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from drag.config import DragConfig
 from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
-from drag.scene import Places, Scene
+from drag.scene import Scene
 from drag.tracking import Moved, Tracked, track_in_fields, unlikeness
 
 PATCH = 16.0
@@ -77,9 +77,8 @@ class GaussNewton:
         near = self._patch.square().sum(dim=1) / own[:, None].square()
         self._weights = torch.exp(near * (-9 / 8))
         self._weights /= self._weights.sum(dim=1, keepdim=True)
-        r2 = max(to_feature_length(config.r2, size), 1.0)
-        self._search = square_offsets(r2, GRID_STEP).to(device)
-        self._reach = r2 + 2 * GRID_STEP + radius
+        self._search = square_offsets(scene.r2, GRID_STEP).to(device)
+        self._reach = scene.r2 + 2 * GRID_STEP + radius
         self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
         self._handles = scene.handles
         self._mismatch = torch.zeros(len(scene.handles), device=device)
@@ -93,11 +92,13 @@ class GaussNewton:
         self._moving = scene.start()
         self._fields = scene.render(self._moving, self._handles.tolist(), self._reach)
         self._lambda_mask = config.lambda_mask
+        self._kept = _kept_share(scene)
+        self._rows: Tensor | None = None
         self._probes: list[Tensor] = []
         self._rng = torch.Generator().manual_seed(0)
 
-    def step(self, places: Places) -> Moved:
-        """Move ws so that the handles, last seen at `places`, come nearer; find them again."""
+    def step(self) -> Moved:
+        """Move ws so that the handles come nearer, and find them again."""
         scene = self._scene
         ways = scene.targets - self._handles
         length = ways.norm(dim=1, keepdim=True)
@@ -122,11 +123,12 @@ class GaussNewton:
             self._moving, self._fields, self._handles = candidate, fields, found.handles
             self._stride = min(2 * self._stride, self._longest)
             self._adapt()
+            self._rows = None
         else:
             self._stride = max(self._stride / 2, SHORTEST * self._longest)
             found = Tracked(self._handles, self._mismatch)
         self._mismatch = found.mismatch
-        return Moved(after.sqrt(), found, scene.join(self._moving.detach()))
+        return Moved.read(after.sqrt(), found, scene.join(self._moving.detach()))
 
     def _adapt(self) -> None:
         """Let the templates follow what the handles have come to look like."""
@@ -141,12 +143,21 @@ class GaussNewton:
 
         And what way they will go by it, [P, 2], as far as the features tell.
         """
-        rows = torch.stack([self._product(value) for value in self._displacements()]).flatten(1)
-        goal = wanted.flatten()
-        if self._scene.kept is None:
-            change = _least_change(rows, goal)
-            return change.reshape(self._moving.shape), (rows @ change).reshape(wanted.shape)
-        weight, drift = self._keep()
+        # After a step that was taken back ws are where they were, and so is the Jacobian.
+        if self._rows is None:
+            products = [self._product(value) for value in self._displacements()]
+            self._rows = torch.stack(products).flatten(1)
+        rows, goal = self._rows, wanted.flatten()
+        if self._kept is None:
+            change = _least_change(rows, goal, rows)
+        else:
+            change = self._least_change_beside(self._kept, rows, goal)
+        return change.reshape(self._moving.shape), (rows @ change).reshape(wanted.shape)
+
+    def _least_change_beside(self, share: Tensor, rows: Tensor, goal: Tensor) -> Tensor:
+        """Solve as `_least_change` does, with a price on changing what the mask keeps."""
+        weight = KEEP * self._lambda_mask
+        drift = self._probe(share)
         kept = torch.stack(self._probes) * (weight / len(self._probes)) ** 0.5
         # (I + kept^T kept)^-1 by the Woodbury identity.
         products = (kept @ kept.t()).cpu().double()
@@ -157,8 +168,7 @@ class GaussNewton:
             return y
 
         back = -weight * soften(drift[None])[0]
-        change = back + _least_change(rows, goal - rows @ back, soften(rows))
-        return change.reshape(self._moving.shape), (rows @ change).reshape(wanted.shape)
+        return back + _least_change(rows, goal - rows @ back, soften(rows))
 
     def _displacements(self) -> list[Tensor]:
         """Return 2P scalars whose gradients by ws are those of the handles' x and y."""
@@ -185,21 +195,16 @@ class GaussNewton:
                     scalars[2 * index], scalars[2 * index + 1] = -(response @ now)
         return scalars
 
-    def _keep(self) -> tuple[float, Tensor]:
-        """Probe how ws change the kept features; return the mask term's weight and its gradient."""
-        scene = self._scene
-        assert scene.kept is not None
-        first = scene.first_features
-        scale = first.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-        share = scene.kept.sqrt() / (scale * (scene.kept.sum() * first.shape[1]).sqrt())
+    def _probe(self, share: Tensor) -> Tensor:
+        """Probe how ws change the kept features; return the gradient [D] of their change so far."""
         with torch.enable_grad():
-            change = (self._fields[0].features - first) * share
+            change = (self._fields[0].features - self._scene.first_features) * share
             drift = self._product(change.square().sum() / 2)
             for _ in range(PROBES):
                 signs = torch.randint(0, 2, change.shape, generator=self._rng) * 2.0 - 1.0
                 self._probes.append(self._product((change * signs.to(change)).sum()).flatten())
         del self._probes[:-REMEMBERED]
-        return KEEP * self._lambda_mask, drift.flatten()
+        return drift.flatten()
 
     def _product(self, scalar: Tensor) -> Tensor:
         """Return the gradient of a scalar by the moving ws."""
@@ -214,12 +219,23 @@ def _radii(handles: Tensor, radius: float, least: float) -> Tensor:
     return apart.min(dim=1).values.clamp(min=min(least, radius), max=radius)
 
 
-def _least_change(rows: Tensor, goal: Tensor, softened: Tensor | None = None) -> Tensor:
+def _kept_share(scene: Scene) -> Tensor | None:
+    """Return what makes a change of the features one of mean square, where a mask keeps them.
+
+    [1, C, F, F], in units of each channel's own spread; None without a mask.
+    """
+    if scene.kept is None:
+        return None
+    first = scene.first_features
+    scale = first.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+    return scene.kept.sqrt() / (scale * (scene.kept.sum() * first.shape[1]).sqrt())
+
+
+def _least_change(rows: Tensor, goal: Tensor, softened: Tensor) -> Tensor:
     """Return the shortest x [D] with rows [n, D] @ x near goal [n], by damped least squares.
 
-    softened is rows times the inverse of the metric that measures x (None: the identity).
+    softened is rows times the inverse of the metric that measures x.
     """
-    softened = rows if softened is None else softened
     normal = (rows @ softened.t()).cpu().double()
     normal += (DAMPING * normal.diagonal().mean() + TINY) * torch.eye(len(normal))
     x: Tensor = torch.linalg.solve(normal, goal.cpu().double()).to(rows) @ softened

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from drag.config import DragConfig
 from drag.motion import kept_share
 from drag.points import DragPoint
 from drag.sampling import feature_resolution, to_feature_length, to_feature_xy
@@ -39,8 +40,9 @@ class Field:
 class Scene:
     """A network, the ws a drag starts from, its points and its mask; lengths in feature pixels.
 
-    handles and targets are [P, 2]; first_features [1, C, F, F] are those of the start; kept
-    [F, F] is the share of each feature pixel that a mask keeps, None when all may change.
+    r2 is the radius of search; handles and targets are [P, 2]; first_features [1, C, F, F] are
+    those of the start; kept [F, F] is the share of each feature pixel that a mask keeps, None when
+    all may change.
     """
 
     def __init__(
@@ -50,15 +52,17 @@ class Scene:
         ws: Tensor,
         points: Sequence[DragPoint],
         movable_mask: Tensor | None,
-        num_moving_ws: int,
+        config: DragConfig,
     ) -> None:
         self._generator = frozen(generator)
         self._noise_consts = noise_consts
         self._ws = ws.detach().clone()
-        self.num_moving_ws = min(num_moving_ws, generator.num_ws)
+        self._num_moving_ws = config.num_moving_ws
         self.resolution = generator.resolution
         self.size = size = feature_resolution(generator.resolution)
         self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
+        # Below one feature pixel a search has nowhere to go.
+        self.r2 = max(to_feature_length(config.r2, size), 1.0)
         self.handles = self._to_features([point.handle for point in points])
         self.targets = self._to_features([point.target for point in points])
         with torch.no_grad():
@@ -70,11 +74,11 @@ class Scene:
 
     def start(self) -> Tensor:
         """Return a copy [1, k, w_dim] of the ws that move, as a leaf that asks for gradients."""
-        return self._ws[:, : self.num_moving_ws].clone().requires_grad_()
+        return self._ws[:, : self._num_moving_ws].clone().requires_grad_()
 
     def join(self, moving: Tensor) -> Tensor:
         """Return all ws [1, num_ws, w_dim]: those that move and the rest."""
-        return torch.cat([moving, self._ws[:, self.num_moving_ws :]], dim=1)
+        return torch.cat([moving, self._ws[:, self._num_moving_ws :]], dim=1)
 
     @torch.no_grad()
     def picture(self, ws: Tensor) -> Tensor:

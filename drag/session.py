@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -13,8 +14,8 @@ from drag.config import DragConfig
 from drag.draggan import DragGan
 from drag.newton import GaussNewton
 from drag.points import DragPoint
-from drag.sampling import REFERENCE_RESOLUTION, to_feature_length, to_picture_xy
-from drag.scene import Places, Scene
+from drag.sampling import REFERENCE_RESOLUTION, to_picture_xy
+from drag.scene import Scene
 from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, PATIENCE, StopReason, StopRule
 from drag.tracking import Mover
 from stylegan2.generator import Generator, NoiseConsts
@@ -26,7 +27,8 @@ __all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"
 class DragStep:
     """The state after a step: handles (xy) and remaining distances in pixels of the picture.
 
-    loss is the one that this step lowered, 0 before the first.
+    loss is what this step lowered, 0 before the first: with draggan its loss, with newton the
+    handles' distance, root mean square in feature pixels.
     """
 
     step: int
@@ -53,9 +55,6 @@ class DragSession:
     movable_mask is bool [R, R], True where the picture may change (None: everywhere). What ws
     renders when it comes in here is what the handles are recognised by and what the mask keeps.
     Nothing of the caller's is changed. The weights are shared, so they must not change either.
-
-    A handle within the tolerance rests: it is tracked but not pulled, until the others drag it
-    away (DragGAN's released code does the same).
     """
 
     def __init__(
@@ -70,15 +69,11 @@ class DragSession:
         _check_arguments(generator, ws, points, movable_mask)
         self.config = config = config or DragConfig()
         self._points = tuple(points)
-        self._scene = scene = Scene(
-            generator, noise_consts, ws, points, movable_mask, config.num_moving_ws
-        )
+        self._scene = scene = Scene(generator, noise_consts, ws, points, movable_mask, config)
         self._mover = METHODS[config.method](scene, config)
-        self._places: Places = scene.handles.tolist()
         self._ws = self._best_ws = ws.detach().clone()
         self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
-        r2 = max(to_feature_length(config.r2, scene.size), 1.0)
-        self._near = r2 * scene.resolution / scene.size
+        self._near = scene.r2 * scene.resolution / scene.size
         self._cancelled = False
         handles = tuple(point.handle for point in points)
         self._last = DragStep(0, 0.0, handles, self._distances(handles), None)
@@ -108,7 +103,7 @@ class DragSession:
 
     @torch.enable_grad()
     def step(self) -> DragStep:
-        """Pull once (motion supervision and an Adam step on ws), then track the handles.
+        """Move ws once by the config's method, and track the handles.
 
         After `cancel` nothing moves and the last state comes back with that reason. Raises
         DragDiverged when a number is not finite, ValueError when the session has stopped.
@@ -119,24 +114,19 @@ class DragSession:
             self._last = replace(self._last, stop=StopReason.CANCELLED)
             return self._last
         number = self._last.step + 1
-        moved = self._mover.step(self._places)
-        found = moved.found
-        # With the method draggan the step's only wait for the device.
-        numbers = torch.cat([moved.loss[None], found.mismatch, found.handles.flatten()]).tolist()
+        moved = self._mover.step()
+        numbers = [moved.loss, *moved.mismatch, *chain.from_iterable(moved.places)]
         if not all(map(math.isfinite, numbers)):
             raise DragDiverged(
                 f"step {number}: the drag's numbers are no longer finite; the step before is kept. "
                 "Drag again with a smaller learning_rate, or tune the photo again"
             )
-        count = len(self._points)
-        mismatch, flat = numbers[1 : count + 1], numbers[count + 1 :]
-        self._places = list(zip(flat[::2], flat[1::2], strict=True))
         scene = self._scene
-        on_features = torch.tensor(self._places, dtype=torch.float64)
+        on_features = torch.tensor(moved.places, dtype=torch.float64)
         in_picture = to_picture_xy(on_features, scene.resolution, scene.size).tolist()
         handles = tuple((x, y) for x, y in in_picture)
         self._ws = moved.ws
-        self._last = self._judge(number, numbers[0], handles, mismatch)
+        self._last = self._judge(number, moved.loss, handles, moved.mismatch)
         return self._last
 
     def run(self) -> Iterator[DragStep]:

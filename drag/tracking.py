@@ -21,7 +21,6 @@ from drag.scene import Field, Places
 REFINEMENTS = 4
 """How often the search step is halved: GRID_STEP / 2^4 = 1/32 feature pixel."""
 
-
 AT_ONCE = 8
 """Handles that are compared at once, to bound the memory of wide patches."""
 
@@ -39,11 +38,22 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Moved:
-    """A step: what it lowered (a scalar), where the handles are now, and all ws."""
+    """A step, on the host: what it lowered, where the handles are now, how unlike; and all ws."""
 
-    loss: Tensor
-    found: Tracked
+    loss: float
+    places: Places
+    mismatch: list[float]
     ws: Tensor
+
+    @classmethod
+    def read(cls, loss: Tensor, found: Tracked, ws: Tensor) -> Moved:
+        """Fetch the numbers from the device, all at once."""
+        loss_now, *numbers = torch.cat(
+            [loss.detach()[None], found.mismatch, found.handles.flatten()]
+        ).tolist()
+        count = len(found.mismatch)
+        xy = numbers[count:]
+        return cls(loss_now, list(zip(xy[::2], xy[1::2], strict=True)), numbers[:count], ws)
 
 
 class Mover(Protocol):
@@ -51,8 +61,8 @@ class Mover(Protocol):
 
     unlike: Tensor
 
-    def step(self, places: Places) -> Moved:
-        """Take one step; the handles were last seen at `places`."""
+    def step(self) -> Moved:
+        """Take one step."""
         ...
 
 

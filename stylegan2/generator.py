@@ -361,9 +361,14 @@ class SynthesisNetwork(nn.Module):
         if noise_mode == "random":
             shape = (x.shape[0], 1, layer.resolution, layer.resolution)
             return torch.randn(shape, device=x.device, dtype=x.dtype, generator=rng)
-        if noise_consts is not None and name in noise_consts:
-            return noise_consts[name]
-        return layer.noise_const
+        return noise_of(layer, name, noise_consts)
+
+
+def noise_of(layer: SynthesisLayer, name: str, noise_consts: NoiseConsts | None) -> Tensor:
+    """Return a layer's noise image [r, r]: the given one of that name, else its own."""
+    if noise_consts is not None and name in noise_consts:
+        return noise_consts[name]
+    return layer.noise_const
 
 
 # ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from stylegan2.generator import Generator, NoiseConsts, SynthesisBlock, SynthesisLayer
+from stylegan2.generator import Generator, NoiseConsts, SynthesisBlock, noise_of
 
 WORTHWHILE = 0.5
 """A block runs in windows when they are less than this share of its area."""
@@ -131,17 +131,11 @@ class _BlockPlan:
         self, block: SynthesisBlock, ws: Tensor, noise_consts: NoiseConsts | None, x: Tensor
     ) -> Tensor:
         name, w = f"b{self.resolution}", block.first_w
-        noise0 = _noise(block.conv0, f"{name}.conv0", noise_consts)
-        noise1 = _noise(block.conv1, f"{name}.conv1", noise_consts)
+        noise0 = noise_of(block.conv0, f"{name}.conv0", noise_consts)
+        noise1 = noise_of(block.conv1, f"{name}.conv1", noise_consts)
         x = block.conv0(x, ws[:, w], _cut(noise0, self.inner), self.padding0)
         features: Tensor = block.conv1(x, ws[:, w + 1], _cut(noise1, self.window), self.padding1)
         return features
-
-
-def _noise(layer: SynthesisLayer, name: str, noise_consts: NoiseConsts | None) -> Tensor:
-    if noise_consts is not None and name in noise_consts:
-        return noise_consts[name]
-    return layer.noise_const
 
 
 def _cut(x: Tensor, window: Window) -> Tensor:

@@ -67,18 +67,18 @@ def test_the_least_change_solves_the_damped_normal_equations(
     rng = torch.Generator().manual_seed(0)
     rows, goal = torch.randn(4, 60, generator=rng), torch.randn(4, generator=rng)
     monkeypatch.setattr(newton, "DAMPING", 0.0)
-    exact = newton._least_change(rows, goal)
+    exact = newton._least_change(rows, goal, rows)
     assert torch.allclose(rows @ exact, goal, atol=1e-4)
     shortest = torch.linalg.pinv(rows) @ goal
     assert torch.allclose(exact, shortest, atol=1e-4)
     monkeypatch.setattr(newton, "DAMPING", 0.5)
-    damped = newton._least_change(rows, goal)
+    damped = newton._least_change(rows, goal, rows)
     assert damped.norm() < exact.norm()
 
 
 def test_the_jacobian_says_where_the_handle_will_be(faces: Generator) -> None:
     """Along the step that it proposes, a small part of it moves the tracked handle as foretold."""
-    scene = Scene(faces, None, _ws(faces), [NOSE], None, 6)
+    scene = Scene(faces, None, _ws(faces), [NOSE], None, DragConfig())
     method = GaussNewton(scene, DragConfig())
     wanted = torch.tensor([[0.5, 0.0]])
     change, ways = method._solve(wanted)

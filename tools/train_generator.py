@@ -336,11 +336,11 @@ class Trainer:
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
         for name, network in self.networks().items():
-            own = network.state_dict()
+            own, grows = network.state_dict(), name in ("generator", "ema")
             known = {
-                k: widened(own[k], v, k) if name in ("generator", "ema") else v
+                k: widened(own[k], v, k) if grows else v
                 for k, v in state[name].items()
-                if k in own and (own[k].shape == v.shape or name in ("generator", "ema"))
+                if k in own and (grows or own[k].shape == v.shape)
             }
             network.load_state_dict(known, strict=False)
         self.images, self.history = state["images"], state["history"]

@@ -36,7 +36,6 @@ from stylegan2.images import to_tensor, to_uint8
 LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
 """Reasons after which the last step is the result; after the others it is the nearest one."""
 
-
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}
 """Pictures that each step offers to whoever watches: newton's are long."""
 
