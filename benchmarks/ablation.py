@@ -123,9 +123,12 @@ def run(options: Options) -> Section:
     perceptual = build_perceptual(device=options.device)
     photos = list(islice(dev_photos(options, generator.resolution), 1 if options.quick else 6))
     inverter = Inverter(options, generator, perceptual)
-    projection, tuning = ProjectionConfig(), TuningConfig()
+    projection, tuning = ProjectionConfig(), TuningConfig(first_block=4)
     if options.quick:
-        projection, tuning = replace(projection, steps=QUICK_STEPS), TuningConfig(steps=QUICK_STEPS)
+        projection, tuning = (
+            replace(projection, steps=QUICK_STEPS),
+            replace(tuning, steps=QUICK_STEPS),
+        )
     fidelities: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     drags: dict[str, list[Measured]] = {name: [] for name in WAYS}
     pictures: dict[str, list[Tensor]] = {name: [] for name in WAYS}

@@ -33,6 +33,7 @@ class Setting:
 
 SETTINGS: Mapping[str, Setting] = {
     "default": Setting({}),
+    "all blocks": Setting({"first_block": 4}),
     "without locality": Setting({"locality_weight": 0.0}),
     "PTI": Setting(
         {
@@ -42,6 +43,7 @@ SETTINGS: Mapping[str, Setting] = {
             "perceptual_threshold": 0.06,
             "l2_threshold": 4.0,
             "patience": 0,
+            "first_block": 4,
         },
         keep_noise=False,
     ),

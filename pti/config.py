@@ -108,8 +108,16 @@ class TuningConfig:
         },
     )
     first_block: int = field(
-        default=4,
-        metadata={"help": "Smallest block that is tuned.", "unit": "pixels", "min": 4, "max": 1024},
+        default=0,
+        metadata={
+            "help": "Smallest block that is tuned; 0 takes all from 256 pixels on, and below that "
+            "those from a quarter of the picture's size on, so that the face goes on moving as it "
+            "did before.",
+            "unit": "pixels",
+            "min": 0,
+            "max": 1024,
+            "source": "PTI tunes all blocks",
+        },
     )
     last_block: int = field(
         default=1024,

@@ -24,7 +24,6 @@ __all__ = ["TuningConfig", "TuningStep", "tune"]
 IMPROVEMENT = 0.99
 """A loss counts as better when it is below this share of the best so far."""
 
-
 BETAS = (0.9, 0.99)
 """Adam's; its usual 0.999 remembers gradients that are as old as a whole tuning."""
 
@@ -50,17 +49,27 @@ def default_learning_rate(resolution: int) -> float:
     return 3e-4 if resolution >= 256 else 4e-3
 
 
+def default_first_block(resolution: int) -> int:
+    """Return the smallest block, 4, for networks of 256 pixels and more, a quarter for smaller.
+
+    What moves a face lies in the coarse blocks. Small networks, of which tuning asks much, lose
+    it there: benchmarks/IDEAS.md has the figures.
+    """
+    return 4 if resolution >= 256 else max(resolution // 4, 4)
+
+
 def tuned_parameters(generator: Generator, config: TuningConfig) -> list[torch.nn.Parameter]:
     """Return the weights that tuning may change.
 
     Blocks from `first_block` to `last_block` pixels, with or without the toRGB layers. The
     mapping network is never changed: the latents keep their meaning.
     """
+    first_block = config.first_block or default_first_block(generator.resolution)
     chosen = []
     for name, parameter in generator.synthesis.named_parameters():
         block, _, rest = name.partition(".")
         resolution = int(block.removeprefix("b"))
-        if not config.first_block <= resolution <= config.last_block:
+        if not first_block <= resolution <= config.last_block:
             continue
         if rest.startswith("torgb") and not config.tune_torgb:
             continue
@@ -68,7 +77,7 @@ def tuned_parameters(generator: Generator, config: TuningConfig) -> list[torch.n
     if not chosen:
         raise ValueError(
             f"no block of this {generator.resolution} pixel network lies between first_block "
-            f"{config.first_block} and last_block {config.last_block}"
+            f"{first_block} and last_block {config.last_block}"
         )
     return chosen
 

@@ -69,7 +69,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         for stage in (
             Stage("align", 1, (), ("aligned.png",)),
             Stage("invert", 1, ("align",), ("inverted.png",)),
-            Stage("tune", 2, ("align", "invert"), ("tuned.png",)),
+            Stage("tune", 3, ("align", "invert"), ("tuned.png",)),
             Stage("drag", 2, ("align", "invert", "tune"), ("drag.gif",)),
             Stage(
                 "result",
