@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         help=f"which ones (default: all): quality, {', '.join(known)}",
     )
     parser.add_argument("--quick", action="store_true", help="small samples, a few minutes")
+    parser.add_argument("--samples", type=int, help="at most so many faces, pairs or photos")
     parser.add_argument("--seed", type=int, default=1, help="of every random choice (default: 1)")
     parser.add_argument("--network", default="embedded", help="a name of the zoo, or a file")
     parser.add_argument("--faces", type=Path, help="folder with dev/ and dev_landmarks.npz")
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> int:
         work=Path("runs/benchmarks"),
         results=RESULTS,
         say=say,
+        samples=asked.samples,
     )
     options.work.mkdir(parents=True, exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
@@ -83,6 +85,7 @@ def main(arguments: list[str]) -> int:
             continue
         facts = provenance(
             quick=asked.quick,
+            samples=asked.samples,
             seed=asked.seed,
             network=asked.network,
             device=asked.device,

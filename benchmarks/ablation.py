@@ -121,7 +121,7 @@ def run(options: Options) -> Section:
     """Measure fidelity and dragging for each way to a tuned network."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    photos = list(islice(dev_photos(options, generator.resolution), 1 if options.quick else 6))
+    photos = list(islice(dev_photos(options, generator.resolution), options.number(1, 6)))
     inverter = Inverter(options, generator, perceptual)
     projection, tuning = ProjectionConfig(), TuningConfig(first_block=4)
     if options.quick:

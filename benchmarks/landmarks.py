@@ -51,7 +51,7 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     detector = LandmarkDetector()
     perceptual = build_perceptual(device=options.device)
-    number, others = (3, 48) if options.quick else (40, 500)
+    number, others = options.number(3, 40), 48 if options.quick else 500
     rng = np.random.default_rng(options.seed)
     counts = {"1": 1, "5": 5} | ({"all": detector.count} if detector.count > 5 else {})
     distances: dict[Key, list[float]] = {}

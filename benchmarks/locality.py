@@ -56,7 +56,8 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
     inverter = Inverter(options, generator, perceptual)
-    sizes = {1: 1} if options.quick else {1: 6, 5: 2}  # photos in one network: how many networks
+    # Photos in one network: how many networks.
+    sizes = {1: 1} if options.quick else {1: options.number(1, 6), 5: options.number(1, 2)}
     most = max(size * number for size, number in sizes.items())
     photos = list(islice(dev_photos(options, generator.resolution), most))
     faces = list(islice(random_faces(generator, options.seed + 5000), 20 if options.quick else 100))

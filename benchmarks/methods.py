@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.draggan import PaperSettings, drag
+from drag.masks import keep_outside
 from drag.points import DragPoint
 from drag.session import DragConfig, DragSession, StopReason
 from stylegan2.generator import Generator, NoiseConsts
@@ -74,10 +75,13 @@ def by_session(
     *,
     config: DragConfig,
 ) -> DragResult:
-    """Drag as realdrag does: the last step counts when it arrived, else the nearest one."""
+    """Drag as realdrag's drag stage does.
+
+    The last step counts when it arrived, else the nearest one; what a mask keeps is put back.
+    """
     started = time.perf_counter()
     session = DragSession(generator, ws, noise_consts, points, config, movable_mask)
-    best = session.last
+    before, best = session.picture(), session.last
     for step in session.run():
         if session.best_ws is session.ws:
             best = step
@@ -89,6 +93,8 @@ def by_session(
         made = session.best_ws
         with torch.no_grad():
             picture = generator.synthesis(made, noise_consts)
+    if movable_mask is not None:
+        picture = keep_outside(picture, before, movable_mask)
     seconds = time.perf_counter() - started
     return DragResult(made, picture, best.handles, last.step, last.stop.value, seconds)
 

@@ -1,6 +1,6 @@
 """Real photos: standard drags of the development photos, after projection and tuning.
 
-The photos are of real people: their pictures go to the work folder only.
+The photos are of real people: what is published is a contact sheet of small pictures.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from stylegan2.images import to_uint8
 
 TITLE = "Real photos"
 
-SHEET_ROWS = 20
-TILE = 192
-"""Of the contact sheet: drags, and pixels of each picture."""
+SHEET_DRAGS = 20
+SHEET_COLUMNS = 2
+TILE = 128
+"""Of the contact sheet: drags, how many stand beside each other, and pixels of a picture."""
+
+SHEET = "photos_sheet.jpg"
 
 Key = tuple[str, str]
 
@@ -39,7 +42,7 @@ def run(options: Options) -> Section:
     """Measure what standard drags do to photos of people."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    photos = list(islice(dev_photos(options, generator.resolution), 3 if options.quick else 40))
+    photos = list(islice(dev_photos(options, generator.resolution), options.number(3, 40)))
     inverter = Inverter(options, generator, perceptual)
     tuning = QUICK_TUNING if options.quick else TuningConfig()
     drags: dict[Key, list[Measured]] = {}
@@ -75,11 +78,9 @@ def run(options: Options) -> Section:
                 identity.setdefault(key, []).append(kept)
                 stops[name][made.stop] += 1
             # In the full form one row a photo, another drag each time.
-            if len(sheet) < SHEET_ROWS and (options.quick or j == i % len(chosen)):
+            if len(sheet) < SHEET_DRAGS and (options.quick or j == i % len(chosen)):
                 sheet.append(_sheet_row(before, drag, results))
-    path = options.work / "photos.png"
-    _stacked(sheet).save(path)
-    options.say(f"  contact sheet (before, default, literal): {path}")
+    _stacked(sheet).save(options.results / SHEET, quality=88, optimize=True)
 
     names = list(dict.fromkeys(drag for drag, _ in drags))
     panels: dict[str, dict[str, dict[str, Mean]]] = {}
@@ -118,6 +119,8 @@ def run(options: Options) -> Section:
         "which has none. *face*: perceptual distance over the face between before and after: "
         "small means that the person stayed the same, but the drag itself counts, too.",
         EXPLAINED,
+        "The contact sheet has threes: the tuned picture with handles (red) and targets (blue), "
+        "after the default's drag, after the literal one's. Photos: see the model card's sources.",
     )
     return Section(
         "photos",
@@ -127,7 +130,7 @@ def run(options: Options) -> Section:
             Table("Standard drags", header, tuple(rows)),
             Table("Why drags stopped", ("method", *_reasons(stops)), reasons),
         ),
-        ("photos.png",),
+        ("photos.png", SHEET),
         {
             "drags": raw({f"{drag}, {name}": each for (drag, name), each in drags.items()}),
             "outside": {f"{drag}, {name}": each for (drag, name), each in outside.items()},
@@ -191,7 +194,8 @@ def _sheet_row(before: Tensor, drag: StandardDrag, results: dict[str, DragResult
 
 
 def _stacked(rows: list[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (3 * TILE, TILE * len(rows)))
+    high = -(-len(rows) // SHEET_COLUMNS)
+    sheet = Image.new("RGB", (3 * TILE * SHEET_COLUMNS, TILE * high))
     for i, row in enumerate(rows):
-        sheet.paste(row, (0, i * TILE))
+        sheet.paste(row, (i // high * 3 * TILE, i % high * TILE))
     return sheet

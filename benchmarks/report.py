@@ -60,7 +60,7 @@ def describe_versions() -> dict[str, str]:
 
 
 def provenance(
-    *, quick: bool, seed: int, network: str, device: str, seconds: float
+    *, quick: bool, samples: int | None, seed: int, network: str, device: str, seconds: float
 ) -> dict[str, Any]:
     """Describe a run that just ended."""
     return {
@@ -68,6 +68,7 @@ def provenance(
         "machine": describe_machine(),
         "versions": describe_versions(),
         "quick": quick,
+        "samples": samples,
         "seed": seed,
         "network": network,
         "device": device,
@@ -141,6 +142,8 @@ def _overview(stored: list[Stored]) -> str:
     for each in stored:
         facts, name = each.provenance, each.section.name
         form = "quick" if facts["quick"] else "full"
+        if facts.get("samples"):
+            form += f", at most {facts['samples']} samples"
         lines.append(
             f"| [{each.section.title}](#{name}) | {facts['date']} | {form} | "
             f"{facts['seconds']:.0f} s |"
@@ -163,8 +166,11 @@ def _markdown(stored: Stored, folder: str) -> str:
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB"
     if machine["gpu"]:
         where += f", {machine['gpu']}"
+    command = f"python -m benchmarks {section.name}{' --quick' if facts['quick'] else ''}"
+    if facts.get("samples"):
+        command += f" --samples {facts['samples']}"
     lines += [
-        f"<sub>`python -m benchmarks {section.name}{' --quick' if facts['quick'] else ''}`, "
+        f"<sub>`{command}`, "
         f"{facts['date']}, {facts['seconds']:.0f} s, network {facts['network']} on "
         f"{facts['device']}, seed {facts['seed']}; {where}, {machine['threads']} threads; "
         f"Python {versions['python']}, torch {versions['torch']}, realdrag "

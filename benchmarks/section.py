@@ -16,7 +16,8 @@ class Options:
 
     network is a name of the zoo, "embedded" or a file. faces is a folder with dev/ and
     dev_landmarks.npz, None where there is none. What may be kept between runs, or must not be
-    published, goes to `work`; plots go to `results`. say prints a line of progress.
+    published, goes to `work`; plots go to `results`. say prints a line of progress. samples is the
+    most faces, pairs or photos that a quality measure takes, None for as many as it likes.
     """
 
     quick: bool
@@ -27,6 +28,11 @@ class Options:
     work: Path
     results: Path
     say: Callable[[str], None] = field(compare=False)
+    samples: int | None = None
+
+    def number(self, quick: int, full: int) -> int:
+        """Return how many samples the form takes; `samples` bounds those of the full form."""
+        return quick if self.quick else min(full, self.samples or full)
 
 
 @dataclass(frozen=True)

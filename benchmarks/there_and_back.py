@@ -42,7 +42,7 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     detector = LandmarkDetector()
     perceptual = build_perceptual(device=options.device)
-    number = 1 if options.quick else 12
+    number = options.number(1, 12)
     methods = MAIN if options.quick else METHODS
     drags: dict[str, list[Measured]] = {}
     by_drag: dict[str, dict[str, list[Measured]]] = {}

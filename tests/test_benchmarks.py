@@ -36,7 +36,9 @@ from tests.literal_draggan import literal_drag
 def stored(name: str, figure: float) -> Stored:
     table = Table("How far", ("method", "px"), (("default", Mean(figure, 0.25, 7)), ("none", 3)))
     section = Section(name, f"About {name}", ("Words.",), (table,), (f"{name}.png",), {"x": [1.5]})
-    facts = provenance(quick=True, seed=3, network="embedded", device="cpu", seconds=12.0)
+    facts = provenance(
+        quick=True, samples=None, seed=3, network="embedded", device="cpu", seconds=12.0
+    )
     return Stored(section, facts)
 
 
@@ -59,6 +61,20 @@ def test_running_one_benchmark_again_replaces_only_its_section(tmp_path: Path) -
     store(stored("paired", 4.5), results)
     write_page(results, page, ("paired",))
     assert page.read_text() == first.replace("2.50 ± 0.25", "4.50 ± 0.25")
+
+
+def test_samples_bound_the_full_form_and_the_page_says_so(tmp_path: Path) -> None:
+    full = Options(False, 1, "embedded", None, "cpu", tmp_path, tmp_path, print, samples=6)
+    assert (full.number(3, 40), full.number(3, 4)) == (6, 4)
+    assert options(tmp_path).number(3, 40) == 3
+    facts = provenance(
+        quick=False, samples=6, seed=1, network="embedded", device="cpu", seconds=1.0
+    )
+    store(Stored(Section("paired", "Pairs"), facts), tmp_path / "results")
+    write_page(tmp_path / "results", tmp_path / "RESULTS.md", ("paired",))
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "full, at most 6 samples" in page
+    assert "`python -m benchmarks paired --samples 6`" in page
 
 
 def test_a_figure_that_is_not_a_number_survives_as_none(tmp_path: Path) -> None:
