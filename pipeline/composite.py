@@ -32,9 +32,9 @@ _SHADING_SMOOTHING = 0.04
 # rather than new light when its fine part is about as strong as _NEW_FINE, or all of it as _NEW.
 _CHANGE = (1.5, 4.0)
 _FAINT = 5.0
-_FAINT_COLOUR = 12.0
-_NEW_FINE = 14.0
-_NEW = 45.0
+_FAINT_COLOUR = 40.0
+_NEW_FINE = 28.0
+_NEW = 90.0
 # Photo pixels per pixel of the generator's picture: up to the first the generator's pixels are
 # pasted, from the second on the photo's own are moved, which are sharper even there.
 _PLAIN_SCALE = (0.3, 0.6)

@@ -73,7 +73,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             Stage("drag", 2, ("align", "invert", "tune"), ("drag.gif",)),
             Stage(
                 "result",
-                1,
+                2,
                 ("align", "tune", "drag"),
                 ("result.png", "result.jpg", "result.webp", "compare.png"),
             ),
