@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,9 @@ class Circle:
 FACE = Circle("between the eyes", (0.0, 0.55), 1.7)
 """What a face fills, brows to chin: for drags without a mask, and to compare identities."""
 
-SHAPES: dict[str, tuple[tuple[Handle, ...], Circle | None]] = {
+Shape = tuple[tuple[Handle, ...], Circle | None]
+
+SHAPES: dict[str, Shape] = {
     "head turn": ((Handle("nose", (0.0, 0.0), (0.2, 0.0)),), None),
     "mouth wider": (
         (
@@ -81,13 +84,15 @@ class StandardDrag:
     region: Tensor
 
 
-def standard_drags(five: Float64, resolution: int) -> tuple[StandardDrag, ...]:
-    """Place the standard drags on a face with landmarks [5, 2] in pixels of the picture.
+def standard_drags(
+    five: Float64, resolution: int, shapes: Mapping[str, Shape] = SHAPES
+) -> tuple[StandardDrag, ...]:
+    """Place drags, the standard ones, on a face with landmarks [5, 2] in pixels of the picture.
 
     A drag that would leave the picture is left out.
     """
     drags = []
-    for name, (handles, circle) in SHAPES.items():
+    for name, (handles, circle) in shapes.items():
         starts = np.stack([_place(five, each.landmark, each.beside) for each in handles])
         moves = np.stack([_turned(five, each.move) for each in handles])
         places = np.stack([starts, starts + moves])

@@ -1,0 +1,183 @@
+"""Drag development photos, for the embedded generator's card.
+
+python -m tools.drag_sheet --faces faces
+
+Writes drags.jpg beside the weights: ten photos, a drag each, before, after, and the tuned face with
+the way that each handle took (red where it began, blue its target, white the way). Prints how all
+drags of all ten photos ended, as a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from benchmarks.drags import SHAPES, Handle, Shape, StandardDrag, standard_drags
+from benchmarks.faces import load_generator
+from benchmarks.inversions import Inverter, TunedPhoto, dev_photos
+from benchmarks.measures import measure
+from benchmarks.methods import DragResult
+from benchmarks.photos import rendered
+from benchmarks.section import Options, mean_of
+from drag.masks import keep_outside
+from drag.session import DragConfig, DragSession, StopReason
+from inversion.alignment import align
+from inversion.perceptual import build_perceptual
+from inversion.photo import read_photo
+from inversion.projection import ProjectionConfig
+from pipeline.composite import paste_back
+from pti.config import TuningConfig
+from stylegan2.embedded import embedded_path
+from stylegan2.images import to_uint8
+
+PHOTOS = 10
+TILE = 192
+COLUMNS = 2
+
+Tracks = list[list[tuple[float, float]]]
+
+WIDER = (
+    Handle("eye left", (-0.55, 0.55), (-0.1, 0.0)),
+    Handle("eye right", (0.55, 0.55), (0.1, 0.0)),
+)
+CLOSED = (
+    Handle("mouth", (0.0, -0.1), (0.0, 0.0)),
+    Handle("mouth", (0.0, 0.12), (0.0, -0.08)),
+)
+DRAGS: Mapping[str, Shape] = {
+    "turn the head": SHAPES["head turn"],
+    "open the mouth": SHAPES["mouth open"],
+    "close the mouth": (CLOSED, SHAPES["mouth open"][1]),
+    "raise the brows": SHAPES["brows up"],
+    "widen the face": (WIDER, None),
+}
+
+
+def main() -> None:
+    """Write the sheet and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=Path, required=True, help="folder with dev/")
+    parser.add_argument("--photos", type=int, default=PHOTOS, help="how many (default: 10)")
+    parser.add_argument("--output", type=Path, default=embedded_path().parent / "drags.jpg")
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
+    asked = parser.parse_args()
+    options = Options(
+        quick=False,
+        seed=1,
+        network="embedded",
+        faces=asked.faces,
+        device="cpu",
+        work=asked.work,
+        results=asked.work,
+        say=print,
+    )
+    generator = load_generator(options)
+    inverter = Inverter(options, generator, build_perceptual("offline"))
+    figures: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in DRAGS}
+    rows = []
+    for i, photo in enumerate(islice(dev_photos(options, generator.resolution), asked.photos)):
+        tuned = inverter.tune(photo, ProjectionConfig(), TuningConfig())
+        before = rendered(tuned)
+        for j, drag in enumerate(standard_drags(photo.five, generator.resolution, DRAGS)):
+            result, tracks = dragged(tuned, drag)
+            measured = measure(before, result, drag.points)
+            figures[drag.name].append(
+                (measured.arrived, measured.remaining, measured.followed, measured.steps)
+            )
+            if j == i % len(DRAGS):
+                rows.append(sheet_row(asked.faces, tuned, drag, result, tracks))
+    sheet_of(rows).save(asked.output, quality=90, optimize=True)
+    print(table(figures))
+
+
+def dragged(tuned: TunedPhoto, drag: StandardDrag) -> tuple[DragResult, Tracks]:
+    """Drag a tuned photo as the drag stage does; returns the way of each handle, too."""
+    inversion = tuned.inversion
+    session = DragSession(
+        tuned.generator,
+        inversion.w_pivot,
+        inversion.noise_consts,
+        drag.points,
+        DragConfig(),
+        drag.movable_mask,
+    )
+    before, steps, best = session.picture(), [session.last], session.last
+    for step in session.run():
+        steps.append(step)
+        if session.best_ws is session.ws:
+            best = step
+    last = session.last
+    assert last.stop is not None
+    arrived = last.stop is StopReason.ARRIVED
+    ws, end = (session.ws, last) if arrived else (session.best_ws, best)
+    with torch.no_grad():
+        picture = tuned.generator.synthesis(ws, inversion.noise_consts)
+    if drag.movable_mask is not None:
+        picture = keep_outside(picture, before, drag.movable_mask)
+    tracks = [[step.handles[i] for step in steps[: end.step + 1]] for i in range(len(drag.points))]
+    return DragResult(ws, picture, end.handles, last.step, last.stop.value, 0.0), tracks
+
+
+def sheet_row(
+    faces: Path, tuned: TunedPhoto, drag: StandardDrag, result: DragResult, tracks: Tracks
+) -> Image.Image:
+    """Put the photo, the edited photo and the dragged face with its tracks side by side."""
+    with np.load(faces / "dev_landmarks.npz", allow_pickle=False) as stored:
+        quad = stored["quad"][list(stored["id"]).index(tuned.photo.name)]
+    pixels = read_photo(faces / "dev" / f"{tuned.photo.name}.jpg").pixels
+    before = to_uint8(rendered(tuned))
+    edited = paste_back(pixels, quad, before, to_uint8(result.picture))
+    face = Image.fromarray(to_uint8(result.picture))
+    scale = TILE / face.width
+    face = face.resize((TILE, TILE), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(face)
+
+    def at(xy: tuple[float, float]) -> tuple[float, float]:
+        return (xy[0] + 0.5) * scale - 0.5, (xy[1] + 0.5) * scale - 0.5
+
+    for track, point in zip(tracks, drag.points, strict=True):
+        draw.line([at(xy) for xy in track], fill="white", width=2)
+        for xy, colour in ((point.handle, "red"), (point.target, "blue")):
+            x, y = at(xy)
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+    row = Image.new("RGB", (3 * TILE, TILE))
+    for i, tile in enumerate((pixels, edited)):
+        row.paste(Image.fromarray(align(tile, quad, TILE).image), (i * TILE, 0))
+    row.paste(face, (2 * TILE, 0))
+    return row
+
+
+def sheet_of(rows: list[Image.Image]) -> Image.Image:
+    """Put the rows into COLUMNS columns."""
+    high = -(-len(rows) // COLUMNS)
+    sheet = Image.new("RGB", (3 * TILE * COLUMNS, TILE * high), "white")
+    for i, row in enumerate(rows):
+        sheet.paste(row, (i // high * 3 * TILE, i % high * TILE))
+    return sheet
+
+
+def table(figures: Mapping[str, list[tuple[float, float, float, float]]]) -> str:
+    """Write how drags ended as Markdown; lengths in pixels of 512."""
+    lines = [
+        "| drag | photos | arrived | remaining | followed | steps |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, each in figures.items():
+        arrived = sum(figure[0] for figure in each)
+        remaining, followed, steps = (
+            mean_of([figure[i] for figure in each if figure[i] == figure[i]]) for i in (1, 2, 3)
+        )
+        lines.append(
+            f"| {name} | {len(each)} | {arrived:.0f} | {remaining} | {followed} | {steps} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
