@@ -97,6 +97,11 @@ class DragSession:
         return self._best_ws
 
     @property
+    def first_features(self) -> Tensor:
+        """The features [1, C, F, F] of the first picture, by which handles are recognised."""
+        return self._scene.first_features
+
+    @property
     def last(self) -> DragStep:
         """The last whole step; step 0 before the first."""
         return self._last

@@ -29,10 +29,14 @@ BEST_LANDMARKS_FIRST = ("face-alignment", "finder")
 
 @dataclass(frozen=True)
 class DragRequest:
-    """What a drag is asked: points, or none to pull the last drag's points further."""
+    """What a drag is asked: points, or none to pull the last drag's points further.
+
+    warn says whether to give notice of points that may drift.
+    """
 
     points: PointsFile | None
     continued: bool = False
+    warn: bool = True
 
 
 def invert(
@@ -159,6 +163,8 @@ def drag(workspace: Workspace, asked: DragRequest, recipe: Recipe, bench: Bench)
             yield from _place_points(asked.points, aligned, config, inputs, hints)
         elif not asked.continued:
             raise ValueError("a drag needs points unless it is continued")
+        if asked.warn and asked.points is not None:
+            hints["warn_in"] = asked.points.space
         dragged = yield from workspace.obtain(STAGES["drag"].request(config, inputs, hints), bench)
         workspace.make_current(dragged)
         request = STAGES["result"].request(
@@ -281,6 +287,8 @@ def _same_points(
     handles = [[min(max(v, -0.5), edge) for v in xy] for xy in before.info["handles"]]
     targets = before.info["targets"]
     config["points"] = [[*h, *t] for h, t in zip(handles, targets, strict=True)]
+    if "warn_in" in before.request.hints:
+        hints["warn_in"] = before.request.hints["warn_in"]
     if "mask" in before.request.inputs:
         config["mask_space"] = before.request.config["mask_space"]
         inputs["mask"] = before.request.inputs["mask"]

@@ -94,6 +94,7 @@ class Bench:
         self._hashes: dict[str, str] = {}
         self._distances: dict[str, PerceptualDistance] = {}
         self._downloaded = -1
+        self._loading = threading.Lock()
         self.stop = threading.Event()
 
     @cached_property
@@ -132,15 +133,16 @@ class Bench:
         from stylegan2.convert import load_network
         from stylegan2.zoo import cache_folder
 
-        if name not in self._generators:
-            generator = load_network(
-                self.network_path(name),
-                self.device,
-                cache=cache_folder() / "converted",
-                on_notice=self.notice,
-            )
-            self._generators[name] = generator
-            self._hashes[name] = weights_hash(generator)
+        with self._loading:
+            if name not in self._generators:
+                generator = load_network(
+                    self.network_path(name),
+                    self.device,
+                    cache=cache_folder() / "converted",
+                    on_notice=self.notice,
+                )
+                self._hashes[name] = weights_hash(generator)
+                self._generators[name] = generator
         if weights is not None and self._hashes[name] != weights:
             raise WeightsInvalid(
                 f"the network {name} is not the one that this workspace was made with: its weights "

@@ -58,6 +58,20 @@ class Notice:
     event: ClassVar[str] = "notice"
 
 
+@dataclass(frozen=True)
+class PointNotice(Notice):
+    """A notice about a handle that may drift.
+
+    point counts from 1; handle and better (None when there is none) are xy in the space of the
+    user's points.
+    """
+
+    point: int
+    handle: tuple[float, float]
+    distinctness: float
+    better: tuple[float, float] | None
+
+
 Event = StageStarted | Step | StageDone | Notice
 
 Job = Generator[Event, None, T]

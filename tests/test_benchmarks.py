@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.__main__ import QUALITY, find_benchmarks, main
+from benchmarks.distinctness import DISTANCE, points_on
 from benchmarks.draggan import PaperSettings, drag
 from benchmarks.drags import FACE, SHAPES, region_of, standard_drags
 from benchmarks.flow import flow_between, from_512, moves_at, passes_check, to_512
@@ -349,3 +350,12 @@ def test_a_faces_region_is_a_circle_of_its_size() -> None:
     rows, columns = region.nonzero(as_tuple=True)
     assert int(rows.max() - rows.min()) == pytest.approx(2 * 1.7 * 30, abs=1)
     assert float(columns.double().mean()) == pytest.approx(63.0)
+
+
+def test_handles_all_over_a_face_are_dragged_by_the_same_way_inside_the_picture() -> None:
+    five = np.array([[40, 50], [88, 50], [64, 70], [46, 90], [1, 127]], np.float64)
+    points = points_on(five, 128, np.random.default_rng(0), 40)
+    assert len(points) >= 44
+    for point in points:
+        assert math.dist(point.handle, point.target) == pytest.approx(DISTANCE / 4)
+        assert all(0 <= value <= 127 for value in (*point.handle, *point.target))

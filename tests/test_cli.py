@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from drag.config import DragConfig
+from drag.distinctness import Hold
 from pipeline.console import Console
 from pipeline.failures import BAD_INPUT, BUG, CANCELLED, NO_FACE, OK, WEIGHTS
 from pipeline.options import config_from_options, config_options
@@ -438,3 +439,63 @@ def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path)
     before = photo.read_bytes()
     write_demo(tmp_path / "demo")
     assert photo.read_bytes() == before
+
+
+def with_holds(monkeypatch: pytest.MonkeyPatch, *holds: Hold) -> None:
+    """Let the handles of a drag hold like that."""
+    monkeypatch.setattr("pipeline.stages.drag.check_handles", lambda *given: list(holds))
+
+
+def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in_the_photo(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A photo of 48 x 40 pixels in the middle of a face of 32 x 32: 1.5 pixels each, 4 above it.
+    with_holds(monkeypatch, Hold(0.5), Hold(0.0321, (15.5, 19.5)))
+    outcome = run(finished.drag("--r1", "7"))
+    assert outcome.code == OK
+    told = (
+        "note: point 2 at (24.5, 20) has little texture around it and may drift; "
+        "(23.5, 25.5) is a nearby point that holds better"
+    )
+    assert told in outcome.err.splitlines()
+    assert "point 1" not in outcome.err
+    assert outcome.err.index("point 2") < outcome.err.index("drag: done")
+
+    lines = events(run(finished.drag("--r1", "8", "--json")).out)
+    (notice,) = (event for event in lines if event["event"] == "notice")
+    assert notice.pop("text") in told
+    assert notice == {
+        "event": "notice",
+        "point": 2,
+        "handle": [24.5, 20.0],
+        "distinctness": 0.032,
+        "better": [23.5, 25.5],
+    }
+
+
+def test_a_better_point_is_named_in_the_space_of_the_points_file(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_points(finished.points, space="aligned")
+    with_holds(monkeypatch, Hold(0.01), Hold(0.01, (15.5, 19.5)))
+    told = run(finished.drag()).err
+    assert "point 1 at (12, 14) has little texture" in told
+    assert "may drift; there is no better point near it" in told
+    assert "point 2 at (24.5, 20)" in told
+    assert "(15.5, 19.5) is a nearby point" in told
+    again = run(["drag", "--continue", "--steps", "3", "--device", "cpu"]).err
+    assert "(15.5, 19.5) is a nearby point" in again
+
+
+def test_a_better_point_that_is_not_in_the_photo_is_not_offered(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_holds(monkeypatch, Hold(0.5), Hold(0.01, (15.5, 1.0)))
+    assert "there is no better point near it" in run(finished.drag("--r1", "9")).err
+
+
+def test_handles_that_hold_are_passed_over_in_silence(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_holds(monkeypatch, Hold(0.5), Hold(0.5))
+    assert "note:" not in run(finished.drag("--r1", "10")).err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +14,23 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from drag.distinctness import LEAST, distinctness, handle_features
 from drag.points import read_points
 from inversion.photo import Photo, read_photo
 from pipeline.artifact import read_artifact
 from pipeline.places import open_workspace
+from pipeline.stages.pictures import read_inversion, read_tuned
 from pipeline.storage import replace_file
 from pipeline.studio import app as studio_app
 from pipeline.studio.animate import LEAST_FRAMES
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
+from stylegan2.generator import Generator, NoiseConsts
 from tests.studio_server import (
     ENDLESS_DRAG,
     QUICK,
@@ -308,6 +314,73 @@ def test_bad_points_are_refused_and_change_nothing(
     assert server.ok("GET", f"/{fresh}")["edit"]["points"] == []
 
 
+def test_the_studio_says_how_each_handle_holds_on_the_shown_face(
+    server: RunningStudio, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counting(generator: Generator, noise_consts: NoiseConsts | None, ws: Tensor) -> Tensor:
+        asked.append(ws)
+        return handle_features(generator, noise_consts, ws)
+
+    monkeypatch.setattr("drag.distinctness.handle_features", counting)
+    monkeypatch.setattr(server.studio.holds, "_kept", {})
+    assert server.ok("GET", f"/{fresh}/hold") == []
+    other = {"handle": [20.0, 9.5], "target": [22.0, 9.0]}
+    put_points(server, fresh, POINT, other)
+    held = server.ok("GET", f"/{fresh}/hold")
+    assert [each["handle"] for each in held] == [POINT["handle"], other["handle"]]
+    put_points(server, fresh, POINT)
+    assert server.ok("GET", f"/{fresh}/hold") == held[:1]
+    assert len(asked) == 1
+
+    workspace = server.studio.desk.workspace(fresh)
+    made = {stage: server.studio.desk.current(workspace, stage) for stage in ("invert", "tune")}
+    assert made["invert"] is not None and made["tune"] is not None
+    inversion = read_inversion(made["invert"], "cpu")
+    generator = read_tuned(server.studio.bench, made["invert"], made["tune"])
+    features = handle_features(generator, inversion.noise_consts, inversion.w_pivot)
+    (value,) = distinctness(features, [(10.0, 12.0)], 32)
+    assert held[0]["distinctness"] == pytest.approx(value, abs=1e-3)
+    assert held[0]["may_drift"] == (value < LEAST)
+
+    drag(server, fresh)
+    (after,) = server.ok("GET", f"/{fresh}/hold")
+    assert len(asked) == 2 and not torch.equal(asked[1], asked[0])
+    assert after["handle"] == server.ok("GET", f"/{fresh}")["edit"]["points"][0]["handle"]
+
+
+def test_a_handle_that_may_drift_comes_with_a_better_place_if_there_is_one(
+    server: RunningStudio, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_points(server, fresh, POINT)
+    monkeypatch.setattr("drag.distinctness.LEAST", 1e6)
+    (held,) = server.ok("GET", f"/{fresh}/hold")
+    assert held["may_drift"] and held["better"] is None
+    monkeypatch.setattr("drag.distinctness.AMPLE", 0.0)
+    (held,) = server.ok("GET", f"/{fresh}/hold")
+    better = {"handle": held["better"], "target": POINT["target"]}
+    assert 0 < math.dist(held["better"], POINT["handle"]) <= 3
+    put_points(server, fresh, better)
+    monkeypatch.setattr("drag.distinctness.LEAST", 0.0)
+    (held,) = server.ok("GET", f"/{fresh}/hold")
+    assert not held["may_drift"] and held["better"] is None
+
+
+def test_how_handles_hold_is_not_worked_out_while_a_drag_moves_them(
+    server: RunningStudio, fresh: str
+) -> None:
+    put_points(server, fresh, POINT)
+    server.ok("PUT", f"/{fresh}/settings", {**QUICK, "drag": ENDLESS_DRAG})
+    server.ok("POST", f"/{fresh}/drag")
+    answer = server.client.get(f"/api/workspaces/{fresh}/hold")
+    server.ok("POST", f"/{fresh}/job", {"action": "stop"})
+    server.idle(fresh)
+    server.ok("PUT", f"/{fresh}/settings", QUICK)
+    assert answer.status_code == 409
+    assert answer.json()["kind"] == "StudioBusy"
+
+
 @pytest.mark.parametrize("data", [b"no picture", mask_png(16)], ids=["words", "another size"])
 def test_a_bad_mask_is_refused(server: RunningStudio, fresh: str, data: bytes) -> None:
     answer = server.client.put(f"/api/workspaces/{fresh}/mask", content=data)
@@ -563,7 +636,7 @@ NAMES = ["nothing.realdrag", "..", "..%2f..%2fetc", "%00", "x" * 300, ".realdrag
     ("method", "rest"),
     [
         ("GET", ""), ("POST", "/faces"), ("POST", "/prepare"), ("POST", "/drag"), ("POST", "/job"),
-        ("PUT", "/points"), ("PUT", "/mask"), ("GET", "/mask"), ("POST", "/undo"),
+        ("PUT", "/points"), ("PUT", "/mask"), ("GET", "/mask"), ("POST", "/undo"), ("GET", "/hold"),
         ("PUT", "/settings"), ("GET", "/pictures/photo"), ("GET", "/save/picture"),
         ("GET", "/save/animation"), ("GET", "/save/points"),
     ],

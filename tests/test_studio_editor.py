@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from drag.config import DragConfig
+from drag.distinctness import Hold
 from pipeline.artifact import read_artifact
 from tests.studio_pages import (
     SIZE,
@@ -26,7 +27,7 @@ from tests.studio_pages import (
     open_ready,
     wait_for,
 )
-from tests.studio_server import QUICK, RunningStudio
+from tests.studio_server import ENDLESS_DRAG, QUICK, RunningStudio
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -528,3 +529,79 @@ def test_films_are_saved_with_their_points_when_that_is_ticked(
         for data in (clean, drawn)
     )
     assert 0 < (np.abs(first - second).max(axis=2) > 60).mean() < 0.05
+
+
+# ------------------------------------------------------------------------- points that may drift
+
+
+@pytest.fixture
+def flat_on_the_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let handles drift in the left half of the face; two pixels right of the middle they hold."""
+
+    def check(features: Any, handles: Any, resolution: int) -> list[Hold]:
+        middle = resolution / 2
+        return [Hold(1.0) if x > middle else Hold(0.01, (middle + 2, y)) for x, y in handles]
+
+    monkeypatch.setattr("drag.distinctness.check_handles", check)
+
+
+def test_a_point_that_may_drift_is_marked_and_moved_by_the_keyboard_to_where_it_holds(
+    page: Any, server: RunningStudio, flat_on_the_left: None
+) -> None:
+    ident = open_ready(page, server, 71, "drifting.jpg")
+    drag_mouse(page, (0.8, 0.3), (0.9, 0.3))
+    drag_mouse(page, (0.4, 0.6), (0.2, 0.7))
+    first, second = wait_for_points(server, ident, 2)
+    expect(page.locator("circle.drifts")).to_have_count(1)
+    expect(page.locator(".drift-hint")).to_contain_text("Little texture")
+    handle = page.locator(".spot.handle[data-index='1']")
+    expect(handle).to_have_attribute("aria-label", re.compile("may drift"))
+    expect(page.locator(".spot.handle[data-index='0']")).not_to_have_attribute(
+        "aria-label", re.compile("may drift")
+    )
+
+    button(page, "Move point 2 to a better place").focus()
+    page.keyboard.press("Enter")
+    wait_for(lambda: points(server, ident)[1] != second)
+    kept, moved = points(server, ident)
+    assert kept == first
+    assert moved["handle"] == pytest.approx([18.0, second["handle"][1]], abs=0.01)
+    way = np.subtract(moved["handle"], second["handle"])
+    assert np.subtract(moved["target"], second["target"]) == pytest.approx(way)
+    expect(page.locator(".drift-hint")).to_have_count(0)
+    expect(page.locator("circle.drifts")).to_have_count(0)
+    expect(handle).to_be_focused()
+
+    page.keyboard.press("Control+z")
+    wait_for(lambda: points(server, ident) == [first, second])
+    expect(page.locator(".drift-hint")).to_have_count(1)
+
+
+def test_a_finger_moves_a_point_that_may_drift(
+    page: Any, server: RunningStudio, flat_on_the_left: None
+) -> None:
+    ident = open_ready(page, server, 72, "drifting too.jpg")
+    drag_mouse(page, (0.4, 0.6), (0.2, 0.7))
+    wait_for_points(server, ident, 1)
+    box = button(page, "Move point 1 to a better place").bounding_box()
+    Fingers(page).tap((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    wait_for(lambda: points(server, ident)[0]["handle"][0] == pytest.approx(18.0, abs=0.01))
+
+
+def test_where_there_is_no_better_place_the_hint_says_so_and_goes_while_dragging(
+    page: Any, server: RunningStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "drag.distinctness.check_handles", lambda features, handles, size: [Hold(0.0)]
+    )
+    ident = open_ready(page, server, 73, "flat.jpg")
+    drag_mouse(page, (0.4, 0.6), (0.2, 0.7))
+    wait_for_points(server, ident, 1)
+    expect(page.locator(".drift-hint")).to_contain_text("No better place is near")
+    expect(page.locator(".drift-hint button")).to_have_count(0)
+    server.ok("PUT", f"/{ident}/settings", {**QUICK, "drag": ENDLESS_DRAG})
+    button(page, "Start").click()
+    expect(page.locator(".status")).to_contain_text("Step")
+    expect(page.locator(".drift-hint")).to_have_count(0)
+    button(page, "Stop").click()
+    expect(page.locator(".drift-hint")).to_have_count(1)

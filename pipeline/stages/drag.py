@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
+from drag.distinctness import check_handles
 from drag.masks import keep_outside, movable_mask
-from drag.points import DragPoint, PointsFile
+from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.animation import gif_bytes, moments
 from pipeline.models import Preview
-from pipeline.progress import Job, Notice, Step
+from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.recipe import config_from_json
 from pipeline.stages import Task
 from pipeline.stages.pictures import (
@@ -52,6 +53,9 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
     config = config_from_json(DragConfig, asked["drag"])
     session = DragSession(generator, start, inversion.noise_consts, points, config, movable)
+
+    if "warn_in" in task.request.hints:
+        yield from _warnings(task, session.first_features, points)
 
     kept = _picture_before(task) if movable is not None else None
 
@@ -141,6 +145,33 @@ def _movable(task: Task) -> Job[Tensor | None]:
     for notice in mask.notices:
         yield Notice(notice)
     return mask.movable.to(task.bench.device)
+
+
+def _warnings(task: Task, features: Tensor, points: Sequence[DragPoint]) -> Job[None]:
+    """Say which handles may drift, and where near them another one would hold better."""
+    info = task.inputs["align"].info
+    handles = [point.handle for point in points]
+    limits = (info["size"], info["size"])
+    to_space = np.eye(3)
+    if task.request.hints["warn_in"] == "photo":
+        limits = info["photo_size"]
+        to_space = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
+    for number, hold in enumerate(check_handles(features, handles, info["size"]), start=1):
+        if not hold.may_drift:
+            continue
+        x, y = (round(v, 1) for v in transform(to_space, handles[number - 1]))
+        better = None
+        if hold.better is not None:
+            near_x, near_y = (round(v, 1) for v in transform(to_space, hold.better))
+            # Where the face is cut off by the photo's edge, the crop goes on beyond it.
+            if 0 <= near_x <= limits[0] - 1 and 0 <= near_y <= limits[1] - 1:
+                better = near_x, near_y
+        text = f"point {number} at ({x:g}, {y:g}) has little texture around it and may drift; "
+        if better is None:
+            text += "there is no better point near it"
+        else:
+            text += f"({better[0]:g}, {better[1]:g}) is a nearby point that holds better"
+        yield PointNotice(text, number, (x, y), round(hold.distinctness, 3), better)
 
 
 def _facts(task: Task, steps: int, result: int, step: DragStep, stop: StopReason) -> dict[str, Any]:

@@ -97,6 +97,19 @@ class Action(Strict):
     action: Literal["pause", "continue", "stop"]
 
 
+class Held(BaseModel):
+    """How well a handle can be told from its surroundings: if little, it may drift.
+
+    better is then a point nearby that holds better, if there is one. All in pixels of the aligned
+    face.
+    """
+
+    handle: XY
+    distinctness: float
+    may_drift: bool
+    better: XY | None
+
+
 class FailureRoute(APIRoute):
     """Answers a failure of the one table with its status and message."""
 
@@ -324,6 +337,14 @@ def put_points(studio: OfStudio, workspace: Of, asked: Points) -> dict[str, Any]
     studio.desk.check_points(workspace, pairs)
     studio.desk.edit(workspace, asked.what, points=tuple(pairs))
     return studio.broadcast(workspace)
+
+
+@routes.get("/api/workspaces/{name}/hold")
+def check_hold(studio: OfStudio, workspace: Of) -> list[Held]:
+    """Tell which of the present points may drift on the shown face, and where they would not."""
+    studio.idle(workspace)
+    points = studio.desk.sketch(workspace).now.points
+    return [Held(**each) for each in studio.holds.check(workspace, points)]
 
 
 @routes.put("/api/workspaces/{name}/mask", openapi_extra=BYTES)

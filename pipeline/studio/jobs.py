@@ -125,7 +125,9 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
         for p in now.points
     )
     mask = None if now.mask is None else mask_path(workspace.folder, now.mask)
-    asked = edit.DragRequest(PointsFile("aligned", points, mask), continued=now.drag is not None)
+    points_file = PointsFile("aligned", points, mask)
+    # The page itself shows which points may drift.
+    asked = edit.DragRequest(points_file, continued=now.drag is not None, warn=False)
     dragged = yield from edit.drag(workspace, asked, desk.recipe(sketch), bench)
     with desk.lock:
         done: Edit = replace(desk.after_drag(workspace, dragged), mask=now.mask)

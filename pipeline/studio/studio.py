@@ -15,6 +15,7 @@ from pipeline.models import Bench, Preview
 from pipeline.progress import Event, Notice
 from pipeline.studio import jobs
 from pipeline.studio.desk import Desk
+from pipeline.studio.hold import Holds
 from pipeline.studio.hub import Hub, Mailbox, frame_message
 from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
@@ -53,6 +54,7 @@ class Studio:
         self._telling = threading.RLock()  # so that an older state never overtakes a newer one
         self.bench = Bench(device, self._report, self._watch)
         self.worker = Worker(self.bench, self._tell, self._ended)
+        self.holds = Holds(self.desk, self.bench)
 
     def close(self) -> None:
         """End the worker and let the pages go."""

@@ -125,6 +125,7 @@ export class Editor {
     this.mask.setLocked(busy);
     const tracks = !this.showTracks ? [] : this.dragging ? state.job.tracks : state.edit.drag ? state.drag?.tracks ?? [] : [];
     this.points.set(state.edit.points, structuredClone(tracks));
+    this.points.holds.look(state);
     if (this.dragging && tracks.some((track) => track.length)) this.points.setLive(tracks.map((track) => track.at(-1)));
     if (!before || before.edit.mask !== state.edit.mask || before.face.size !== state.face.size) this.loadMask();
     this.load();

@@ -2,6 +2,7 @@
 
 import { apply, clamp, far } from "./geometry.js";
 import { button, h, s } from "./dom.js";
+import { Holds } from "./hold.js";
 import { distance } from "./words.js";
 
 const TAP = 6;
@@ -9,6 +10,8 @@ const REACH = { mouse: 16, pen: 20, touch: 28 };
 
 /** Below this many pixels of the face a handle is where it should be. */
 const THERE = 0.05;
+
+const LITTLE_TEXTURE = "Little texture here: it may drift.";
 
 /** @param {Pair} pair */
 const toGo = ({ handle, target }) => (far(handle, target) < THERE ? "Arrived" : `${distance(far(handle, target))} to go`);
@@ -29,6 +32,7 @@ export class Points {
     /** @type {Pair[]} */
     this.pairs = [];
     this.tracks = [];
+    this.holds = new Holds(() => this.render());
     this.locked = false;
     this.active = true;
     /** A gesture: what is being moved, or a new pair. */
@@ -150,6 +154,15 @@ export class Points {
     this.focus(this.pairs.length - 1, "handle");
   }
 
+  /** Move a point to where its handle holds better, and its target by the same way. */
+  improve(index, better) {
+    const { handle, target } = this.pairs[index];
+    const moved = [0, 1].map((i) => target[i] + better[i] - handle[i]);
+    this.pairs[index] = { handle: [...better], target: this.viewport.inside(moved) };
+    this.send(`Move point ${index + 1}`);
+    this.focus(index, "handle");
+  }
+
   nearest(event) {
     const here = this.viewport.onScreen(event);
     const reach = REACH[event.pointerType] ?? REACH.mouse;
@@ -223,6 +236,7 @@ export class Points {
     const [hx, hy] = apply(screen, pair.handle);
     const [tx, ty] = apply(screen, pair.target);
     const left = far(pair.handle, pair.target);
+    const drifts = this.worried(pair) !== null;
     const length = Math.hypot(tx - hx, ty - hy);
     const parts = [];
     if (length > 22 * k) {
@@ -233,23 +247,48 @@ export class Points {
     const spot = (end, x, y, drawing) => {
       const group = s("g", {
         class: `spot ${end}`, tabindex: this.locked ? -1 : 0, role: "button", "data-index": index, "data-end": end,
-        "aria-label": `Point ${index + 1}, ${end}, at ${pair[end].map((v) => v.toFixed(1)).join(", ")}. ${distance(left)} to go. Arrow keys move it, Delete removes the point.`,
+        "aria-label": `Point ${index + 1}, ${end}, at ${pair[end].map((v) => v.toFixed(1)).join(", ")}. ${distance(left)} to go.${drifts ? ` ${LITTLE_TEXTURE}` : ""} Arrow keys move it, Delete removes the point.`,
       }, s("circle", { cx: x, cy: y, r: 18, class: "reach" }), ...drawing);
       group.addEventListener("keydown", (event) => this.key(event, index, end));
       return group;
     };
     parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
-    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(index + 1))]));
+    const aside = (from, to) => from + (to > from ? -11 : 11) * k; // not over the way
+    const mark = drifts ? this.mark(aside(hx, tx), aside(hy, ty)) : [];
+    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(index + 1)), ...mark]));
     const right = tx >= hx;
     if (left >= THERE) parts.push(s("text", { x: tx + (right ? 14 : -14) * k, y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
     return parts;
+  }
+
+  /** What the studio says of a point that may drift; null while a drag runs. */
+  worried(pair) {
+    return this.locked ? null : this.holds.worry(pair, this.viewport.faceSize);
+  }
+
+  /** The sign of a handle that may drift. */
+  mark(x, y) {
+    const r = Math.max(8 * this.scale, 6);
+    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, LITTLE_TEXTURE)), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
+  }
+
+  /** Words about a point that may drift, and the way out. */
+  hint(pair, index) {
+    const held = this.worried(pair);
+    if (!held) return null;
+    const better = held.better;
+    return h("div", { class: "drift-hint" },
+      h("p", { class: "hint" }, LITTLE_TEXTURE),
+      !better && h("p", { class: "hint" }, "No better place is near."),
+      better && button(`Move point ${index + 1} to a better place`, "point", () => this.improve(index, better)));
   }
 
   renderList() {
     const rows = this.pairs.map((pair, index) => h("li", {},
       h("span", { class: "badge", "aria-hidden": "true" }, String(index + 1)),
       h("span", { class: "grow" }, toGo(pair)),
-      this.locked ? null : button(`Remove point ${index + 1}`, "close", () => this.remove(index), { bare: true })));
+      this.locked ? null : button(`Remove point ${index + 1}`, "close", () => this.remove(index), { bare: true }),
+      this.hint(pair, index)));
     if (this.pending) {
       rows.push(h("li", {}, h("span", { class: "badge" }, String(this.pairs.length + 1)), h("span", { class: "grow" }, "Now press where it should go. Escape takes it back.")));
     }

@@ -1,0 +1,55 @@
+// Which handles may drift, because the face looks the same around them; the studio works it out.
+
+import { Refused, json, place } from "./api.js";
+import { far } from "./geometry.js";
+
+/** A point that is nearer to its target than this share of the face has no way left to drift. */
+const ARRIVED = 1 / 256;
+
+/** Milliseconds: whoever presses Start at once is not made to wait for it. */
+const SETTLE = 250;
+
+/** @typedef {{handle: [number, number], distinctness: number, may_drift: boolean, better: [number, number]|null}} Held */
+
+/** What the studio has said of the shown points. */
+export class Holds {
+  /** @param {() => void} changed called when an answer has come */
+  constructor(changed) {
+    this.changed = changed;
+    this.asked = "";
+    /** @type {Map<string, Held>} */
+    this.known = new Map();
+  }
+
+  /** Ask again, once nothing happens, when the face or its points are others. @param {any} state */
+  look(state) {
+    const handles = state.edit.points.map(({ handle }) => handle);
+    const asked = state.job ? "" : JSON.stringify([state.id, state.made, handles]);
+    if (asked === this.asked) return;
+    this.asked = asked;
+    clearTimeout(this.settle);
+    if (asked) this.settle = setTimeout(() => this.ask(state.id, asked, handles.length), SETTLE);
+  }
+
+  async ask(id, asked, count) {
+    let answers = [];
+    try {
+      if (count) answers = await json("GET", place(id, "/hold"));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error; // it is busy: what it does changes the points
+    }
+    if (asked !== this.asked) return;
+    this.known = new Map(answers.map((held) => [String(held.handle), held]));
+    this.changed();
+  }
+
+  /**
+   * Say how a point holds that may drift on its way; null for others.
+   * @param {import("./points.js").Pair} pair @param {number} faceSize
+   * @returns {Held|null}
+   */
+  worry({ handle, target }, faceSize) {
+    const held = this.known.get(String(handle));
+    return held?.may_drift && far(handle, target) > ARRIVED * faceSize ? held : null;
+  }
+}
