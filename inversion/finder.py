@@ -43,7 +43,7 @@ GREY = (128, 128, 128)
 PROPOSED = -1.7
 MOST_PROPOSALS = 24
 """What of the detector's output the refiner sees: the least logit, and how many proposals."""
-RARE = -5.4
+RARE = -5.54
 """Log odds of a proposal before both networks have spoken; puts the best threshold at a half."""
 SCORE = 0.5
 """A face is reported from this score on (chosen on people held out from training, see the card)."""

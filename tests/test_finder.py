@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
+from inversion import finder as finder_module
 from inversion.finder import (
     CROP,
     CROP_EYES,
@@ -31,6 +34,7 @@ from tools.finder_data import (
     MIRRORED73,
     Backgrounds,
     Portrait,
+    _emblem,
     load_portraits,
     split_by_person,
 )
@@ -354,3 +358,33 @@ def test_training_goes_on_from_its_checkpoint_and_writes_weights(
     assert before["step"] == after["step"] == 1
     assert torch.load(out / "refiner.pt", weights_only=True)["step"] == 2
     assert (out / "finder.safetensors").stat().st_size < 1.1e6
+
+
+def test_a_finished_finder_learns_on_and_keeps_a_share_of_what_it_was(tmp_path: Path) -> None:
+    folder, out = make_folder(tmp_path / "faces", 5), tmp_path / "out"
+    start = Path(finder_module.__file__).parent / "weights" / "finder.safetensors"
+    fixed = [str(folder), "--out", str(out), "--batch", "2", "--workers", "0", "--held-out", "1"]
+    fixed += ["--mistake-pictures", "3", "--again-steps", "1", "--drawn", "4", "--turned", "2"]
+    fixed += ["--detector-steps", "2", "--refiner-steps", "2", "--start", str(start)]
+    train_finder.main([*fixed, "--keep", "1.0"])
+    before, after = load_file(start), load_file(out / "finder.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    train_finder.main([*fixed, "--keep", "0.5"])
+    after = load_file(out / "finder.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_head_turned_aside_is_told_by_its_nose(tmp_path: Path) -> None:
+    portraits = load_portraits(make_folder(tmp_path / "faces", 1))
+    straight = portraits[0]
+    left, right, *rest = straight.points
+    aside = np.array([left, right, (left + right) / 2 + 0.4 * (right - left), *rest[1:]])
+    assert train_finder.turned(replace(straight, points=aside)) == pytest.approx(0.4)
+
+
+def test_emblems_are_drawn_and_differ() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (np.asarray(_emblem(rng, 96)) for _ in range(2))
+    assert one.shape == (96, 96, 3)
+    assert (one != other).any()

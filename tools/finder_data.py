@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,13 +71,16 @@ def load_portraits(folder: Path) -> list[Portrait]:
     return portraits
 
 
+def chosen_people(people: Iterable[str], n: int) -> frozenset[str]:
+    """Choose n people by the hashes of their codes: the same ones every time."""
+    return frozenset(sorted(set(people), key=lambda p: hashlib.sha256(p.encode()).digest())[:n])
+
+
 def split_by_person(
     portraits: Sequence[Portrait], held_out: int
 ) -> tuple[list[Portrait], list[Portrait]]:
     """Keep `held_out` people, chosen by the hash of their code, out of training."""
-    people = {p.person for p in portraits}
-    order = sorted(people, key=lambda code: hashlib.sha256(code.encode()).digest())
-    out = frozenset(order[:held_out])
+    out = chosen_people({p.person for p in portraits}, held_out)
     return (
         [p for p in portraits if p.person not in out],
         [p for p in portraits if p.person in out],
@@ -144,6 +147,41 @@ def _stripes(rng: Rng, size: int) -> Image.Image:
     )
 
 
+def _emblem(rng: Rng, size: int) -> Image.Image:
+    """Draw badges on cloth: ringed discs and shields with strokes and dots in them."""
+    image = _noise(rng, size)
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(1, 4))):
+        r = rng.uniform(0.1, 0.35) * size
+        x, y = rng.uniform(r, size - r, 2)
+        shade = rng.integers(0, 256, (4, 3)).tolist()
+        lower = r * rng.uniform(0.9, 1.4)
+        box = [x - r, y - r, x + r, y + lower]
+        width = max(1, round(r * rng.uniform(0.05, 0.2)))
+        colours = [tuple(each) for each in shade]
+        if rng.random() < 0.7:
+            draw.ellipse(box, fill=colours[0], outline=colours[1], width=width)
+        else:
+            draw.polygon(
+                [(x - r, y - r), (x + r, y - r), (x + r, y), (x, y + lower), (x - r, y)],
+                fill=colours[0],
+                outline=colours[1],
+                width=width,
+            )
+        for _ in range(int(rng.integers(2, 9))):
+            u, v = x + rng.uniform(-0.55, 0.55) * r, y + rng.uniform(-0.55, 0.55) * r
+            w, h = rng.uniform(0.05, 0.5, 2) * r
+            how, colour = rng.random(), colours[int(rng.integers(1, 4))]
+            if how < 0.4:
+                draw.ellipse([u - w / 2, v - h / 2, u + w / 2, v + h / 2], fill=colour)
+            elif how < 0.7:
+                begin, end = rng.uniform(0, 180), rng.uniform(180, 360)
+                draw.arc([u - w, v - h, u + w, v + h], begin, end, colour, 2)
+            else:
+                draw.line([u - w, v - h, u + w, v + h], colour, max(1, width // 2))
+    return image
+
+
 def _around(portrait: Portrait, rng: Rng) -> Image.Image | None:
     """Cut the largest part of a photo that lies beside, above or below its head."""
     (w, h), (x0, y0, x1, y1) = portrait.size, portrait.head
@@ -166,8 +204,8 @@ class Backgrounds:
         cut = [_around(p, rng) for p in portraits]
         self._cut = [Reductions(image) for image in cut if image is not None]
         self._sizes = [image.size for image in cut if image is not None]
-        makers = (_noise, _shapes, _stripes)
-        self._drawn = [Reductions(makers[i % 3](rng, 192)) for i in range(drawn)]
+        makers = (_noise, _shapes, _stripes, _emblem)
+        self._drawn = [Reductions(makers[i % len(makers)](rng, 192)) for i in range(drawn)]
 
     def draw(self, rng: Rng, size: int) -> Image.Image:
         """Return size x size pixels that hold no face: one background or several side by side."""

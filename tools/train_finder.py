@@ -6,7 +6,8 @@
 FACES holds photos/, landmarks.npz and index.tsv (tools/README.md). First the detector, then the
 refiner with what the detector took wrongly for faces, then the refiner again with what it took
 wrongly for faces itself. Each writes a checkpoint to --out every 200 steps and goes on from it
-when started again.
+when started again. With --start a finished finder learns on, on its five points alone: take a
+tenth of the learning rate and of the steps then.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -40,6 +41,7 @@ from inversion.finder import (
     FaceRefiner,
     Reductions,
     crop_of,
+    finder_from,
     fit_template,
     to_input,
 )
@@ -55,6 +57,8 @@ UNSURE = 29.0
 """Larger eye distances are no faces at this octave; what lies between counts as neither."""
 POOL, USES = 128, 2
 """Samples kept at hand, and how often each is used: drawing one costs as much as learning it."""
+TURNED = 0.25
+"""Share of the eye distance by which the nose of a head turned aside lies off the eyes' middle."""
 UNMARKED = 4.0
 """Away from the marked face, a face logit from which on there probably is another one."""
 
@@ -65,6 +69,12 @@ UNMARKED = 4.0
 def similarity(portrait: Portrait, size: float, turn: float) -> complex:
     """Return a of the similarity that gives the face this eye distance, turned by `turn` more."""
     return complex(size / abs(fit(portrait.points)[0]) * np.exp(1j * turn))
+
+
+def turned(portrait: Portrait) -> float:
+    """Return how far the nose lies aside of the eyes' middle, in eye distances."""
+    left, right, nose = portrait.points[:3]
+    return float(abs(((nose - (left + right) / 2) / (right - left)).real))
 
 
 def draw_turn(rng: Rng) -> float:
@@ -236,7 +246,8 @@ def refiner_loss(refiner: FaceRefiner, batch: Sequence[Tensor]) -> tuple[Tensor,
     """L1 on points in eye distances, cross-entropy on their heatmaps and on face or none."""
     pixels, xy, counts, label = batch
     found, heat, face = refiner(to_input(pixels.numpy()))
-    weight = counts * torch.cat([torch.ones(5), torch.full((68,), 0.15)])
+    xy, counts = xy[:, : found.shape[1]], counts[:, : found.shape[1]]
+    weight = counts * torch.cat([torch.ones(5), torch.full((68,), 0.15)])[: found.shape[1]]
     total = weight.sum().clamp(min=1)
     off = (found - xy).abs().sum(-1) / CROP_EYES
     points = (off * weight).sum() / total
@@ -384,6 +395,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoints and weights"
     )
+    parser.add_argument("--start", type=Path, help="weights of a finished finder to go on from")
+    parser.add_argument(
+        "--keep",
+        type=float,
+        default=0.0,
+        help="share of the start's weights in what is written (arXiv 2109.01903)",
+    )
+    parser.add_argument(
+        "--turned", type=int, default=0, help="how many times more to show heads turned aside"
+    )
     parser.add_argument("--detector-steps", type=int, default=1200)
     parser.add_argument("--refiner-steps", type=int, default=1500)
     parser.add_argument("--again-steps", type=int, default=400, help="refiner, second round")
@@ -401,11 +422,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     portraits, _ = split_by_person(load_portraits(args.faces), args.held_out)
     backgrounds = Backgrounds(portraits, np.random.default_rng(args.seed), args.drawn)
+    portraits = [p for p in portraits for _ in range(1 + args.turned * (turned(p) > TURNED))]
     print(f"{len(portraits)} portraits", flush=True)
 
-    detector = FaceDetector(normalise=True)
-    with torch.no_grad():
-        detector.head.get_parameter("bias")[0] = -3.0  # faces are rare
+    if args.start is None:
+        detector, refiner = FaceDetector(normalise=True), FaceRefiner(73, normalise=True)
+        with torch.no_grad():
+            detector.head.get_parameter("bias")[0] = -3.0  # faces are rare
+    else:
+        known = finder_from(load_file(args.start))
+        detector, refiner = known.detector, known.refiner
     train(
         detector,
         partial(detector_sample, portraits=portraits, backgrounds=backgrounds),
@@ -415,7 +441,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.lr,
         args,
     )
-    refiner = FaceRefiner(73, normalise=True)
     rounds = (
         (args.out / "refiner.pt", args.refiner_steps, 1.0),
         (args.out / "refiner-again.pt", args.again_steps, 0.2),
@@ -441,6 +466,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finder = build(detector, refiner.eval())
     tensors = {f"detector.{k}": v for k, v in finder.detector.state_dict().items()}
     tensors |= {f"refiner.{k}": v for k, v in finder.refiner.state_dict().items()}
+    if args.start is not None:
+        old = load_file(args.start)
+        tensors = {k: v.lerp(old[k].float(), args.keep) for k, v in tensors.items()}
     save_file(
         {name: tensor.half().contiguous() for name, tensor in tensors.items()},
         args.out / "finder.safetensors",
