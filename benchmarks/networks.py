@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from inversion.perceptual import LpipsDistance, PerceptualDistance, PyramidDistance
+from inversion.perceptual import LpipsDistance, OfflineDistance, PerceptualDistance
 from stylegan2.convert import load_network
 from stylegan2.embedded import EMBEDDED, embedded_path
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
@@ -46,7 +46,7 @@ def build_distance(name: str, device: str) -> PerceptualDistance:
     """
     distance: PerceptualDistance
     lpips = name != "offline"
-    distance = LpipsDistance(name, random_backbone=True) if lpips else PyramidDistance()
+    distance = LpipsDistance(name, random_backbone=True) if lpips else OfflineDistance()
     return distance.to(device).eval().requires_grad_(False)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
 """Perceptual distances that can be asked for."""
 
-OFFLINE_PERCEPTUAL = "pyramid-v1"
+OFFLINE_PERCEPTUAL = "realdrag-v2"
 """Name of the distance behind "offline"; it changes whenever that distance does."""
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from inversion.encoder import encoder_for
-from inversion.perceptual import PyramidDistance
+from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import embedded_path, load_generator, weights_hash
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
@@ -31,7 +31,7 @@ def test_its_latent_renders_a_portrait_nearer_than_the_mean_face() -> None:
     assert encoder is not None
     w = encoder(target)
     assert torch.allclose(w, encoder(F.interpolate(target, size=(64, 64), mode="area")))
-    distance = PyramidDistance()
+    distance = OfflineDistance()
     encoded = generator.synthesis(to_ws(w, generator.num_ws))
     mean = generator.synthesis(to_ws(generator.mapping.w_avg[None], generator.num_ws))
     assert float(distance(encoded, target)) < 0.8 * float(distance(mean, target))

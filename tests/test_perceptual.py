@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inversion import perceptual
+from inversion.config import OFFLINE_PERCEPTUAL
 from inversion.fidelity import fidelity, ms_ssim
 from inversion.perceptual import (
     Backbone,
     LpipsDistance,
+    OfflineDistance,
     PerceptualUnavailable,
-    PyramidDistance,
     build_perceptual,
     fetch_backbone,
     resolve_perceptual,
 )
+from inversion.perceptual_network import load_network, network_path
+from stylegan2.checkpoint import WeightsInvalid
 
 
 @pytest.fixture(scope="module")
@@ -46,43 +50,131 @@ def test_the_lpips_distance_is_the_packages_own(portraits: Tensor) -> None:
     assert torch.allclose(ours(portraits[:1], portraits[1:]), theirs, rtol=1e-4)
 
 
-def test_the_pyramid_is_zero_for_equal_pictures_and_symmetric(portraits: Tensor) -> None:
-    distance = PyramidDistance()
+def test_the_offline_distance_is_zero_for_equal_pictures_and_symmetric(portraits: Tensor) -> None:
+    distance = build_perceptual("offline")
     a, b = portraits[:1], portraits[1:]
     assert float(distance(a, a)) == 0
     assert float(distance(a, b)) == pytest.approx(float(distance(b, a)))
 
 
-def test_the_pyramid_ranks_distortions_as_people_do_where_l2_does_not(portraits: Tensor) -> None:
-    distance = PyramidDistance()
+def test_the_offline_distance_is_named_and_the_same_every_time(portraits: Tensor) -> None:
+    one, other = build_perceptual("offline"), OfflineDistance()
+    assert one.name == other.name == OFFLINE_PERCEPTUAL
+    a, b = portraits[:1], portraits[1:]
+    assert torch.equal(one(a, b), other(a, b))
+
+
+def test_more_of_a_change_is_more_different(portraits: Tensor) -> None:
+    distance = build_perceptual("offline")
     a, other = portraits[:1], portraits[1:]
-    light = a - 0.3
-    soft = blurred(a, 8)
-    assert float((light - a).square().mean()) > float((soft - a).square().mean())
-    assert float(distance(light, a)) < float(distance(soft, a))
-    softness = [float(distance(blurred(a, k), a)) for k in (2, 4, 8)]
-    assert softness == sorted(softness)
-    shifts = [float(distance(a.roll(k, dims=3), a)) for k in (1, 2, 4)]
-    assert shifts == sorted(shifts)
-    assert softness[-1] < float(distance(other, a))
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(a.shape, generator=rng)
+    changes = {
+        "softness": [blurred(a, k) for k in (2, 4, 8)],
+        "shift": [a.roll(k, dims=3) for k in (1, 2, 4)],
+        "noise": [a + k * noise for k in (0.02, 0.05, 0.15, 0.4)],
+        "light": [a + k for k in (0.05, 0.1, 0.2, 0.4)],
+        "contrast": [a * k for k in (0.95, 0.8, 0.6, 0.4)],
+    }
+    for name, pictures in changes.items():
+        values = [float(distance(picture, a)) for picture in pictures]
+        assert values == sorted(values), name
+        assert values[0] > 0
+    assert float(distance(blurred(a, 8), a)) < float(distance(other, a))
 
 
-def test_the_pyramid_has_a_gradient_everywhere(portraits: Tensor) -> None:
-    x = torch.zeros_like(portraits[:1]).requires_grad_(True)
-    PyramidDistance()(x, portraits[:1]).sum().backward()
-    assert x.grad is not None
-    assert bool(x.grad.isfinite().all())
-    assert float(x.grad.abs().sum()) > 0
+def test_at_an_equal_squared_error_it_ranks_as_people_do_and_l2_cannot(portraits: Tensor) -> None:
+    distance = build_perceptual("offline")
+    rng = torch.Generator().manual_seed(0)
+    for a in portraits.split(1):
+        soft = blurred(a, 8)
+        error = float((soft - a).square().mean())
+        grain = torch.randn(a.shape, generator=rng)
+        ways = {
+            "light": torch.ones_like(a),
+            "contrast": a - a.mean(),
+            "tint": torch.tensor([1.0, -1.0, 0.0])[None, :, None, None].expand_as(a),
+        }
+        moved = a.roll((1, 1), dims=(2, 3))
+        calm = [a + way * (error / float(way.square().mean())) ** 0.5 for way in ways.values()]
+        noisy = a + grain * (error / float(grain.square().mean())) ** 0.5
+        values = [float(distance(each, a)) for each in (*calm, moved)]
+        assert max(values) < float(distance(noisy, a))
+        assert max(values) < float(distance(soft, a))
+        dimmer = a - 1.2 * error**0.5
+        assert float((dimmer - a).square().mean()) > error
+        assert float(distance(dimmer, a)) < float(distance(soft, a))
+
+
+def test_a_checkerboard_counts_as_much_as_noise_of_its_error(portraits: Tensor) -> None:
+    distance = build_perceptual("offline")
+    a = portraits[:1]
+    line = torch.arange(a.shape[-1])
+    board = ((line[:, None] + line) % 2 * 2 - 1).float().expand_as(a)
+    noise = torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
+    assert float(distance(a + 0.1 * board, a)) > 0.3 * float(distance(a + 0.1 * noise, a))
+
+
+def test_descending_on_it_repairs_a_picture(portraits: Tensor) -> None:
+    distance = build_perceptual("offline")
+    a = portraits[:1]
+    noise = torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
+    for broken in (blurred(a, 4), a + 0.15 * noise, a + 0.3):
+        x = broken.clone().requires_grad_(True)
+        optimizer = torch.optim.Adam([x], lr=0.02)
+        for _ in range(40):
+            optimizer.zero_grad()
+            distance(x, a).sum().backward()
+            optimizer.step()
+        assert float((x.detach() - a).square().mean()) < 0.5 * float((broken - a).square().mean())
+
+
+def test_it_has_a_gradient_everywhere(portraits: Tensor) -> None:
+    for start in (torch.zeros_like(portraits[:1]), portraits[:1].clone()):
+        x = start.requires_grad_(True)
+        build_perceptual("offline")(x, portraits[1:]).sum().backward()
+        assert x.grad is not None
+        assert bool(x.grad.isfinite().all())
+        assert bool((x.grad.abs().sum(dim=1) > 0).all())
+
+
+@pytest.mark.parametrize("size", [8, 16, 64, 300])
+def test_pictures_of_any_size_are_compared(portraits: Tensor, size: int) -> None:
+    x = F.interpolate(portraits, size=(size, size), mode="area")
+    distance = build_perceptual("offline")
+    assert float(distance(x[:1], x[1:])) > float(distance(x[:1], x[:1] + 0.05))
 
 
 def test_kept_features_give_the_same_distance_and_serve_a_batch(portraits: Tensor) -> None:
-    distance = PyramidDistance()
+    distance = build_perceptual("offline")
     kept = distance.features(portraits[:1])
     together = distance.between(distance.features(portraits), kept)
     assert float(together[0]) == pytest.approx(0, abs=1e-7)
     assert float(together[1]) == pytest.approx(
         float(distance(portraits[1:], portraits[:1])), rel=1e-5
     )
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.safetensors"
+    with pytest.raises(WeightsInvalid, match=r"p\.safetensors"):
+        load_network(path)
+    good = network_path().read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(WeightsInvalid, match="install realdrag again"):
+        load_network(path)
+    tensors = load_file(network_path())
+    name = sorted(tensors)[0]
+    save_file({k: v for k, v in tensors.items() if k != name}, path)
+    with pytest.raises(WeightsInvalid, match=name):
+        load_network(path)
+    save_file({**tensors, name: tensors[name] * float("nan")}, path)
+    with pytest.raises(WeightsInvalid, match="not finite"):
+        load_network(path)
+
+
+def test_the_weights_are_about_a_megabyte() -> None:
+    assert network_path().stat().st_size < 1_500_000
 
 
 class _Weights(http.server.BaseHTTPRequestHandler):
@@ -140,7 +232,7 @@ def test_without_its_weights_auto_falls_back_and_a_named_choice_explains(
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     assert resolve_perceptual("auto") == "offline"
-    assert build_perceptual("auto").name == PyramidDistance.name
+    assert build_perceptual("auto").name == OFFLINE_PERCEPTUAL
     assert tried == ["once"]
     with pytest.raises(PerceptualUnavailable, match="--perceptual offline"):
         resolve_perceptual("lpips-alex")
@@ -154,10 +246,10 @@ def test_offline_mode_never_asks_the_network(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_fidelity_of_equal_pictures_is_perfect_and_falls_with_noise(portraits: Tensor) -> None:
     a = portraits[:1]
-    same = fidelity(a, a, PyramidDistance())
+    same = fidelity(a, a, OfflineDistance())
     assert same == {"perceptual": 0.0, "l2": 0.0, "psnr": 100.0, "ms_ssim": pytest.approx(1.0)}
     noise = 0.2 * torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
-    worse = fidelity(a, a + noise, PyramidDistance())
+    worse = fidelity(a, a + noise, OfflineDistance())
     assert worse["psnr"] == pytest.approx(20.0, abs=0.2)
     assert 0 < worse["ms_ssim"] < 0.99
 

@@ -29,7 +29,7 @@ from benchmarks.timing import (
     seconds_text,
 )
 from drag.points import DragPoint
-from inversion.perceptual import PyramidDistance
+from inversion.perceptual import OfflineDistance
 from stylegan2.generator import GeneratorConfig, standard_channels
 from tests.factories import tiny_generator
 
@@ -229,13 +229,13 @@ def test_the_literal_projection_and_tuning_come_nearer_to_their_target() -> None
     rng = torch.Generator().manual_seed(6)
     start = random_ws(generator, 7)
     projection = LiteralProjection(
-        generator, target, PyramidDistance(), start[:, 0], 1.0, rng, steps=60
+        generator, target, OfflineDistance(), start[:, 0], 1.0, rng, steps=60
     )
     distances = [projection.step() for _ in range(60)]
     assert distances[-1] < distances[0]
     for locality in (False, True):
         tuning = LiteralTuning(
-            generator, target, PyramidDistance(), start, rng, locality=locality, learning_rate=3e-3
+            generator, target, OfflineDistance(), start, rng, locality=locality, learning_rate=3e-3
         )
         losses = [tuning.step() for _ in range(15)]
         assert losses[-1] < losses[0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inversion.perceptual import PyramidDistance
+from inversion.perceptual import OfflineDistance
 from inversion.projection import Inversion
 from pti.locality import build_locality_pool
 from pti.tuning import TuningConfig, TuningStep, tune
@@ -56,7 +56,7 @@ def run(
 ) -> tuple[Generator, list[TuningStep]]:
     tuned = copy.deepcopy(generator)
     rng = torch.Generator().manual_seed(0)
-    return tuned, list(tune(tuned, targets, inversions, PyramidDistance(), config, rng))
+    return tuned, list(tune(tuned, targets, inversions, OfflineDistance(), config, rng))
 
 
 def error(generator: Generator, inversion: Inversion, target: Tensor) -> float:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inversion.perceptual import PerceptualDistance, PyramidDistance
+from inversion.perceptual import OfflineDistance, PerceptualDistance
 from stylegan2.checkpoint import load_generator
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
@@ -106,7 +106,7 @@ def main() -> None:
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     if arguments.faces is not None:
         faces = load_faces(arguments.faces, generator.resolution).images
-        distance = PyramidDistance()
+        distance = OfflineDistance()
         rng = np.random.default_rng(0)
         some = faces[rng.choice(len(faces), SAMPLES, replace=False)].float() / 127.5 - 1
         for name, pictures in (("samples", calm), ("training pictures", some)):

@@ -31,11 +31,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inversion.encoder import Encoder
-from inversion.perceptual import PyramidDistance
 from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from tools.faces import Faces, differentiable_augment, draw_batch, load_faces
 from tools.networks import Discriminator, DiscriminatorBlock
+from tools.pyramid import PyramidDistance
 
 
 @dataclass(frozen=True)
