@@ -107,11 +107,13 @@ def modulated_matmul(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
 
     The few weights are scaled instead of the many activations.
     """
-    modulated = weight[:, :, 0, 0] * styles[:, None]
-    n, _, height, width = x.shape
-    pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, -1)
-    out = pixels @ modulated.to(x.dtype).transpose(1, 2)
-    return out.reshape(n, height, width, -1).permute(0, 3, 1, 2)
+    modulated = (weight[:, :, 0, 0] * styles[:, None]).to(x.dtype)
+    if x.is_contiguous(memory_format=torch.channels_last):
+        # Row by row: one product over all pixels has a slow gradient.
+        rows = x.permute(0, 2, 3, 1) @ modulated.transpose(1, 2)[:, None]
+        return rows.permute(0, 3, 1, 2)
+    colours = modulated @ x.flatten(2)
+    return colours.reshape(len(x), -1, *x.shape[2:])
 
 
 def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:

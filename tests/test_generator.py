@@ -69,6 +69,15 @@ def test_one_sample_gives_the_same_with_the_weights_scaled_as_with_the_activatio
     assert_same_gradients(activations, ours, [x, styles])
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_colours_are_a_convolution_in_either_layout(layout: torch.memory_format) -> None:
+    x = random(2, 4, 5, 6).contiguous(memory_format=layout).requires_grad_()
+    weight, styles = random(3, 4, 1, 1).requires_grad_(), random(2, 4, seed=1).requires_grad_()
+    ours = ops.modulated_matmul(x, weight, styles)
+    reference = literal.modulated_conv(x, weight, styles, demodulate=False, up=False)
+    assert_same_gradients(ours, reference, [x, weight, styles])
+
+
 def test_demodulation_survives_styles_of_zero() -> None:
     x, weight = random(1, 4, 5, 5), random(2, 4, 3, 3)
     styles = torch.zeros(1, 4, dtype=torch.float64).requires_grad_()
