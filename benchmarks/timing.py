@@ -22,6 +22,8 @@ from typing import Any
 
 import torch
 
+from pipeline.memory import keep_freed_memory
+
 ROOT = Path(__file__).parent.parent
 
 MATRIX = 4096
@@ -224,6 +226,7 @@ def measure_command(
 
 def _main(module: str, function: str) -> None:
     given = json.load(sys.stdin)
+    keep_freed_memory()
     answer = getattr(import_module(module), function)(**given)
     print(json.dumps({"peak_mb": peak_mb(given.get("device", "cpu")), **answer}))
 

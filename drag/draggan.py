@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from drag.adam import Adam
 from drag.config import DragConfig
 from drag.motion import directions, mask_loss, motion_loss
 from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
 from drag.scene import MIN_LENGTH, Places, Scene
 from drag.tracking import Moved, track_in_fields, unlikeness
+from stylegan2.adam import Adam
 
 PULL = 1.0
 """Length of d_i in pixels of a 512 picture: the paper's unit vector, at any network's size."""
@@ -30,7 +30,7 @@ class DragGan:
         self._scene = scene
         self._lambda_mask = config.lambda_mask
         self._moving = scene.start()
-        self._adam = Adam(self._moving, config.learning_rate)
+        self._adam = Adam([self._moving], config.learning_rate)
         size = scene.size
         self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
         # Below one feature pixel a patch has no neighbours.
@@ -52,7 +52,7 @@ class DragGan:
         """Pull once, then find the handles. It waits for the device once, at its end."""
         loss = self._loss()
         (gradient,) = torch.autograd.grad(loss, [self._moving])
-        self._adam.step(gradient)
+        self._adam.step([gradient])
         self._fields = self._scene.render(self._moving, self._places, self._reach)
         found = track_in_fields(
             self._fields,

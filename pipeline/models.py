@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from inversion.config import OFFLINE_PERCEPTUAL
+from pipeline.memory import keep_freed_memory
 from pipeline.progress import Notice, Sink, Step
 from stylegan2.embedded import EMBEDDED, embedded_path
 
@@ -100,7 +101,10 @@ class Bench:
     @cached_property
     def device(self) -> str:
         """The device in use: cpu, cuda or mps. Raises DeviceUnavailable."""
-        return pick_device(self._choice)
+        device = pick_device(self._choice)
+        if device == "cpu":
+            keep_freed_memory()
+        return device
 
     def notice(self, text: str) -> None:
         """Tell the user something that stops nothing."""

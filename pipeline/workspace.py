@@ -28,6 +28,7 @@ from pipeline.artifact import (
     read_artifact,
     set_aside,
 )
+from pipeline.memory import give_back_memory
 from pipeline.models import Bench
 from pipeline.progress import Job, Notice, StageDone, StageStarted
 from pipeline.stages import STAGES, Task
@@ -195,6 +196,7 @@ class Workspace:
                 recorded = {"seconds": round(time.monotonic() - started, 3), **bench.record()}
                 found = commit(draft, request, recorded)
                 self._verified[request.fingerprint] = found
+        give_back_memory()
         yield _done(found, reused=False)
         return found
 

@@ -17,6 +17,7 @@ from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
 from pti.config import TuningConfig
 from pti.locality import build_locality_pool
+from stylegan2.adam import Adam
 from stylegan2.generator import Generator
 
 __all__ = ["TuningConfig", "TuningStep", "tune"]
@@ -109,7 +110,7 @@ def tune(
     for parameter in parameters:
         parameter.requires_grad_(True)
     learning_rate = config.learning_rate or default_learning_rate(generator.resolution)
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS)
+    optimizer = Adam(parameters, learning_rate, BETAS)
     with torch.no_grad():
         wanted = [perceptual.features(target) for target in targets]
     best, best_step = float("inf"), 0
@@ -120,7 +121,8 @@ def tune(
 
     try:
         for step in range(1, config.steps + 1):
-            optimizer.zero_grad(set_to_none=True)
+            for parameter in parameters:
+                parameter.grad = None
             distances, squares = [], []
             for target, inversion, features in zip(targets, inversions, wanted, strict=True):
                 image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
@@ -151,7 +153,7 @@ def tune(
                     weight = config.locality_weight * config.locality_every
                     (weight * (distance + l2)).backward()
                     locality = float((distance + l2).detach())
-                optimizer.step()
+                optimizer.step([parameter.grad for parameter in parameters])
             yield TuningStep(step, config.steps, perceptual_now, l2_now, locality, stop)
             if stop is not None:
                 return

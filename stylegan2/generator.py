@@ -36,6 +36,10 @@ NoiseMode = Literal["const", "random", "none"]
 MAPPING_LR_MULTIPLIER = 0.01
 """Learning rate of the mapping network relative to the rest; also scales its stored weights."""
 
+NARROW = 64
+"""On a CPU layers of that many channels and fewer keep all channels of a pixel together, which
+makes them up to twice as fast; wider ones gain nothing by it, and lose when weights are tuned."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -155,6 +159,8 @@ class SynthesisLayer(nn.Module):
         padding is for windows cut out of the picture, see `modulated_conv2d`; noise is then that
         of the window.
         """
+        if self.weight.shape[0] <= NARROW and x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last)
         # Leaky ReLU is positively homogeneous, so its gain goes into what comes before it, and
         # each addition is made in place: on a CPU this layer is bound by memory, not arithmetic.
         x = modulated_conv2d(

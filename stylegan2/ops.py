@@ -73,13 +73,25 @@ def modulated_conv2d(
     Equation 1 of the paper, and with energy (see `weight_energy`) equation 3, demodulation. The
     activations are scaled before and after the convolution instead of the weights, which is the
     same function: the batch shares one convolution, and a backward pass to the styles alone needs
-    no gradient of the weights. With up=True the output is twice as large: transposed convolution,
-    then the FIR filter. The result is multiplied by gain, which costs nothing when demodulating.
+    no gradient of the weights. Only where that gradient is wanted anyway, and one sample has more
+    activations than there are weights, the weights are scaled. With up=True the output is twice
+    as large: transposed convolution, then the FIR filter. The result is multiplied by gain, which
+    costs nothing when demodulating.
 
     padding (left, right, top, bottom; negative crops) is that of the convolution, with up=True
     that of the FIR filter; None keeps the size, or doubles it.
     """
-    x = x * styles.to(x.dtype)[:, :, None, None]
+    after: Tensor | None = None
+    if energy is not None:
+        after = (styles.square() @ energy.t() + 1e-8).rsqrt() * gain
+    elif gain != 1.0:
+        after = styles.new_full((1, weight.shape[0]), gain)
+    if x.shape[0] == 1 and weight.requires_grad and weight.numel() <= x.numel():
+        weight = weight * styles[0, :, None, None]
+        if after is not None:
+            weight, after = weight * after[0, :, None, None, None], None
+    else:
+        x = x * styles.to(x.dtype)[:, :, None, None]
     if up:
         x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
         x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
@@ -87,10 +99,7 @@ def modulated_conv2d(
         x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
     else:
         x = F.conv2d(F.pad(x, padding), weight.to(x.dtype))
-    if energy is not None:
-        deviation = (styles.square() @ energy.t() + 1e-8).rsqrt()
-        return x * (deviation * gain).to(x.dtype)[:, :, None, None]
-    return x if gain == 1.0 else x * gain
+    return x if after is None else x * after.to(x.dtype)[:, :, None, None]
 
 
 def modulated_matmul(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
@@ -98,11 +107,13 @@ def modulated_matmul(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
 
     The few weights are scaled instead of the many activations.
     """
-    modulated = weight[:, :, 0, 0] * styles[:, None]
-    n, _, height, width = x.shape
-    pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, -1)
-    out = pixels @ modulated.to(x.dtype).transpose(1, 2)
-    return out.reshape(n, height, width, -1).permute(0, 3, 1, 2)
+    modulated = (weight[:, :, 0, 0] * styles[:, None]).to(x.dtype)
+    if x.is_contiguous(memory_format=torch.channels_last):
+        # Row by row: one product over all pixels has a slow gradient.
+        rows = x.permute(0, 2, 3, 1) @ modulated.transpose(1, 2)[:, None]
+        return rows.permute(0, 3, 1, 2)
+    colours = modulated @ x.flatten(2)
+    return colours.reshape(len(x), -1, *x.shape[2:])
 
 
 def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:

@@ -50,6 +50,34 @@ def test_modulated_convolution_equals_per_sample_weights(
     assert_same_gradients(ours, reference, [x, weight, styles])
 
 
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("size", [2, 12])
+def test_one_sample_gives_the_same_with_the_weights_scaled_as_with_the_activations(
+    size: int, up: bool, demodulate: bool
+) -> None:
+    x = random(1, 4, size, size).requires_grad_()
+    weight = random(7, 4, 3, 3).requires_grad_()
+    styles = random(1, 4, seed=1).requires_grad_()
+    energy = ops.weight_energy(weight) if demodulate else None
+    ours = ops.modulated_conv2d(x, weight, styles, energy=energy, up=up, gain=1.5)
+    reference = 1.5 * literal.modulated_conv(x, weight, styles, demodulate=demodulate, up=up)
+    assert_same_gradients(ours, reference, [x, weight, styles])
+    frozen = weight.detach()
+    energy = ops.weight_energy(frozen) if demodulate else None
+    activations = ops.modulated_conv2d(x, frozen, styles, energy=energy, up=up, gain=1.5)
+    assert_same_gradients(activations, ours, [x, styles])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_colours_are_a_convolution_in_either_layout(layout: torch.memory_format) -> None:
+    x = random(2, 4, 5, 6).contiguous(memory_format=layout).requires_grad_()
+    weight, styles = random(3, 4, 1, 1).requires_grad_(), random(2, 4, seed=1).requires_grad_()
+    ours = ops.modulated_matmul(x, weight, styles)
+    reference = literal.modulated_conv(x, weight, styles, demodulate=False, up=False)
+    assert_same_gradients(ours, reference, [x, weight, styles])
+
+
 def test_demodulation_survives_styles_of_zero() -> None:
     x, weight = random(1, 4, 5, 5), random(2, 4, 3, 3)
     styles = torch.zeros(1, 4, dtype=torch.float64).requires_grad_()

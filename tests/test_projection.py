@@ -134,7 +134,14 @@ def test_noise_regularization_is_the_papers_sum_over_a_pyramid() -> None:
         across = sum(level[i][j] * level[i][j - 1] for i in range(n) for j in range(n)) / n**2
         down = sum(level[i][j] * level[i - 1][j] for i in range(n) for j in range(n)) / n**2
         expected += across**2 + down**2
-    assert float(noise_regularization(noise)) == pytest.approx(expected, rel=1e-9)
+    assert float(noise_regularization([noise])) == pytest.approx(expected, rel=1e-9)
+
+
+def test_noise_images_regularized_together_give_the_sum_of_each_alone() -> None:
+    rng = torch.Generator().manual_seed(0)
+    noises = [torch.randn(size, size, generator=rng).double() for size in (4, 8, 8, 32, 32, 64)]
+    alone = sum(float(noise_regularization([noise])) for noise in noises)
+    assert float(noise_regularization(noises)) == pytest.approx(alone, rel=1e-9)
 
 
 def test_learning_rate_rises_linearly_stays_and_falls_as_a_cosine() -> None:

@@ -68,9 +68,9 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         stage.name: stage
         for stage in (
             Stage("align", 2, (), ("aligned.png",)),
-            Stage("invert", 1, ("align",), ("inverted.png",)),
+            Stage("invert", 2, ("align",), ("inverted.png",)),
             Stage("tune", 3, ("align", "invert"), ("tuned.png",)),
-            Stage("drag", 2, ("align", "invert", "tune"), ("drag.gif",)),
+            Stage("drag", 3, ("align", "invert", "tune"), ("drag.gif",)),
             Stage(
                 "result",
                 2,
