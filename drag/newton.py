@@ -58,8 +58,9 @@ ADAPTION = 0.5
 """Share of a patch's new look that its template takes on with every step: an opening mouth shows
 what was not there before (the adaptive template of FreeDrag, Ling et al., 2023)."""
 
-PROBES = 4
-"""Random products a step that estimate how ws change what the mask keeps."""
+PROBES = 1
+"""Random products a step that estimate how ws change what the mask keeps: each is a whole backward
+pass, and four keep no more."""
 
 REMEMBERED = 24
 """Probes kept; they age slowly."""

@@ -70,7 +70,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             Stage("align", 2, (), ("aligned.png",)),
             Stage("invert", 2, ("align",), ("inverted.png",)),
             Stage("tune", 3, ("align", "invert"), ("tuned.png",)),
-            Stage("drag", 3, ("align", "invert", "tune"), ("drag.gif",)),
+            Stage("drag", 4, ("align", "invert", "tune"), ("drag.gif",)),
             Stage(
                 "result",
                 2,
