@@ -18,17 +18,25 @@ from stylegan2.checkpoint import WeightsInvalid
 CHANNELS = (16, 32, 64, 96, 128)
 """Widths, from the picture's own size to a sixteenth of it."""
 
+COLOUR_LEVELS = 3
+COLOUR_WEIGHT = 0.1
+"""Blurred colours count, too, at a half to an eighth of the size: features of unit length leave a
+face's light and complexion too free for a picture that is made by descending on them."""
+
 NORM_EPSILON = 1e-2
 """Squared length that weak features are compared with: less is indistinct, not magnified."""
 
 
 class PerceptualNetwork(nn.Module):
-    """Pictures [N, 3, H, W] in [-1, 1] -> five feature maps; squared gaps are the distance.
+    """Pictures [N, 3, H, W] in [-1, 1] -> feature maps; squared gaps are the distance.
 
     As in LPIPS (arXiv 1801.03924, equation 1), features have unit length at every position and
     each channel its own weight. Unlike the networks of LPIPS this one halves by averaging and has
-    a smooth activation, because pictures are made by descending on it.
+    a smooth activation, because pictures are made by descending on it. After the maps of
+    `channels` come blurred colours.
     """
+
+    opponent: Tensor
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
         super().__init__()
@@ -40,19 +48,30 @@ class PerceptualNetwork(nn.Module):
             self.convs.append(nn.ModuleList([first, *second]))
             width = out
         self.weights = nn.ParameterList([torch.zeros(out) for out in channels])
+        rows = [[0.299, 0.587, 0.114], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]]
+        opponent = COLOUR_WEIGHT**0.5 * torch.tensor(rows)[:, :, None, None]
+        self.register_buffer("opponent", opponent, persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = images.contiguous(memory_format=torch.channels_last)
         found = []
         for depth, (stage, weight) in enumerate(zip(self.convs, self.weights, strict=True)):
-            if depth and min(x.shape[2:]) > 1:
-                x = F.avg_pool2d(x, 2)
+            if depth:
+                x = _halved(x)
             assert isinstance(stage, nn.ModuleList)
             for conv in stage:
                 x = F.silu(conv(x))
             length = x.square().sum(dim=1, keepdim=True) + NORM_EPSILON
             found.append(x * length.rsqrt() * (0.5 * weight).exp()[:, None, None])
+        colours = F.conv2d(images, self.opponent)
+        for _ in range(COLOUR_LEVELS):
+            colours = _halved(colours)
+            found.append(colours)
         return found
+
+
+def _halved(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 2) if min(x.shape[2:]) > 1 else x
 
 
 def network_path() -> Path:

@@ -263,10 +263,13 @@ def calibrate(network: PerceptualNetwork, portraits: Sequence[Tensor]) -> None:
     """Scale the weights so that the median distance of different people is OTHERS."""
     x = torch.stack([pictures[0] for pictures in portraits[:64]]).float() / 127.5 - 1
     features = [torch.cat(parts) for parts in zip(*map(network, x.split(16)), strict=True)]
-    gaps = pairwise(features, features)
-    typical = gaps[~torch.eye(len(x), dtype=torch.bool)].median()
+    depths = len(network.weights)
+    off = ~torch.eye(len(x), dtype=torch.bool)
+    learned, colours = (
+        pairwise(part, part)[off].median() for part in (features[:depths], features[depths:])
+    )
     for weight in network.weights:
-        weight += (OTHERS / typical).log()
+        weight += ((OTHERS - colours).clamp_min(0.1) / learned).log()
 
 
 def save(network: PerceptualNetwork, portraits: Sequence[Tensor], path: Path) -> None:
