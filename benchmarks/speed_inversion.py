@@ -25,6 +25,7 @@ from inversion.encoder import encoder_for
 from inversion.landmarks import find_faces
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion, ProjectionConfig, ProjectionStep, project, settled
+from pipeline.precision import bf16_from
 from pti.config import TuningConfig
 from pti.locality import build_locality_pool
 from pti.tuning import TuningStep, tune
@@ -87,7 +88,8 @@ def measure_projection(
         )
         return {"seconds": repeat(literal.step, Effort(**effort), device)}
     config = settled(ProjectionConfig(steps=MANY), encoded=False)
-    steps = project(generator, target, perceptual, config, statistics, rng)
+    low = bf16_from(config.precision, device, generator.resolution)
+    steps = project(generator, target, perceptual, config, statistics, rng, bf16_from=low)
     return {"seconds": repeat(lambda: next(steps), Effort(**effort), device, first_prepares=True)}
 
 
@@ -113,7 +115,8 @@ def measure_tuning(
         return found
     config = tuning_for_timing()
     inversion = Inversion(ws, {k: v.clone() for k, v in generator.synthesis.noise_consts().items()})
-    steps = tune(generator, [target], [inversion], perceptual, config, rng)
+    low = bf16_from(config.precision, device, generator.resolution)
+    steps = tune(generator, [target], [inversion], perceptual, config, rng, low)
     had_locality: list[bool] = []
 
     def step() -> None:

@@ -94,11 +94,13 @@ def project(
     statistics: WStatistics,
     rng: torch.Generator,
     start_w: Tensor | None = None,
+    bf16_from: int | None = None,
 ) -> Iterator[ProjectionStep]:
     """Find the latent and the noise whose picture looks like target [1, 3, R, R] in [-1, 1].
 
     Starts at start_w [1, w_dim], the mean of W when None. Yields after every step; the last
-    step's inversion is the result. The generator is not changed. config must be settled.
+    step's inversion is the result. The generator is not changed. config must be settled. Blocks of
+    bf16_from pixels and more compute in bfloat16; what is optimised stays float32.
     """
     if config.steps < 1 or config.learning_rate <= 0:
         raise ValueError("config leaves steps or learning_rate open: pass settled(config, ...)")
@@ -125,7 +127,7 @@ def project(
         sigma = config.w_noise * statistics.std * max(0.0, 1.0 - t / config.w_noise_share) ** 2
         jitter = torch.randn(w.shape, generator=rng).to(device) * sigma
         ws = (w + jitter).expand(-1, generator.num_ws, -1)
-        image = generator.synthesis(ws, noise_consts)
+        image = generator.synthesis(ws, noise_consts, bf16_from=bf16_from)
         distance = perceptual.between(perceptual.features(image), wanted).sum()
         correlation = noise_regularization(list(noise_consts.values()))
         loss = distance + config.noise_weight * correlation

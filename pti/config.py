@@ -127,3 +127,12 @@ class TuningConfig:
         default=True,
         metadata={"help": "Tune the layers that turn features into colours."},
     )
+    precision: str = field(
+        default="auto",
+        metadata={
+            "help": "Arithmetic of the blocks from 64 pixels on: auto takes bf16 for networks of "
+            "512 pixels and more where the processor is faster with it, else fp32. Pictures are "
+            "rendered in fp32 in any case.",
+            "choices": ("auto", "fp32", "bf16"),
+        },
+    )

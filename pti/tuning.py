@@ -90,12 +90,14 @@ def tune(
     perceptual: PerceptualDistance,
     config: TuningConfig,
     rng: torch.Generator,
+    bf16_from: int | None = None,
 ) -> Iterator[TuningStep]:
     """Tune `generator` in place towards one or several photos; yields after every step.
 
     targets are [1, 3, R, R] in [-1, 1], one for each inversion; with several, the loss is the
-    mean of theirs. Pass a copy of the generator: its weights change and stay changed. When the
-    iterator is closed early the weights are those of the last step.
+    mean of theirs. Blocks of bf16_from pixels and more compute in bfloat16 while it lasts; their
+    weights stay float32. Pass a copy of the generator: its weights change and stay changed. When
+    the iterator is closed early the weights are those of the last step.
     """
     if len(targets) != len(inversions) or not targets:
         raise ValueError(f"{len(targets)} targets for {len(inversions)} inversions")
@@ -125,7 +127,9 @@ def tune(
                 parameter.grad = None
             distances, squares = [], []
             for target, inversion, features in zip(targets, inversions, wanted, strict=True):
-                image = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
+                image = generator.synthesis(
+                    inversion.w_pivot, inversion.noise_consts, bf16_from=bf16_from
+                )
                 distance, l2 = compare(image, target, features)
                 loss = config.perceptual_weight * distance + config.l2_weight * l2
                 (loss / len(targets)).backward()
@@ -146,7 +150,7 @@ def tune(
             if stop != "converged":
                 if pool is not None and (step - 1) % config.locality_every == 0:
                     chosen = int(torch.randint(len(pool.ws), [], generator=rng))
-                    image = generator.synthesis(pool.ws[chosen])
+                    image = generator.synthesis(pool.ws[chosen], bf16_from=bf16_from)
                     with torch.no_grad():
                         features = perceptual.features(pool.pictures[chosen])
                     distance, l2 = compare(image, pool.pictures[chosen], features)

@@ -14,6 +14,7 @@ from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
 from inversion.projection import Inversion, project, settled
 from pipeline.models import Preview
+from pipeline.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
 from pipeline.recipe import config_from_json
 from pipeline.stages import Task
@@ -55,8 +56,11 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     elif starts.table is not None:
         start_w = nearest_w(starts.table, target, perceptual)
     rng = torch.Generator().manual_seed(asked["seed"])
+    low = bf16_from(config.precision, bench.device, generator.resolution)
     latest = None
-    for step in project(generator, target, perceptual, config, starts.statistics, rng, start_w):
+    for step in project(
+        generator, target, perceptual, config, starts.statistics, rng, start_w, low
+    ):
         latest = step
         show = partial(_picture, generator, step.inversion)
         bench.show(Preview("invert", step.step, show))
@@ -76,6 +80,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         perceptual=perceptual.name,
         landmark_source=task.inputs["align"].info["landmark_source"],
         start="encoder" if encoder is not None else "mean" if start_w is None else "nearest",
+        precision="fp32" if low is None else "bf16",
         stop="step_limit",
         steps=latest.step,
         fidelity={

@@ -13,6 +13,7 @@ from inversion.fidelity import fidelity
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
 from pipeline.models import Preview
+from pipeline.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
 from pipeline.recipe import RecipeInvalid, config_from_json
 from pipeline.stages import Task
@@ -49,12 +50,13 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     targets = [read_target(task.inputs[f"align.{i}"], bench.device) for i in range(count)]
     tuned = copy.deepcopy(base)
     rng = torch.Generator().manual_seed(asked["seed"])
+    low = bf16_from(config.precision, bench.device, base.resolution)
     last: TuningStep | None = None
 
     def show() -> UInt8Image:
         return to_uint8(render(tuned, inversions[0]))
 
-    for step in tune(tuned, targets, inversions, perceptual, config, rng):
+    for step in tune(tuned, targets, inversions, perceptual, config, rng, low):
         last = step
         bench.show(Preview("tune", step.step, show))
         values = {"perceptual": step.perceptual, "l2": step.l2}
@@ -81,6 +83,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         weights=inverts[0].request.config["weights"],
         perceptual=perceptual.name,
         landmark_source=[task.inputs[f"align.{i}"].info["landmark_source"] for i in range(count)],
+        precision="fp32" if low is None else "bf16",
         stop=last.stop,
         steps=last.step,
         fidelity=worst,
