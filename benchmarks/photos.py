@@ -77,8 +77,9 @@ def run(options: Options) -> Section:
                 kept = face_distance(before, made.picture, photo.five, perceptual)
                 identity.setdefault(key, []).append(kept)
                 stops[name][made.stop] += 1
-            # In the full form one row a photo, another drag each time.
-            if len(sheet) < SHEET_DRAGS and (options.quick or j == i % len(chosen)):
+            # In the full form as many of each photo, other drags each time.
+            each = -(-SHEET_DRAGS // len(photos))
+            if len(sheet) < SHEET_DRAGS and (options.quick or (j - i) % len(chosen) < each):
                 sheet.append(_sheet_row(before, drag, results))
     _stacked(sheet).save(options.results / SHEET, quality=88, optimize=True)
 

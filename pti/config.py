@@ -111,7 +111,7 @@ class TuningConfig:
         default=0,
         metadata={
             "help": "Smallest block that is tuned; 0 takes all from 256 pixels on, and below that "
-            "those from a quarter of the picture's size on, so that the face goes on moving as it "
+            "those from an eighth of the picture's size on, so that the face goes on moving as it "
             "did before.",
             "unit": "pixels",
             "min": 0,

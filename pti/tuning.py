@@ -51,12 +51,12 @@ def default_learning_rate(resolution: int) -> float:
 
 
 def default_first_block(resolution: int) -> int:
-    """Return the smallest block, 4, for networks of 256 pixels and more, a quarter for smaller.
+    """Return the smallest block: 4 for networks of 256 pixels and more, an eighth for smaller.
 
     What moves a face lies in the coarse blocks. Small networks, of which tuning asks much, lose
     it there: benchmarks/IDEAS.md has the figures.
     """
-    return 4 if resolution >= 256 else max(resolution // 4, 4)
+    return 4 if resolution >= 256 else max(resolution // 8, 4)
 
 
 def tuned_parameters(generator: Generator, config: TuningConfig) -> list[torch.nn.Parameter]:
