@@ -25,6 +25,9 @@ __all__ = ["TuningConfig", "TuningStep", "tune"]
 IMPROVEMENT = 0.99
 """A loss counts as better when it is below this share of the best so far."""
 
+FADE = 0.15
+"""Share of the steps over which the learning rate falls at the end."""
+
 BETAS = (0.9, 0.99)
 """Adam's; its usual 0.999 remembers gradients that are as old as a whole tuning."""
 
@@ -48,6 +51,14 @@ class TuningStep:
 def default_learning_rate(resolution: int) -> float:
     """Return PTI's rate for networks of 256 pixels and more, 13 times as much for smaller ones."""
     return 3e-4 if resolution >= 256 else 4e-3
+
+
+def learning_rate_at(step: int, steps: int, rate: float) -> float:
+    """Return the rate of a step from 1 to steps: it falls over the last ones, linearly.
+
+    A photo that is still far when the steps end would else be left in mid-swing.
+    """
+    return rate * min(1.0, (steps - step + 1) / (FADE * steps + 1))
 
 
 def default_first_block(resolution: int) -> int:
@@ -123,6 +134,7 @@ def tune(
 
     try:
         for step in range(1, config.steps + 1):
+            optimizer.learning_rate = learning_rate_at(step, config.steps, learning_rate)
             for parameter in parameters:
                 parameter.grad = None
             distances, squares = [], []

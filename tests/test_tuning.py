@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from inversion.perceptual import OfflineDistance
 from inversion.projection import Inversion
 from pti.locality import build_locality_pool
-from pti.tuning import TuningConfig, TuningStep, tune
+from pti.tuning import TuningConfig, TuningStep, learning_rate_at, tune
 from stylegan2.generator import Generator
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
@@ -130,6 +131,14 @@ def test_it_stops_without_progress_and_says_so(generator: Generator) -> None:
     _, steps = run(generator, [target], [inversion], hopeless)
     assert steps[-1].stop == "no_progress"
     assert len(steps) == 6
+
+
+def test_the_learning_rate_falls_over_the_last_steps() -> None:
+    rates = [learning_rate_at(step, 100, 1.0) for step in range(1, 101)]
+    assert rates[:84] == [1.0] * 84
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[84:]))
+    assert 0 < rates[-1] < 0.1
+    assert learning_rate_at(1, 1, 0.5) == pytest.approx(0.5 / 1.15)
 
 
 def test_only_the_chosen_blocks_change(generator: Generator) -> None:
