@@ -3,13 +3,15 @@
 python -m tools.model_card --faces faces
 
 Writes samples.jpg (64 samples at psi 0.7, 64 at psi 1, ten interpolations) beside the weights, and
-prints how far samples are from the training pictures nearest to them, beside how far those are from
-each other: a generator that knows its pictures by heart draws samples that are nearer.
+nearest.jpg (samples, and below each the training picture nearest to it). Prints how far samples
+are from those, beside how far training pictures are from each other: a generator that knows its
+pictures by heart draws samples that are nearer.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
@@ -78,18 +80,23 @@ def stacked(sheets: list[Image.Image]) -> Image.Image:
 
 
 @torch.no_grad()
-def nearest(pictures: Tensor, among: Tensor, distance: PerceptualDistance) -> list[float]:
-    """Return each picture's distance to the nearest other one of a set (uint8 [N, 3, R, R])."""
+def nearest(
+    pictures: Tensor, among: Tensor, distance: PerceptualDistance
+) -> list[tuple[float, int]]:
+    """Find each picture's nearest other one of a set (uint8 [N, 3, R, R]): distance and index."""
     small = torch.nn.functional.interpolate
-    found = torch.full((len(pictures),), torch.inf)
+    found = [(math.inf, -1)] * len(pictures)
     wanted = [distance.features(small(p[None], size=(64, 64), mode="area")) for p in pictures]
-    for chunk in among.split(128):
+    for start in range(0, len(among), 128):
+        chunk = among[start : start + 128]
         real = small(chunk.float() / 127.5 - 1, size=(64, 64), mode="area")
         features = distance.features(real)
         for i, own in enumerate(wanted):
             gaps = distance.between(features, own)
-            found[i] = min(float(found[i]), float(gaps[gaps > 1e-6].min()))
-    return found.tolist()
+            # A training picture is not its own nearest one.
+            least, index = torch.where(gaps > 1e-6, gaps, math.inf).min(dim=0)
+            found[i] = min(found[i], (float(least), start + int(index)))
+    return found
 
 
 def main() -> None:
@@ -110,7 +117,12 @@ def main() -> None:
         rng = np.random.default_rng(0)
         some = faces[rng.choice(len(faces), SAMPLES, replace=False)].float() / 127.5 - 1
         for name, pictures in (("samples", calm), ("training pictures", some)):
-            quartiles = np.quantile(nearest(pictures, faces, distance), (0, 0.25, 0.5, 0.75))
+            found = nearest(pictures, faces, distance)
+            if pictures is calm:
+                shown = faces[[index for _, index in found[:COLUMNS]]].float() / 127.5 - 1
+                pair = stacked([sheet(calm[:COLUMNS], COLUMNS), sheet(shown, COLUMNS)])
+                pair.save(path.with_name("nearest.jpg"), quality=86, optimize=True)
+            quartiles = np.quantile([gap for gap, _ in found], (0, 0.25, 0.5, 0.75))
             words = ", ".join(f"{value:.3f}" for value in quartiles)
             print(f"{name} to the nearest training picture (least, quartiles): {words}")
 
