@@ -1,4 +1,4 @@
-"""The floor: seconds that the convolutions alone would take at a matrix product's speed.
+"""The floor: seconds that the convolutions alone would take at a large one's speed.
 
 Only multiplications and additions of convolutions that cannot be left out are counted: no
 filters, no modulation, no memory traffic. Nobody reaches it; it tells how far there is to go.

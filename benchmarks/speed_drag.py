@@ -203,7 +203,7 @@ def run(options: Options) -> Section:
     effort = effort_of(options.quick)
     kind = options.device.split(":")[0]
     speed = machine_speed(options.device, options.quick)
-    raw: dict[str, Any] = {"matrix_product": speed}
+    raw: dict[str, Any] = {"convolution": speed}
     common: dict[str, Any] = {"device": options.device, "seed": options.seed}
     rows: list[Row] = []
     panels: dict[str, dict[str, dict[str, Mean]]] = {}

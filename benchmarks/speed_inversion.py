@@ -257,7 +257,7 @@ def run(options: Options) -> Section:
     """Time steps, and in the full form the way to a distance."""
     speed = machine_speed(options.device, options.quick)
     per_second = speed["flops_per_second"]
-    raw: dict[str, Any] = {"matrix_product": speed}
+    raw: dict[str, Any] = {"convolution": speed}
     common: dict[str, Any] = {"device": options.device, "seed": options.seed}
     effort = effort_of(options.quick)
     goals = GOALS if options.device == "cpu" else {}

@@ -43,11 +43,9 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def machine_speed(device: str, quick: bool) -> dict[str, Any]:
-    """Measure what the machine does in a large fp32 matrix product: "flops_per_second"."""
+    """Measure what the machine does in a large fp32 convolution: "flops_per_second"."""
     effort = Effort(1.0 if quick else 5.0, 3, 100)
-    found = measure_apart(
-        "benchmarks.timing", "measure_matrix_product", device=device, effort=effort
-    )
+    found = measure_apart("benchmarks.timing", "measure_convolution", device=device, effort=effort)
     found["flops_per_second"] = found["flops"] / quartiles(found["seconds"]).median
     return found
 
@@ -60,6 +58,6 @@ def speed_text(speed: dict[str, Any]) -> str:
         "of its own, and its peak memory is all that process's, with Python, torch and the network "
         f"(on a GPU: what torch allocated there); {speed['peak_mb']:.0f} MB are there before the "
         "work begins. The floor is the arithmetic of the convolutions that cannot be left out, at "
-        "the speed of a large fp32 "
-        f"matrix product in the same run: {speed['flops_per_second'] / 1e9:.0f} GFLOP/s."
+        "the speed of a large fp32 convolution in the same run (bf16 can be below it): "
+        f"{speed['flops_per_second'] / 1e9:.0f} GFLOP/s."
     )

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from pipeline.memory import keep_freed_memory
 
 ROOT = Path(__file__).parent.parent
 
-MATRIX = 4096
-"""Side of the matrices whose product tells what the machine can do in fp32."""
+CONVOLUTION = (512, 64)
+"""Channels and pixels a side."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,15 @@ def repeat(
     return seconds
 
 
-def measure_matrix_product(device: str, effort: Mapping[str, Any]) -> dict[str, Any]:
-    """Time a large fp32 matrix product, the densest arithmetic there is; flops is what it does."""
-    side = MATRIX if device != "cpu" else MATRIX // 2
-    a, b = (torch.randn(side, side, device=device) for _ in range(2))
-    return {"seconds": repeat(lambda: a @ b, Effort(**effort), device), "flops": 2 * side**3}
+def measure_convolution(device: str, effort: Mapping[str, Any]) -> dict[str, Any]:
+    """Time a large fp32 convolution, what a generator is made of; flops is what it does."""
+    channels, side = CONVOLUTION
+    x = torch.randn(1, channels, side, side, device=device)
+    weight = torch.randn(channels, channels, 3, 3, device=device)
+    return {
+        "seconds": repeat(lambda: F.conv2d(x, weight, padding=1), Effort(**effort), device),
+        "flops": 2 * 9 * (channels * side) ** 2,
+    }
 
 
 # ---------------------------------------------------------------------------------------------

@@ -108,9 +108,7 @@ def test_a_row_holds_its_time_against_literal_goal_and_floor() -> None:
 
 def test_a_process_of_its_own_answers_with_its_memory() -> None:
     effort = Effort(0.0, 2, 2)
-    found = measure_apart(
-        "benchmarks.timing", "measure_matrix_product", device="cpu", effort=effort
-    )
+    found = measure_apart("benchmarks.timing", "measure_convolution", device="cpu", effort=effort)
     assert len(found["seconds"]) == 2
     assert found["flops"] > 0
     assert found["peak_mb"] > 50
