@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stylegan2.precision import PRECISION
+
 PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
 """Perceptual distances that can be asked for."""
 
@@ -104,12 +106,4 @@ class ProjectionConfig:
             "source": "PTI projects into W; Abdal et al. 2019 into W+",
         },
     )
-    precision: str = field(
-        default="auto",
-        metadata={
-            "help": "Arithmetic of the blocks from 64 pixels on: auto takes bf16 for networks of "
-            "512 pixels and more where the processor is faster with it, else fp32. Pictures are "
-            "rendered in fp32 in any case.",
-            "choices": ("auto", "fp32", "bf16"),
-        },
-    )
+    precision: str = field(default="auto", metadata=PRECISION)
