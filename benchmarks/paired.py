@@ -54,7 +54,7 @@ def run(options: Options) -> Section:
     """Measure how near drags along the flow come to the second picture."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    number, counts = options.number(2, 25), COUNTS[2:] if options.quick else COUNTS
+    number, counts = options.number(2, 25), COUNTS[1:2] if options.quick else COUNTS
     methods = {NO_EDIT: WITH_NO_EDIT[NO_EDIT], **MAIN} if options.quick else WITH_NO_EDIT
     errors: dict[tuple[int, str], list[tuple[float, float]]] = {}
     drags: dict[tuple[int, str], list[Measured]] = {}
