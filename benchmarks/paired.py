@@ -139,13 +139,14 @@ def _section(
         {"MSE x100": mse, "perceptual x10": near, "pixel error": pixels},
     )
     counts = dict.fromkeys(count for count, _ in drags)
-    wanted = mean_of(d.wanted for d in drags[max(COUNTS), NO_EDIT])
+    most = max(counts)
+    wanted = mean_of(d.wanted for d in drags[most, NO_EDIT])
     text = (
         f"A picture is dragged into a second one, whose first {PERTURBED_WS} ws lie {TOWARDS:.0%} "
         f"of the way to another face's, by {', '.join(map(str, counts))} random points on "
         "the dense flow between "
         f"the two (OpenCV's DIS, forward-backward checked, {LEAST_MOVE:.0f} to {MOST_MOVE:.0f} "
-        f"pixels long, {wanted} on average over the 32). MSE is of pixels in [-1, 1], the "
+        f"pixels long, {wanted} on average over the {most}). MSE is of pixels in [-1, 1], the "
         f"perceptual distance is {distance}. {number} pairs.",
         EXPLAINED,
         PAPER_FIGURES,
