@@ -22,7 +22,7 @@ from benchmarks.faces import (
 from benchmarks.flow import SIZE
 from benchmarks.frechet import frechet_mean, pooled_features
 from benchmarks.measures import DETAIL, EXPLAINED, Measured, measure, raw, summary
-from benchmarks.methods import MAIN, NO_EDIT, WITH_NO_EDIT
+from benchmarks.methods import MAIN_WITH_NO_EDIT, WITH_NO_EDIT
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
@@ -52,7 +52,7 @@ def run(options: Options) -> Section:
     detector = LandmarkDetector()
     perceptual = build_perceptual(device=options.device)
     number, others = options.number(3, 40), 48 if options.quick else 500
-    methods = {NO_EDIT: WITH_NO_EDIT[NO_EDIT], **MAIN} if options.quick else WITH_NO_EDIT
+    methods = MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT
     rng = np.random.default_rng(options.seed)
     counts = {"1": 1, "5": 5} | ({"all": detector.count} if detector.count > 5 else {})
     distances: dict[Key, list[float]] = {}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from benchmarks.draggan import PaperSettings, drag
 from drag.masks import keep_outside
 from drag.points import DragPoint
-from drag.session import DragConfig, DragSession, StopReason
+from drag.session import DragConfig, DragSession, DragStep, StopReason
 from stylegan2.generator import Generator, NoiseConsts
 
 
@@ -74,29 +75,28 @@ def by_session(
     movable_mask: Tensor | None,
     *,
     config: DragConfig,
+    on_step: Callable[[DragStep], None] | None = None,
 ) -> DragResult:
-    """Drag as realdrag's drag stage does.
+    """Drag as realdrag's drag stage does, which puts back what a mask keeps.
 
-    The last step counts when it arrived, else the nearest one; what a mask keeps is put back.
+    on_step is told of each step, step 0 first.
     """
     started = time.perf_counter()
     session = DragSession(generator, ws, noise_consts, points, config, movable_mask)
-    before, best = session.picture(), session.last
-    for step in session.run():
-        if session.best_ws is session.ws:
-            best = step
-    last = session.last
-    assert last.stop is not None
-    if last.stop is StopReason.ARRIVED:
-        best, made, picture = last, session.ws, session.picture()
-    else:
-        made = session.best_ws
-        with torch.no_grad():
-            picture = generator.synthesis(made, noise_consts)
-    if movable_mask is not None:
+    before = session.picture() if movable_mask is not None else None
+    for step in chain([session.last], session.run()):
+        if on_step is not None:
+            on_step(step)
+    end, made = session.result
+    with torch.no_grad():
+        picture = generator.synthesis(made, noise_consts)
+    if movable_mask is not None and before is not None:
         picture = keep_outside(picture, before, movable_mask)
     seconds = time.perf_counter() - started
-    return DragResult(made, picture, best.handles, last.step, last.stop.value, seconds)
+    assert session.last.stop is not None
+    return DragResult(
+        made, picture, end.handles, session.last.step, session.last.stop.value, seconds
+    )
 
 
 NO_EDIT = "no edit"
@@ -112,5 +112,7 @@ METHODS: Mapping[str, Method] = {
 
 MAIN: Mapping[str, Method] = {name: METHODS[name] for name in (PAPER, DEFAULT)}
 """For the measures that take long."""
+
+MAIN_WITH_NO_EDIT: Mapping[str, Method] = {NO_EDIT: stay, **MAIN}
 
 WITH_NO_EDIT: Mapping[str, Method] = {NO_EDIT: stay, **METHODS}

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.faces import RandomFace, load_generator, random_faces
 from benchmarks.flow import READ_RADIUS, SIZE, flow_between, from_512
 from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
-from benchmarks.methods import MAIN, NO_EDIT, WITH_NO_EDIT
+from benchmarks.methods import MAIN_WITH_NO_EDIT, NO_EDIT, WITH_NO_EDIT
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
@@ -55,7 +55,7 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
     number, counts = options.number(2, 25), COUNTS[1:2] if options.quick else COUNTS
-    methods = {NO_EDIT: WITH_NO_EDIT[NO_EDIT], **MAIN} if options.quick else WITH_NO_EDIT
+    methods = MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT
     errors: dict[tuple[int, str], list[tuple[float, float]]] = {}
     drags: dict[tuple[int, str], list[Measured]] = {}
     for i, pair in zip(range(number), pairs(generator, options.seed), strict=False):

@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.drags import FACE, StandardDrag, region_of, standard_drags
@@ -20,11 +20,11 @@ from benchmarks.measures import DETAIL, EXPLAINED, Measured, measure, raw, summa
 from benchmarks.methods import DEFAULT, MAIN, PAPER, DragResult
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
+from benchmarks.sheets import beside, contact_sheet, marked
 from inversion.fidelity import fidelity
 from inversion.perceptual import PerceptualDistance, build_perceptual
 from inversion.projection import ProjectionConfig
 from pti.config import TuningConfig
-from stylegan2.images import to_uint8
 
 TITLE = "Real photos"
 
@@ -81,7 +81,7 @@ def run(options: Options) -> Section:
             each = -(-SHEET_DRAGS // len(photos))
             if len(sheet) < SHEET_DRAGS and (options.quick or (j - i) % len(chosen) < each):
                 sheet.append(_sheet_row(before, drag, results))
-    _stacked(sheet).save(options.results / SHEET, quality=88, optimize=True)
+    contact_sheet(sheet, SHEET_COLUMNS).save(options.results / SHEET, quality=88, optimize=True)
 
     names = list(dict.fromkeys(drag for drag, _ in drags))
     panels: dict[str, dict[str, dict[str, Mean]]] = {}
@@ -175,28 +175,6 @@ def _reasons(stops: dict[str, Counter[str]]) -> tuple[str, ...]:
 
 
 def _sheet_row(before: Tensor, drag: StandardDrag, results: dict[str, DragResult]) -> Image.Image:
-    """Put before (handles red, targets blue), default and literal side by side."""
-    row = Image.new("RGB", (3 * TILE, TILE))
+    """Put before, default and literal side by side."""
     pictures = (before, results[DEFAULT].picture, results[PAPER].picture)
-    for i, picture in enumerate(pictures):
-        tile = Image.fromarray(to_uint8(picture)).resize((TILE, TILE), Image.Resampling.BICUBIC)
-        draw = ImageDraw.Draw(tile)
-        scale = TILE / picture.shape[-1]
-        for point in drag.points:
-            ends = [
-                ((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5)
-                for x, y in (point.handle, point.target)
-            ]
-            draw.line(ends, fill="white")
-            for (x, y), colour in zip(ends, ("red", "blue"), strict=True):
-                draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
-        row.paste(tile, (i * TILE, 0))
-    return row
-
-
-def _stacked(rows: list[Image.Image]) -> Image.Image:
-    high = -(-len(rows) // SHEET_COLUMNS)
-    sheet = Image.new("RGB", (3 * TILE * SHEET_COLUMNS, TILE * high))
-    for i, row in enumerate(rows):
-        sheet.paste(row, (i // high * 3 * TILE, i % high * TILE))
-    return sheet
+    return beside([marked(picture, drag.points, TILE) for picture in pictures])

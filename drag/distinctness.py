@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from drag.newton import PATCH, PATCH_POSITIONS
+from drag.newton import PATCH, patch_offsets, patch_weights
 from drag.sampling import (
     GRID_STEP,
     disk_offsets,
     feature_resolution,
     sample,
+    slopes,
     to_feature_length,
     to_feature_xy,
     to_picture_xy,
@@ -89,23 +90,16 @@ def distinctness(features: Tensor, handles: Sequence[XY], resolution: int) -> li
     """
     size, channels = features.shape[-1], features.shape[1]
     radius = max(to_feature_length(PATCH, size), 1.0)
-    patch = disk_offsets(radius, max(GRID_STEP, radius / PATCH_POSITIONS)).to(features)
-    weights = torch.exp(patch.square().sum(dim=1) / radius**2 * (-9 / 8))
-    weights /= weights.sum()
+    patch = patch_offsets(radius).to(features)
+    weights = patch_weights(patch, features.new_tensor([radius]))[0]
     variance, mean = torch.var_mean(features, dim=(2, 3))
     tiny = torch.finfo(features.dtype).tiny
     places = to_feature_xy(torch.tensor(handles, dtype=torch.float32), resolution, size)
-    across = GRID_STEP * torch.eye(2, device=features.device)
     found = []
     for own in places.to(features).split(AT_ONCE):
         at = own[:, None] + patch
-        slopes = torch.stack(
-            [
-                (sample(features, at + e) - sample(features, at - e)) / (2 * GRID_STEP)
-                for e in across
-            ]
-        )
-        tensor = torch.einsum("inkc,jnkc,k->ijn", slopes, slopes, weights) / channels
+        slope = slopes(features, at)
+        tensor = torch.einsum("inkc,jnkc,k->ijn", slope, slope, weights) / channels
         # Its smaller eigenvalue, written out: not every device has a solver.
         (xx, xy), (_, yy) = tensor
         least = (xx + yy) / 2 - (((xx - yy) / 2).square() + xy.square()).sqrt()

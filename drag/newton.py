@@ -18,7 +18,14 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
-from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
+from drag.sampling import (
+    GRID_STEP,
+    disk_offsets,
+    sample,
+    slopes,
+    square_offsets,
+    to_feature_length,
+)
 from drag.scene import Scene
 from drag.tracking import Moved, Tracked, track_in_fields, unlikeness
 
@@ -73,11 +80,9 @@ class GaussNewton:
         self._scene = scene
         size, device = scene.size, scene.handles.device
         radius = max(to_feature_length(config.r1 or PATCH, size), 1.0)
-        self._patch = disk_offsets(radius, max(GRID_STEP, radius / PATCH_POSITIONS)).to(device)
+        self._patch = patch_offsets(radius).to(device)
         own = _radii(scene.handles, radius, to_feature_length(LEAST_PATCH, size))
-        near = self._patch.square().sum(dim=1) / own[:, None].square()
-        self._weights = torch.exp(near * (-9 / 8))
-        self._weights /= self._weights.sum(dim=1, keepdim=True)
+        self._weights = patch_weights(self._patch, own)
         self._search = square_offsets(scene.r2, GRID_STEP).to(device)
         self._reach = scene.r2 + 2 * GRID_STEP + radius
         self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
@@ -174,21 +179,14 @@ class GaussNewton:
     def _displacements(self) -> list[Tensor]:
         """Return 2P scalars whose gradients by ws are those of the handles' x and y."""
         scalars: list[Tensor] = [torch.empty(0)] * (2 * len(self._handles))
-        across = torch.tensor([[GRID_STEP, 0.0], [0.0, GRID_STEP]], device=self._handles.device)
         for field in self._fields:
             features = field.features.detach()
             for index in field.handles.tolist():
                 places = self._handles[index] - field.origin + self._patch
-                slopes = torch.stack(
-                    [
-                        (sample(features, places + e) - sample(features, places - e))
-                        / (2 * GRID_STEP)
-                        for e in across
-                    ]
-                )
-                weighted = slopes * self._weights[index, :, None]
+                slope = slopes(features, places)
+                weighted = slope * self._weights[index, :, None]
                 # Small systems are solved on the CPU: not every device knows float64.
-                matrix = (weighted.flatten(1) @ slopes.flatten(1).t()).cpu().double()
+                matrix = (weighted.flatten(1) @ slope.flatten(1).t()).cpu().double()
                 matrix += (RIDGE * matrix.trace() + TINY) * torch.eye(2)
                 response = torch.linalg.inv(matrix).to(features) @ weighted.flatten(1)
                 with torch.enable_grad():
@@ -211,6 +209,18 @@ class GaussNewton:
         """Return the gradient of a scalar by the moving ws."""
         (gradient,) = torch.autograd.grad(scalar, [self._moving], retain_graph=True)
         return gradient
+
+
+def patch_offsets(radius: float) -> Tensor:
+    """List the offsets xy [K, 2] of a patch of that radius, all in feature pixels."""
+    return disk_offsets(radius, max(GRID_STEP, radius / PATCH_POSITIONS))
+
+
+def patch_weights(offsets: Tensor, radii: Tensor) -> Tensor:
+    """Return the weights [P, K] of offsets [K, 2] in patches with radii [P]; each row sums to 1."""
+    near = offsets.square().sum(dim=1) / radii[:, None].square()
+    weights = torch.exp(near * (-9 / 8))
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def _radii(handles: Tensor, radius: float, least: float) -> Tensor:

@@ -72,6 +72,14 @@ def sample(features: Tensor, xy: Tensor) -> Tensor:
     return torch.lerp(upper, lower, lower_share).reshape(*xy.shape[:-1], -1)
 
 
+def slopes(features: Tensor, xy: Tensor) -> Tensor:
+    """Return what features [1, C, F, F] change by a pixel along x and y at xy: [2, ..., C]."""
+    across = GRID_STEP * torch.eye(2, device=xy.device)
+    return torch.stack(
+        [(sample(features, xy + e) - sample(features, xy - e)) / (2 * GRID_STEP) for e in across]
+    )
+
+
 def square_offsets(radius: float, step: float) -> Tensor:
     """List the xy offsets [K, 2] in multiples of step with |dx|, |dy| <= radius, nearest first.
 

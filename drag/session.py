@@ -44,6 +44,9 @@ METHODS: Mapping[str, Callable[[Scene, DragConfig], Mover]] = {
 }
 
 
+LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
+
+
 class DragDiverged(Exception):
     """The numbers of a drag are no longer finite; the session keeps its last good step."""
 
@@ -71,12 +74,13 @@ class DragSession:
         self._points = tuple(points)
         self._scene = scene = Scene(generator, noise_consts, ws, points, movable_mask, config)
         self._mover = METHODS[config.method](scene, config)
-        self._ws = self._best_ws = ws.detach().clone()
+        self._ws = ws.detach().clone()
         self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
         self._near = scene.r2 * scene.resolution / scene.size
         self._cancelled = False
         handles = tuple(point.handle for point in points)
         self._last = DragStep(0, 0.0, handles, self._distances(handles), None)
+        self._nearest = self._last, self._ws
         self._rule = StopRule(
             self._last.distances,
             # A little wider than on the device, so that a handle that rests has also arrived here.
@@ -92,9 +96,13 @@ class DragSession:
         return self._ws
 
     @property
-    def best_ws(self) -> Tensor:
-        """The ws of the step that came closest to the targets on average, detached."""
-        return self._best_ws
+    def result(self) -> tuple[DragStep, Tensor]:
+        """The step that counts and its ws, detached.
+
+        The last one when the handles arrived or the caller cancelled; after any other end, and
+        until there is one, the one that came nearest to the targets on average.
+        """
+        return (self._last, self._ws) if self._last.stop in LAST_STEP_COUNTS else self._nearest
 
     @property
     def first_features(self) -> Tensor:
@@ -132,6 +140,8 @@ class DragSession:
         handles = tuple((x, y) for x, y in in_picture)
         self._ws = moved.ws
         self._last = self._judge(number, moved.loss, handles, moved.mismatch)
+        if self._rule.best_step == number:
+            self._nearest = self._last, self._ws
         return self._last
 
     def run(self) -> Iterator[DragStep]:
@@ -159,8 +169,6 @@ class DragSession:
         lost = any(now > limit for now, limit in zip(mismatch, self._lost_at, strict=True))
         lost = lost or self._ran_out(handles, distances)
         stop = self._rule.check(number, distances, lost)
-        if self._rule.best_step == number:
-            self._best_ws = self._ws
         if stop is None and self._cancelled:
             stop = StopReason.CANCELLED
         return DragStep(number, loss, handles, distances, stop)

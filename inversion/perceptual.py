@@ -16,10 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inversion.config import OFFLINE_PERCEPTUAL
+from inversion.config import OFFLINE_PERCEPTUAL, PERCEPTUAL_CHOICES
 from inversion.perceptual_network import PerceptualNetwork, load_network
-
-PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
 
 MAX_SIZE = 256
 """Larger pictures are area-averaged to this before comparison, as NVIDIA's projector does."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from inversion.config import OFFLINE_PERCEPTUAL
+from inversion.config import OFFLINE_PERCEPTUAL, PERCEPTUAL_CHOICES
 from pipeline.memory import keep_freed_memory
 from pipeline.progress import Notice, Sink, Step
 from stylegan2.embedded import EMBEDDED, embedded_path
@@ -159,11 +159,7 @@ class Bench:
 
         Raises PerceptualUnavailable.
         """
-        from inversion.perceptual import (
-            PERCEPTUAL_CHOICES,
-            PerceptualUnavailable,
-            build_perceptual,
-        )
+        from inversion.perceptual import PerceptualUnavailable, build_perceptual
 
         choice = "offline" if choice == OFFLINE_PERCEPTUAL else choice
         if choice not in PERCEPTUAL_CHOICES:

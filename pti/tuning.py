@@ -70,28 +70,31 @@ def default_first_block(resolution: int) -> int:
     return 4 if resolution >= 256 else max(resolution // 8, 4)
 
 
+def tuned_blocks(generator: Generator, config: TuningConfig) -> list[int]:
+    """Return the sizes of the blocks that tuning may change. Raises ValueError without one."""
+    sizes = generator.config.block_resolutions
+    first_block = config.first_block or default_first_block(generator.resolution)
+    blocks = [size for size in sizes if first_block <= size <= config.last_block]
+    if not blocks:
+        raise ValueError(
+            f"no block of this network lies between first_block {first_block} and last_block "
+            f"{config.last_block}; it has {', '.join(map(str, sizes))}"
+        )
+    return blocks
+
+
 def tuned_parameters(generator: Generator, config: TuningConfig) -> list[torch.nn.Parameter]:
     """Return the weights that tuning may change.
 
-    Blocks from `first_block` to `last_block` pixels, with or without the toRGB layers. The
-    mapping network is never changed: the latents keep their meaning.
+    Those of `tuned_blocks`, with or without the toRGB layers. The mapping network is never
+    changed: the latents keep their meaning.
     """
-    first_block = config.first_block or default_first_block(generator.resolution)
-    chosen = []
-    for name, parameter in generator.synthesis.named_parameters():
-        block, _, rest = name.partition(".")
-        resolution = int(block.removeprefix("b"))
-        if not first_block <= resolution <= config.last_block:
-            continue
-        if rest.startswith("torgb") and not config.tune_torgb:
-            continue
-        chosen.append(parameter)
-    if not chosen:
-        raise ValueError(
-            f"no block of this {generator.resolution} pixel network lies between first_block "
-            f"{first_block} and last_block {config.last_block}"
-        )
-    return chosen
+    return [
+        parameter
+        for block in tuned_blocks(generator, config)
+        for name, parameter in generator.synthesis.block(block).named_parameters()
+        if config.tune_torgb or not name.startswith("torgb")
+    ]
 
 
 def tune(

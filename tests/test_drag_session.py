@@ -160,7 +160,7 @@ def test_a_drag_arrives_and_its_content_is_there() -> None:
     assert all(step.stop is None for step in steps[:-1])
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
     assert steps[-1].distances[0] <= 2 / 16 < steps[-2].distances[0]
-    assert torch.equal(session.best_ws, session.ws)
+    assert torch.equal(session.result[1], session.ws)
     after = features_at(tiny_generator(16, seed=2), session.ws, None, 8).features
     content = _at(before, 8.0, 8.0)
     there_before, there_after = _at(before, 9.0, 7.5), _at(after, 9.0, 7.5)
@@ -263,7 +263,7 @@ def test_a_picture_that_falls_apart_is_lost_track_and_the_best_ws_are_kept() -> 
     last = list(session.run())[-1]
     assert last.stop is StopReason.LOST_TRACK
     if last.step == 1:
-        assert session.best_ws is before
+        assert session.result[1] is before
     assert not torch.equal(session.ws, before)
 
 
@@ -351,7 +351,7 @@ def test_a_drag_that_diverges_is_named_and_keeps_the_last_good_ws() -> None:
     with pytest.raises(DragDiverged, match="step 2: .* smaller learning_rate"):
         session.step()
     assert torch.equal(session.ws, good) and torch.equal(
-        session.best_ws.isfinite(), good.isfinite()
+        session.result[1].isfinite(), good.isfinite()
     )
     assert session.picture().isfinite().all()
     assert session.last.step == 1

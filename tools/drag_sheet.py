@@ -15,18 +15,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from benchmarks.drags import SHAPES, Handle, Shape, StandardDrag, standard_drags
 from benchmarks.faces import load_generator
 from benchmarks.inversions import Inverter, TunedPhoto, dev_photos
 from benchmarks.measures import measure
-from benchmarks.methods import DragResult
+from benchmarks.methods import DragResult, by_session
 from benchmarks.photos import rendered
 from benchmarks.section import Options, mean_of
-from drag.masks import keep_outside
-from drag.session import DragConfig, DragSession, StopReason
+from benchmarks.sheets import beside, contact_sheet, marked
+from drag.session import DragConfig, DragStep
 from inversion.alignment import align
 from inversion.perceptual import build_perceptual
 from inversion.photo import read_photo
@@ -40,7 +39,7 @@ PHOTOS = 10
 TILE = 192
 COLUMNS = 2
 
-Tracks = list[list[tuple[float, float]]]
+Tracks = list[tuple[tuple[float, float], ...]]
 
 WIDER = (
     Handle("eye left", (-0.55, 0.55), (-0.1, 0.0)),
@@ -92,36 +91,24 @@ def main() -> None:
             )
             if j == i % len(DRAGS):
                 rows.append(sheet_row(asked.faces, tuned, drag, result, tracks))
-    sheet_of(rows).save(asked.output, quality=90, optimize=True)
+    contact_sheet(rows, COLUMNS).save(asked.output, quality=90, optimize=True)
     print(table(figures))
 
 
 def dragged(tuned: TunedPhoto, drag: StandardDrag) -> tuple[DragResult, Tracks]:
     """Drag a tuned photo as the drag stage does; returns the way of each handle, too."""
-    inversion = tuned.inversion
-    session = DragSession(
+    steps: list[DragStep] = []
+    result = by_session(
         tuned.generator,
-        inversion.w_pivot,
-        inversion.noise_consts,
+        tuned.inversion.w_pivot,
+        tuned.inversion.noise_consts,
         drag.points,
-        DragConfig(),
         drag.movable_mask,
+        config=DragConfig(),
+        on_step=steps.append,
     )
-    before, steps, best = session.picture(), [session.last], session.last
-    for step in session.run():
-        steps.append(step)
-        if session.best_ws is session.ws:
-            best = step
-    last = session.last
-    assert last.stop is not None
-    arrived = last.stop is StopReason.ARRIVED
-    ws, end = (session.ws, last) if arrived else (session.best_ws, best)
-    with torch.no_grad():
-        picture = tuned.generator.synthesis(ws, inversion.noise_consts)
-    if drag.movable_mask is not None:
-        picture = keep_outside(picture, before, drag.movable_mask)
-    tracks = [[step.handles[i] for step in steps[: end.step + 1]] for i in range(len(drag.points))]
-    return DragResult(ws, picture, end.handles, last.step, last.stop.value, 0.0), tracks
+    handles = [step.handles for step in steps]
+    return result, list(zip(*handles[: handles.index(result.handles) + 1], strict=True))
 
 
 def sheet_row(
@@ -133,33 +120,8 @@ def sheet_row(
     pixels = read_photo(faces / "dev" / f"{tuned.photo.name}.jpg").pixels
     before = to_uint8(rendered(tuned))
     edited = paste_back(pixels, quad, before, to_uint8(result.picture))
-    face = Image.fromarray(to_uint8(result.picture))
-    scale = TILE / face.width
-    face = face.resize((TILE, TILE), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(face)
-
-    def at(xy: tuple[float, float]) -> tuple[float, float]:
-        return (xy[0] + 0.5) * scale - 0.5, (xy[1] + 0.5) * scale - 0.5
-
-    for track, point in zip(tracks, drag.points, strict=True):
-        draw.line([at(xy) for xy in track], fill="white", width=2)
-        for xy, colour in ((point.handle, "red"), (point.target, "blue")):
-            x, y = at(xy)
-            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
-    row = Image.new("RGB", (3 * TILE, TILE))
-    for i, tile in enumerate((pixels, edited)):
-        row.paste(Image.fromarray(align(tile, quad, TILE).image), (i * TILE, 0))
-    row.paste(face, (2 * TILE, 0))
-    return row
-
-
-def sheet_of(rows: list[Image.Image]) -> Image.Image:
-    """Put the rows into COLUMNS columns."""
-    high = -(-len(rows) // COLUMNS)
-    sheet = Image.new("RGB", (3 * TILE * COLUMNS, TILE * high), "white")
-    for i, row in enumerate(rows):
-        sheet.paste(row, (i // high * 3 * TILE, i % high * TILE))
-    return sheet
+    crops = [Image.fromarray(align(each, quad, TILE).image) for each in (pixels, edited)]
+    return beside([*crops, marked(result.picture, drag.points, TILE, tracks)])
 
 
 def table(figures: Mapping[str, list[tuple[float, float, float, float]]]) -> str:

@@ -34,6 +34,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from inversion.perceptual import OfflineDistance
 from inversion.perceptual_network import PerceptualNetwork, load_network
 from tools.distortions import (
     COLOURS,
@@ -185,12 +186,6 @@ def pairwise(a: list[Tensor], b: list[Tensor]) -> Tensor:
     return total
 
 
-def distances(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """Return the distance [N] of each picture to its counterpart."""
-    gaps = [(x - y).square().sum(dim=1).mean(dim=(1, 2)) for x, y in zip(a, b, strict=True)]
-    return torch.stack(gaps).sum(dim=0)
-
-
 def hinge(less: Tensor, more: Tensor, valid: Tensor) -> Tensor:
     """Penalise log distances [N] that are not CLEAR apart where the order is valid."""
     return (F.relu(CLEAR - (more - less)) * valid).sum() / valid.sum().clamp_min(1)
@@ -211,8 +206,9 @@ def loss_of(
         every = network(torch.cat([x, other_photo, made.flatten(0, 1)]))
     every = [f.float() for f in every]
     own = [f[:n] for f in every]
+    distance = OfflineDistance(network)
     logs = [
-        (distances([f[(k + 1) * n : (k + 2) * n] for f in every], own) + 1e-6).log()
+        (distance.between([f[(k + 1) * n : (k + 2) * n] for f in every], own) + 1e-6).log()
         for k in range(len(made) + 1)
     ]
     same, logs = logs[0], logs[1:]

@@ -34,9 +34,6 @@ from pipeline.stages.pictures import (
 from pipeline.workspace import tuned_picture
 from stylegan2.images import to_tensor, to_uint8
 
-LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
-"""Reasons after which the last step is the result; after the others it is the nearest one."""
-
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}
 """Pictures that each step offers to whoever watches: newton's are long."""
 
@@ -79,15 +76,12 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
 
     limit = asked.get("stopped_at")
     steps, track = [session.last], [session.ws]
-    best = 0
     if limit == 0 or bench.stop.is_set():
         session.cancel()
     for step in session.run():
         if step.step == len(steps):
             steps.append(step)
             track.append(session.ws)
-            if session.best_ws is session.ws:
-                best = step.step
         else:  # cancelled: nothing moved, only the reason is new
             steps[-1] = step
         show_last_step()
@@ -95,16 +89,16 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         yield Step("drag", step.step, config.steps, values)
         if step.stop is None and (step.step == limit or bench.stop.is_set()):
             session.cancel()
-    stop = steps[-1].stop
+    stop = session.last.stop
     assert stop is not None
-    result = len(steps) - 1 if stop in LAST_STEP_COUNTS else best
+    end, end_ws = session.result
 
-    write_made(task.draft, "edited.png", render(track[result]))
+    write_made(task.draft, "edited.png", render(end_ws))
     path = torch.cat(track)
-    frames = [to_uint8(render(between(path, moment))) for moment in moments(result)]
+    frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
     task.draft.write("drag.gif", gif_bytes(frames))
     tensors = {
-        "ws": track[result],
+        "ws": end_ws,
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
         "handles": torch.tensor([step.handles for step in steps], dtype=torch.float64),
         "distances": torch.tensor([step.distances for step in steps], dtype=torch.float64),
@@ -112,8 +106,8 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     if movable is not None:
         tensors["movable"] = movable
     write_tensors(task.draft, DRAG, tensors)
-    task.draft.info.update(_facts(task, steps[-1].step, result, steps[result], stop))
-    return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
+    task.draft.info.update(_facts(task, session.last.step, end, stop))
+    return {"stopped_at": session.last.step} if stop is StopReason.CANCELLED else {}
 
 
 def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> UInt8Image:
@@ -174,7 +168,7 @@ def _warnings(task: Task, features: Tensor, points: Sequence[DragPoint]) -> Job[
         yield PointNotice(text, number, (x, y), round(hold.distinctness, 3), better)
 
 
-def _facts(task: Task, steps: int, result: int, step: DragStep, stop: StopReason) -> dict[str, Any]:
+def _facts(task: Task, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
     invert = task.inputs["invert"]
     return {
         "network": invert.request.hints["network"],
@@ -183,8 +177,8 @@ def _facts(task: Task, steps: int, result: int, step: DragStep, stop: StopReason
         "landmark_source": task.inputs["align"].info["landmark_source"],
         "stop": stop.value,
         "steps": steps,
-        "step": result,
-        "handles": [list(xy) for xy in step.handles],
+        "step": end.step,
+        "handles": [list(xy) for xy in end.handles],
         "targets": [point[2:] for point in task.request.config["points"]],
-        "distances": list(step.distances),
+        "distances": list(end.distances),
     }

@@ -28,7 +28,7 @@ from pipeline.stages.pictures import (
     write_tensors,
 )
 from pti.config import TuningConfig
-from pti.tuning import TuningStep, default_first_block, tune
+from pti.tuning import TuningStep, tune, tuned_blocks
 from stylegan2.checkpoint import apply_delta, weight_delta
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
@@ -108,10 +108,7 @@ def _fidelity(
 
 def _check_blocks(generator: Generator, config: TuningConfig) -> None:
     """Raise RecipeInvalid when no block of this network is to be tuned."""
-    blocks = generator.config.block_resolutions
-    first_block = config.first_block or default_first_block(generator.resolution)
-    if not any(first_block <= block <= config.last_block for block in blocks):
-        raise RecipeInvalid(
-            f"no block of this network lies between first_block {first_block} and "
-            f"last_block {config.last_block}; it has {', '.join(map(str, blocks))}"
-        )
+    try:
+        tuned_blocks(generator, config)
+    except ValueError as error:
+        raise RecipeInvalid(str(error)) from None
