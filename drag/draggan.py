@@ -46,16 +46,15 @@ class DragGan:
         self.unlike = unlikeness(scene.first_features, self._template, self._point, self._whole)
         self._handles = scene.handles
         self._places: Places = scene.handles.tolist()
-        self._fields = scene.render(self._moving, self._places, self._reach)
+        self.view = scene.render(self._moving, self._places, self._reach)
 
     def step(self) -> Moved:
         """Pull once, then find the handles. It waits for the device once, at its end."""
-        loss = self._loss()
-        (gradient,) = torch.autograd.grad(loss, [self._moving])
+        loss, gradient = self._loss()
         self._adam.step([gradient])
-        self._fields = self._scene.render(self._moving, self._places, self._reach)
+        self.view = self._scene.render(self._moving, self._places, self._reach)
         found = track_in_fields(
-            self._fields,
+            self.view.fields,
             self._template,
             self._point,
             self._whole,
@@ -64,19 +63,25 @@ class DragGan:
             self._scene.size,
         )
         self._handles = found.handles
-        moved = Moved.read(loss, found, self._scene.join(self._moving.detach()))
+        moved = Moved.read(loss, found, self.view.ws)
         self._places = moved.places
         return moved
 
-    def _loss(self) -> Tensor:
+    def _loss(self) -> tuple[Tensor, Tensor]:
+        """Return the loss, and its gradient by the moving ws."""
         scene = self._scene
+        fields = self.view.fields
+        read = [field.features.detach().requires_grad_() for field in fields]
         towards = directions(self._handles, scene.targets, self._pull, scene.tolerance)
         loss = towards.new_zeros([])
-        for field in self._fields:
-            own = field.handles
-            places = self._handles[own] - field.origin
-            loss = loss + motion_loss(field.features, places, towards[own], self._patch)
-        if scene.kept is not None:
-            kept = mask_loss(self._fields[0].features, scene.first_features, scene.kept)
-            loss = loss + self._lambda_mask * kept
-        return loss
+        with torch.enable_grad():
+            for field, features in zip(fields, read, strict=True):
+                own = field.handles
+                places = self._handles[own] - field.origin
+                loss = loss + motion_loss(features, places, towards[own], self._patch)
+            if scene.kept is not None:
+                kept = mask_loss(read[0], scene.first_features, scene.kept)
+                loss = loss + self._lambda_mask * kept
+            gradients = torch.autograd.grad(loss, read)
+        first = self._handles.new_zeros(1, dtype=torch.long)
+        return loss, self.view.products(1, [(first, gradient) for gradient in gradients])

@@ -23,6 +23,7 @@ from drag.sampling import (
     disk_offsets,
     sample,
     slopes,
+    spread,
     square_offsets,
     to_feature_length,
 )
@@ -96,7 +97,7 @@ class GaussNewton:
         unlike = (beside - self._template[:, None]).abs().mean(dim=(1, 2, 3))
         self._distrust = DISTRUST * unlike
         self._moving = scene.start()
-        self._fields = scene.render(self._moving, self._handles.tolist(), self._reach)
+        self.view = scene.render(self._moving, self._handles.tolist(), self._reach)
         self._lambda_mask = config.lambda_mask
         self._kept = _kept_share(scene)
         self._rows: Tensor | None = None
@@ -110,11 +111,11 @@ class GaussNewton:
         length = ways.norm(dim=1, keepdim=True)
         wanted = ways * (self._stride / length.clamp_min(1e-9)).clamp(max=1.0)
         change, foretold = self._solve(wanted)
-        candidate = (self._moving.detach() + change).requires_grad_()
+        candidate = self._moving + change
         expected = self._handles + foretold
-        fields = scene.render(candidate, expected.tolist(), self._reach)
+        view = scene.render(candidate, expected.tolist(), self._reach)
         found = track_in_fields(
-            fields,
+            view.fields,
             self._template,
             self._patch,
             self._weights,
@@ -126,7 +127,7 @@ class GaussNewton:
         before = length.square().mean()
         after = (scene.targets - found.handles).square().sum(dim=1).mean()
         if bool(after < before * 0.98) or float(after) ** 0.5 <= scene.tolerance:
-            self._moving, self._fields, self._handles = candidate, fields, found.handles
+            self._moving, self.view, self._handles = candidate, view, found.handles
             self._stride = min(2 * self._stride, self._longest)
             self._adapt()
             self._rows = None
@@ -134,14 +135,14 @@ class GaussNewton:
             self._stride = max(self._stride / 2, SHORTEST * self._longest)
             found = Tracked(self._handles, self._mismatch)
         self._mismatch = found.mismatch
-        return Moved.read(after.sqrt(), found, scene.join(self._moving.detach()))
+        return Moved.read(after.sqrt(), found, self.view.ws)
 
     def _adapt(self) -> None:
         """Let the templates follow what the handles have come to look like."""
-        for field in self._fields:
+        for field in self.view.fields:
             own = field.handles
             places = (self._handles[own] - field.origin)[:, None] + self._patch
-            now = sample(field.features.detach(), places)
+            now = sample(field.features, places)
             self._template[own] = self._template[own].lerp(now, ADAPTION)
 
     def _solve(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,8 +152,8 @@ class GaussNewton:
         """
         # After a step that was taken back ws are where they were, and so is the Jacobian.
         if self._rows is None:
-            products = [self._product(value) for value in self._displacements()]
-            self._rows = torch.stack(products).flatten(1)
+            count, displacements = 2 * len(self._handles), self._displacements()
+            self._rows = self.view.products(count, displacements).flatten(1)
         rows, goal = self._rows, wanted.flatten()
         if self._kept is None:
             change = _least_change(rows, goal, rows)
@@ -176,11 +177,14 @@ class GaussNewton:
         back = -weight * soften(drift[None])[0]
         return back + _least_change(rows, goal - rows @ back, soften(rows))
 
-    def _displacements(self) -> list[Tensor]:
-        """Return 2P scalars whose gradients by ws are those of the handles' x and y."""
-        scalars: list[Tensor] = [torch.empty(0)] * (2 * len(self._handles))
-        for field in self._fields:
-            features = field.features.detach()
+    def _displacements(self) -> list[tuple[Tensor, Tensor]]:
+        """Return what the handles' x and y, 2P scalars, are in the features of each field.
+
+        As `View.products` wants it.
+        """
+        cotangents = []
+        for field in self.view.fields:
+            features, parts = field.features, []
             for index in field.handles.tolist():
                 places = self._handles[index] - field.origin + self._patch
                 slope = slopes(features, places)
@@ -189,26 +193,23 @@ class GaussNewton:
                 matrix = (weighted.flatten(1) @ slope.flatten(1).t()).cpu().double()
                 matrix += (RIDGE * matrix.trace() + TINY) * torch.eye(2)
                 response = torch.linalg.inv(matrix).to(features) @ weighted.flatten(1)
-                with torch.enable_grad():
-                    now = sample(field.features, places).flatten()
-                    scalars[2 * index], scalars[2 * index + 1] = -(response @ now)
-        return scalars
+                response = response.reshape(weighted.shape)
+                parts.append(spread(-response, places, *features.shape[2:]))
+            rows = torch.stack([2 * field.handles, 2 * field.handles + 1], dim=1).flatten()
+            cotangents.append((rows, torch.cat(parts)))
+        return cotangents
 
     def _probe(self, share: Tensor) -> Tensor:
         """Probe how ws change the kept features; return the gradient [D] of their change so far."""
-        with torch.enable_grad():
-            change = (self._fields[0].features - self._scene.first_features) * share
-            drift = self._product(change.square().sum() / 2)
-            for _ in range(PROBES):
-                signs = torch.randint(0, 2, change.shape, generator=self._rng) * 2.0 - 1.0
-                self._probes.append(self._product((change * signs.to(change)).sum()).flatten())
+        (field,) = self.view.fields
+        change = (field.features - self._scene.first_features) * share
+        signs = torch.randint(0, 2, (PROBES, *share.shape[1:]), generator=self._rng) * 2.0 - 1.0
+        cotangents = torch.cat([change, signs.to(change)]) * share
+        rows = torch.arange(len(cotangents), device=share.device)
+        drift, *probes = self.view.products(len(rows), [(rows, cotangents)]).flatten(1).unbind()
+        self._probes += probes
         del self._probes[:-REMEMBERED]
-        return drift.flatten()
-
-    def _product(self, scalar: Tensor) -> Tensor:
-        """Return the gradient of a scalar by the moving ws."""
-        (gradient,) = torch.autograd.grad(scalar, [self._moving], retain_graph=True)
-        return gradient
+        return drift
 
 
 def patch_offsets(radius: float) -> Tensor:

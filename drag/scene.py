@@ -16,13 +16,16 @@ from drag.sampling import feature_resolution, to_feature_length, to_feature_xy
 from drag.stopping import tolerance_of
 from stylegan2.generator import Generator, NoiseConsts
 from stylegan2.partial import features_at, frozen
-from stylegan2.windows import Window, features_in_windows, merged
+from stylegan2.windows import Window, WindowedFeatures, merged
 
 MIN_LENGTH = 1 / 16
 """In feature pixels, the least pull and tolerance: twice the step of tracking.
 
 It matters to networks below 64 pixels only.
 """
+
+SMALL = 256
+"""Windows of networks up to this size take less time than waking a thread for each layer does."""
 
 Places = Sequence[Sequence[float]]
 """Handles' xy in feature pixels, as numbers on the host."""
@@ -35,6 +38,32 @@ class Field:
     features: Tensor
     origin: Tensor
     handles: Tensor
+
+
+class View:
+    """The features around the handles for some ws; lengths in feature pixels."""
+
+    def __init__(self, found: WindowedFeatures, fields: list[Field], num_moving_ws: int) -> None:
+        self.fields = fields
+        self._found = found
+        self._num_moving_ws = num_moving_ws
+
+    @property
+    def ws(self) -> Tensor:
+        """All ws [1, num_ws, w_dim]."""
+        return self._found.ws
+
+    def picture(self) -> Tensor:
+        """Render the picture [1, img_channels, R, R]."""
+        return self._found.picture()
+
+    def products(self, count: int, cotangents: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return gradients by the moving ws, [count, k, w_dim], of that many scalars.
+
+        cotangents are the scalars' gradients by each field's features: which of the scalars read
+        it [n], and theirs [n, C, h, w].
+        """
+        return self._found.pull(count, cotangents, self._num_moving_ws)
 
 
 class Scene:
@@ -72,9 +101,15 @@ class Scene:
         if movable_mask is not None and not bool(movable_mask.all()):
             self.kept = kept_share(movable_mask.to(ws.device), size)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether all that is rendered on a CPU is small windows: there threads do not pay."""
+        on_cpu = self._ws.device.type == "cpu"
+        return on_cpu and self.kept is None and self.resolution <= SMALL
+
     def start(self) -> Tensor:
-        """Return a copy [1, k, w_dim] of the ws that move, as a leaf that asks for gradients."""
-        return self._ws[:, : self._num_moving_ws].clone().requires_grad_()
+        """Return a copy [1, k, w_dim] of the ws that move."""
+        return self._ws[:, : self._num_moving_ws].clone()
 
     def join(self, moving: Tensor) -> Tensor:
         """Return all ws [1, num_ws, w_dim]: those that move and the rest."""
@@ -86,22 +121,21 @@ class Scene:
         picture: Tensor = self._generator.synthesis(ws, self._noise_consts)
         return picture
 
-    @torch.enable_grad()
-    def render(self, moving: Tensor, places: Places, reach: float) -> list[Field]:
+    def render(self, moving: Tensor, places: Places, reach: float) -> View:
         """Render the features within `reach` of places; with a mask, one field holds all."""
         size, device = self.size, moving.device
         around = [_window(x, y, reach, size) for x, y in places]
         windows = merged(around) if self.kept is None else [Window(0, 0, size, size)]
-        parts = features_in_windows(
+        found = WindowedFeatures(
             self._generator, self.join(moving), self._noise_consts, size, windows
         )
         home = [next(w for w in windows if _contains(w, own)) for own in around]
         fields = []
-        for features, window in zip(parts, windows, strict=True):
+        for features, window in zip(found.features, windows, strict=True):
             inside = [i for i, own in enumerate(home) if own is window]
             origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
             fields.append(Field(features, origin, torch.tensor(inside, device=device)))
-        return fields
+        return View(found, fields, self._num_moving_ws)
 
     def _to_features(self, places: Places) -> Tensor:
         xy = torch.tensor(places, dtype=torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -74,7 +75,7 @@ class DragSession:
         self._points = tuple(points)
         self._scene = scene = Scene(generator, noise_consts, ws, points, movable_mask, config)
         self._mover = METHODS[config.method](scene, config)
-        self._ws = ws.detach().clone()
+        self._ws = self._mover.view.ws
         self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
         self._near = scene.r2 * scene.resolution / scene.size
         self._cancelled = False
@@ -114,7 +115,6 @@ class DragSession:
         """The last whole step; step 0 before the first."""
         return self._last
 
-    @torch.enable_grad()
     def step(self) -> DragStep:
         """Move ws once by the config's method, and track the handles.
 
@@ -127,7 +127,8 @@ class DragSession:
             self._last = replace(self._last, stop=StopReason.CANCELLED)
             return self._last
         number = self._last.step + 1
-        moved = self._mover.step()
+        with _one_thread() if self._scene.is_small else nullcontext():
+            moved = self._mover.step()
         numbers = [moved.loss, *moved.mismatch, *chain.from_iterable(moved.places)]
         if not all(map(math.isfinite, numbers)):
             raise DragDiverged(
@@ -153,10 +154,11 @@ class DragSession:
         """Ask the session to stop with the last whole step as its result (from any thread)."""
         self._cancelled = True
 
-    @torch.no_grad()
     def picture(self) -> Tensor:
         """Render the current ws in full: [1, img_channels, R, R]."""
-        return self._scene.picture(self._ws)
+        view = self._mover.view
+        # After numbers that are not finite the view is that of the step that was given up.
+        return view.picture() if view.ws is self._ws else self._scene.picture(self._ws)
 
     def _judge(
         self,
@@ -193,6 +195,17 @@ class DragSession:
             math.dist(handle, point.target)
             for handle, point in zip(handles, self._points, strict=True)
         )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread of the CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check_arguments(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from drag.sampling import GRID_STEP, sample, square_offsets
-from drag.scene import Field, Places
+from drag.scene import Field, Places, View
 
 REFINEMENTS = 4
 """How often the search step is halved: GRID_STEP / 2^4 = 1/32 feature pixel."""
@@ -57,9 +57,13 @@ class Moved:
 
 
 class Mover(Protocol):
-    """A method of dragging; unlike [P] is how unlike its start a handle is that is lost."""
+    """A method of dragging.
+
+    unlike [P] is how unlike its start a handle is that is lost; view is what was rendered last.
+    """
 
     unlike: Tensor
+    view: View
 
     def step(self) -> Moved:
         """Take one step."""

@@ -8,9 +8,9 @@ so weights move between tools unchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,9 @@ from stylegan2.ops import (
     upsample,
     weight_energy,
 )
+from stylegan2.packed import PackedConv2d, can_pack
+
+T = TypeVar("T")
 
 NoiseConsts = Mapping[str, Tensor]
 """One [r, r] noise image per synthesis layer, keyed by the layer's name ("b4.conv1", ...)."""
@@ -144,8 +147,10 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self._energy_of: tuple[int, int, torch.dtype] | None = None
-        self._known_energy = torch.empty(0)
+        self._energy = _Derived(weight_energy)
+        self._relaid = _Derived(_for_transposed)
+        self._packed = _Derived(_packed_up if up else PackedConv2d)
+        self._packed_adjoint = _Derived(_packed_down if up else _packed_turned)
 
     def forward(
         self,
@@ -159,18 +164,33 @@ class SynthesisLayer(nn.Module):
         padding is for windows cut out of the picture, see `modulated_conv2d`; noise is then that
         of the window.
         """
-        if self.weight.shape[0] <= NARROW and x.device.type == "cpu":
+        return self.styled(x, self.affine(w), noise, padding)
+
+    def styled(
+        self,
+        x: Tensor,
+        styles: Tensor,
+        noise: Tensor | None,
+        padding: tuple[int, int, int, int] | None = None,
+    ) -> Tensor:
+        """Do what `forward` does, with the styles [N, in] that w gives."""
+        packs = can_pack(x, styles, self.weight)
+        if not packs and self.weight.shape[0] <= NARROW and x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
+        weight: Tensor = self.weight
+        if self.up and not packs and not weight.requires_grad:
+            weight = self._relaid.of(weight)
         # Leaky ReLU is positively homogeneous, so its gain goes into what comes before it, and
         # each addition is made in place: on a CPU this layer is bound by memory, not arithmetic.
         x = modulated_conv2d(
             x,
-            self.weight,
-            self.affine(w),
-            energy=self._energy(),
+            weight,
+            styles,
+            energy=self.energy(),
             up=self.up,
             gain=LRELU_GAIN,
             padding=padding,
+            packed=self._packed.of(self.weight) if packs else None,
         )
         if noise is not None:
             x.add_((noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype))
@@ -178,15 +198,50 @@ class SynthesisLayer(nn.Module):
         x = F.leaky_relu_(x, LRELU_SLOPE)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
-    def _energy(self) -> Tensor:
-        """Return the weights' energy; computed once for weights that no gradient changes."""
-        weight = self.weight
+    def energy(self) -> Tensor:
+        """Return the weights' energy [out, in]."""
+        return self._energy.of(self.weight)
+
+    def packed_adjoint(self) -> PackedConv2d:
+        """Return the adjoint of the convolution, [out] channels to [in], packed."""
+        return self._packed_adjoint.of(self.weight)
+
+
+class _Derived(Generic[T]):
+    """Something made from weights; kept for as long as no gradient changes them."""
+
+    def __init__(self, make: Callable[[Tensor], T]) -> None:
+        self._make = make
+        self._kept: tuple[tuple[int, int, torch.dtype], T] | None = None
+
+    def of(self, weight: Tensor) -> T:
         if weight.requires_grad:
-            return weight_energy(weight)
+            return self._make(weight)
         state = (weight._version, weight.data_ptr(), weight.dtype)
-        if self._energy_of != state:
-            self._energy_of, self._known_energy = state, weight_energy(weight)
-        return self._known_energy
+        kept = self._kept
+        if kept is None or kept[0] != state:
+            kept = self._kept = (state, self._make(weight))
+        return kept[1]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Derived[T]:
+        return _Derived(self._make)
+
+
+def _for_transposed(weight: Tensor) -> Tensor:
+    """Return the same weight in the order that transposed convolutions read fastest."""
+    return weight.transpose(0, 1).contiguous(memory_format=torch.channels_last).transpose(0, 1)
+
+
+def _packed_up(weight: Tensor) -> PackedConv2d:
+    return PackedConv2d(weight.transpose(0, 1), stride=2, transposed=True)
+
+
+def _packed_down(weight: Tensor) -> PackedConv2d:
+    return PackedConv2d(weight.transpose(0, 1), stride=2)
+
+
+def _packed_turned(weight: Tensor) -> PackedConv2d:
+    return PackedConv2d(weight.flip(2, 3).transpose(0, 1))
 
 
 class ToRGBLayer(nn.Module):

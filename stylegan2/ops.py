@@ -7,10 +7,13 @@ arXiv 1912.04958), sections 2.2 and 4 and appendix B; tensor layouts follow NVID
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from stylegan2.packed import PackedConv2d, can_pack
 
 FIR_TAPS = (1.0, 3.0, 3.0, 1.0)
 """The resampling filter of StyleGAN2, before normalisation; applied along both axes."""
@@ -31,9 +34,19 @@ def fir_filter(x: Tensor, padding: tuple[int, int, int, int], gain: float = 1.0)
     """Low-pass x [N, C, H, W]; padding is (left, right, top, bottom) and filled with zeros."""
     channels = x.shape[1]
     left, right, top, bottom = padding
+    if can_pack(x):
+        packed = _packed_fir(channels, gain)
+        if left == right == top == bottom >= 0:
+            return packed(x, left)
+        return packed(F.pad(x, padding))
     if left == right >= 0 and top == bottom >= 0:
         return F.conv2d(x, fir_kernel(channels, x, gain), padding=(top, left), groups=channels)
     return F.conv2d(F.pad(x, padding), fir_kernel(channels, x, gain), groups=channels)
+
+
+@cache
+def _packed_fir(channels: int, gain: float) -> PackedConv2d:
+    return PackedConv2d(fir_kernel(channels, torch.empty(0), gain), groups=channels)
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -58,6 +71,11 @@ def weight_energy(weight: Tensor) -> Tensor:
     return weight.square().sum(dim=(2, 3))
 
 
+def demodulation(styles: Tensor, energy: Tensor) -> Tensor:
+    """Return what brings each output channel to unit variance, [N, out] (equation 3)."""
+    return (styles.square() @ energy.t() + 1e-8).rsqrt()
+
+
 def modulated_conv2d(
     x: Tensor,
     weight: Tensor,
@@ -67,6 +85,7 @@ def modulated_conv2d(
     up: bool = False,
     gain: float = 1.0,
     padding: tuple[int, int, int, int] | None = None,
+    packed: PackedConv2d | None = None,
 ) -> Tensor:
     """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
 
@@ -79,11 +98,12 @@ def modulated_conv2d(
     costs nothing when demodulating.
 
     padding (left, right, top, bottom; negative crops) is that of the convolution, with up=True
-    that of the FIR filter; None keeps the size, or doubles it.
+    that of the FIR filter; None keeps the size, or doubles it. packed is the same weight for a
+    pass without gradients, see `can_pack`.
     """
     after: Tensor | None = None
     if energy is not None:
-        after = (styles.square() @ energy.t() + 1e-8).rsqrt() * gain
+        after = demodulation(styles, energy) * gain
     elif gain != 1.0:
         after = styles.new_full((1, weight.shape[0]), gain)
     if x.shape[0] == 1 and weight.requires_grad and weight.numel() <= x.numel():
@@ -92,7 +112,14 @@ def modulated_conv2d(
             weight, after = weight * after[0, :, None, None, None], None
     else:
         x = x * styles.to(x.dtype)[:, :, None, None]
-    if up:
+    if packed is not None:
+        if up or padding is None:
+            x = packed(x, 0 if up else weight.shape[2] // 2)
+        else:
+            x = packed(F.pad(x, padding))
+        if up:
+            x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
+    elif up:
         x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
         x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
     elif padding is None:
@@ -151,4 +178,5 @@ class FullyConnected(nn.Module):
         self.bias_gain = lr_multiplier
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        # Few inputs are scaled instead of many weights.
+        return F.linear(x * self.weight_gain, self.weight, self.bias * self.bias_gain)

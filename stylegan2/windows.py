@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from stylegan2.generator import Generator, NoiseConsts, SynthesisBlock, noise_of
+from stylegan2.backward import LayerPass, Padding
+from stylegan2.generator import BlockOutput, Generator, NoiseConsts, SynthesisBlock, noise_of
+from stylegan2.ops import upsample
+from stylegan2.partial import resume
 
 WORTHWHILE = 0.5
 """A block runs in windows when they are less than this share of its area."""
@@ -56,55 +60,105 @@ def merged(windows: Sequence[Window]) -> list[Window]:
     return boxes
 
 
-def features_in_windows(
-    generator: Generator,
-    ws: Tensor,
-    noise_consts: NoiseConsts | None,
-    resolution: int,
-    windows: Sequence[Window],
-) -> list[Tensor]:
-    """Return the features [N, C, h, w] of the block of that size inside each window.
+class WindowedFeatures:
+    """Features of a block inside windows, and their gradients by ws.
 
-    They equal the same pixels of `features_at` up to rounding. Differentiable with respect to
-    ws [N, num_ws, w_dim]. Blocks of which the windows need most run whole, once for all.
+    features [1, C, h, w] of each window equal the same pixels of `features_at` up to rounding.
+    Blocks of which the windows need most run whole, once for all.
     """
-    sizes = [size for size in generator.config.block_resolutions if size <= resolution]
-    if not sizes or sizes[-1] != resolution:
-        raise ValueError(
-            f"resolution must be one of the blocks {generator.config.block_resolutions}, "
-            f"got {resolution}"
-        )
-    for window in windows:
-        inside = 0 <= window.left < window.right <= resolution
-        if not (inside and 0 <= window.top < window.bottom <= resolution):
-            raise ValueError(f"{window} does not lie in a map of {resolution} pixels")
-    plans = [[_BlockPlan.of(window, resolution)] for window in windows]
-    whole = len(sizes) - 1
-    while whole > 0:
-        area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
-        if area > 2 * WORTHWHILE * sizes[whole] ** 2:
-            break
-        whole -= 1
-        for plan in plans:
-            plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
-    trunk = None
-    for output in generator.synthesis.run(ws, noise_consts, with_image=False):
-        trunk = output.features
-        if output.resolution == sizes[whole]:
-            break
-    assert trunk is not None
-    found = []
-    for plan in plans:
-        # The last entry stands for the block that ran whole: its window is what to cut out.
-        x = _cut(trunk, plan[-1].window)
-        for step in reversed(plan[:-1]):
-            x = step.run(generator.synthesis.block(step.resolution), ws, noise_consts, x)
-        found.append(x)
-    return found
 
+    def __init__(
+        self,
+        generator: Generator,
+        ws: Tensor,
+        noise_consts: NoiseConsts | None,
+        resolution: int,
+        windows: Sequence[Window],
+    ) -> None:
+        """Run ws [1, num_ws, w_dim] up to the block of that size, without autograd.
 
-Padding = tuple[int, int, int, int]
-"""Left, right, top, bottom."""
+        Raises ValueError for a size that is no block's and for windows outside the map.
+        """
+        sizes = [size for size in generator.config.block_resolutions if size <= resolution]
+        if not sizes or sizes[-1] != resolution:
+            raise ValueError(
+                f"resolution must be one of the blocks {generator.config.block_resolutions}, "
+                f"got {resolution}"
+            )
+        for window in windows:
+            inside = 0 <= window.left < window.right <= resolution
+            if not (inside and 0 <= window.top < window.bottom <= resolution):
+                raise ValueError(f"{window} does not lie in a map of {resolution} pixels")
+        plans = [[_BlockPlan.of(window, resolution)] for window in windows]
+        whole = len(sizes) - 1
+        while whole > 0:
+            area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
+            if area > 2 * WORTHWHILE * sizes[whole] ** 2:
+                break
+            whole -= 1
+            for plan in plans:
+                plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
+        self.ws = ws
+        self._generator = generator
+        self._noise_consts = noise_consts
+        with torch.no_grad():
+            self._trunk: list[LayerPass] = []
+            x = generator.synthesis.block(4).const[None].to(ws.dtype)
+            for index, (name, layer) in enumerate(generator.synthesis.layers()):
+                if layer.resolution > sizes[whole]:
+                    break
+                noise = noise_of(layer, name, noise_consts)
+                self._trunk.append(LayerPass.run(layer, index, x, ws, noise))
+                x = self._trunk[-1].out
+            # The last plan stands for the block that ran whole: its window is what to cut out.
+            self._cuts = [plan[-1].window for plan in plans]
+            self._branches: list[list[LayerPass]] = []
+            self.features: list[Tensor] = []
+            for plan in plans:
+                part, branch = _cut(x, plan[-1].window), []
+                for step in reversed(plan[:-1]):
+                    block = generator.synthesis.block(step.resolution)
+                    branch += step.run(block, ws, noise_consts, part)
+                    part = branch[-1].out
+                self._branches.append(branch)
+                self.features.append(part)
+
+    @torch.no_grad()
+    def picture(self) -> Tensor:
+        """Render the whole picture [1, img_channels, R, R], beginning where the windows did."""
+        synthesis, image = self._generator.synthesis, None
+        for last in self._trunk[::2]:
+            torgb = synthesis.block(last.layer.resolution).torgb
+            rgb = torgb(last.out, self.ws[:, last.w_index + 1])
+            image = rgb if image is None else upsample(image) + rgb
+        start = BlockOutput(last.layer.resolution, last.out, image)
+        return resume(self._generator, start, self.ws, self._noise_consts)
+
+    @torch.no_grad()
+    def pull(self, count: int, parts: Sequence[tuple[Tensor, Tensor]], num_ws: int) -> Tensor:
+        """Return gradients [count, num_ws, w_dim] by the first ws for that many cotangents.
+
+        parts holds for each window which of them [n] read it, and those there, [n, C, h, w].
+        """
+        trunk = self._trunk[-1].out
+        gradients = trunk.new_zeros(count, num_ws, self.ws.shape[2])
+        everything = torch.arange(count, device=trunk.device)
+
+        def pull(passes: Sequence[LayerPass], rows: Tensor, x: Tensor) -> Tensor:
+            for layer in reversed(passes):
+                if layer.w_index < num_ws:
+                    x, of_w = layer.pull(x)
+                    gradients[rows, layer.w_index] += of_w
+                else:
+                    x = layer.pull_x(x)
+            return x
+
+        # In the layout of the layers' outputs, which the products are made with.
+        below = torch.zeros_like(trunk).expand(count, -1, -1, -1).clone()
+        for (rows, x), branch, cut in zip(parts, self._branches, self._cuts, strict=True):
+            _cut(below, cut)[rows] += pull(branch, rows, x)
+        pull(self._trunk, everything, below)
+        return gradients
 
 
 @dataclass(frozen=True)
@@ -129,13 +183,13 @@ class _BlockPlan:
 
     def run(
         self, block: SynthesisBlock, ws: Tensor, noise_consts: NoiseConsts | None, x: Tensor
-    ) -> Tensor:
+    ) -> list[LayerPass]:
         name, w = f"b{self.resolution}", block.first_w
         noise0 = noise_of(block.conv0, f"{name}.conv0", noise_consts)
         noise1 = noise_of(block.conv1, f"{name}.conv1", noise_consts)
-        x = block.conv0(x, ws[:, w], _cut(noise0, self.inner), self.padding0)
-        features: Tensor = block.conv1(x, ws[:, w + 1], _cut(noise1, self.window), self.padding1)
-        return features
+        inner, window = _cut(noise0, self.inner), _cut(noise1, self.window)
+        first = LayerPass.run(block.conv0, w, x, ws, inner, self.padding0)
+        return [first, LayerPass.run(block.conv1, w + 1, first.out, ws, window, self.padding1)]
 
 
 def _cut(x: Tensor, window: Window) -> Tensor:

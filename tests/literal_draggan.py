@@ -60,7 +60,8 @@ def literal_drag(
 
     places = [_to_features(xy, resolution, size) for xy in handles]
     goals = [_to_features(xy, resolution, size) for xy in targets]
-    first = block_features(generator, ws.detach(), noise_consts, size)
+    # As the later ones are made: the least rounding would give the mask term a gradient at once.
+    first = block_features(generator, ws.clone().requires_grad_(), noise_consts, size).detach()
     templates = [bilinear(first, x, y) for x, y in places]
 
     for step in range(1, steps + 1):

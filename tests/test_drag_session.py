@@ -12,7 +12,7 @@ from torch import Tensor
 
 from drag.draggan import DragGan
 from drag.points import DragPoint
-from drag.scene import Field
+from drag.scene import View
 from drag.session import DragConfig, DragDiverged, DragSession, StopReason
 from drag.stopping import StopRule, tolerance_of
 from drag.tracking import Tracked
@@ -236,7 +236,7 @@ def test_cancelling_during_a_step_ends_with_that_step(monkeypatch: pytest.Monkey
     session = _easy_session()
     render = session._scene.render
 
-    def cancel_while_rendering(*arguments: Any) -> list[Field]:
+    def cancel_while_rendering(*arguments: Any) -> View:
         session.cancel()
         return render(*arguments)
 

@@ -83,10 +83,10 @@ def test_the_jacobian_says_where_the_handle_will_be(faces: Generator) -> None:
     wanted = torch.tensor([[0.5, 0.0]])
     change, ways = method._solve(wanted)
     foretold = ways[0]
-    start = method._moving.detach()
-    fields = scene.render(start + change, scene.handles.tolist(), method._reach)
+    start = method._moving
+    view = scene.render(start + change, scene.handles.tolist(), method._reach)
     found = track_in_fields(
-        fields,
+        view.fields,
         method._template,
         method._patch,
         method._weights,

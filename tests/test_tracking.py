@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag.sampling import GRID_STEP, sample, square_offsets
+from drag.sampling import GRID_STEP, sample, spread, square_offsets
 from drag.tracking import track, unlikeness
 from tests.literal_draggan import literal_track
 
@@ -177,3 +177,15 @@ def test_where_all_looks_alike_a_handle_is_where_it_is_expected() -> None:
     assert found.handles.tolist() == start.tolist()
     free = track(flat, torch.ones(1, 4), start, search)
     assert free.handles.tolist() != start.tolist()
+
+
+def test_spreading_is_the_adjoint_of_sampling() -> None:
+    rng = torch.Generator().manual_seed(4)
+    features = torch.randn(1, 3, 5, 7, generator=rng, dtype=torch.float64)
+    xy = torch.rand(9, 2, generator=rng, dtype=torch.float64) * 8 - 1
+    xy[0], xy[1] = torch.tensor([6.0, 4.0]), torch.tensor([2.0, 3.0])
+    values = torch.randn(2, 9, 3, generator=rng, dtype=torch.float64)
+    maps = spread(values, xy, 5, 7)
+    assert maps.shape == (2, 3, 5, 7)
+    products = (values * sample(features, xy)).sum(dim=(1, 2))
+    torch.testing.assert_close((maps * features).sum(dim=(1, 2, 3)), products)

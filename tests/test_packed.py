@@ -1,0 +1,97 @@
+"""Packed convolutions give what torch's own give, and stand back where gradients are wanted."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan2 import packed
+from stylegan2.ops import fir_filter, fir_kernel
+from stylegan2.packed import PackedConv2d, can_pack
+from tests.factories import tiny_generator
+
+
+def _randn(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+needs_packing = pytest.mark.skipif(
+    not can_pack(torch.zeros(1)), reason="this build of torch has no oneDNN"
+)
+
+
+@needs_packing
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("size", [1, 2, 5, 16, 33])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (16, 32), (64, 16)])
+def test_packed_convolutions_equal_those_of_torch(
+    n: int, size: int, inputs: int, outputs: int
+) -> None:
+    x, weight = _randn(n, inputs, size, size), _randn(outputs, inputs, 3, 3)
+    back, turned = weight.transpose(0, 1), _randn(n, outputs, 2 * size + 1, 2 * size + 1)
+    kernel = fir_kernel(outputs, x, 4.0)
+    pairs = [
+        (PackedConv2d(weight)(x, 1), F.conv2d(x, weight, padding=1)),
+        (PackedConv2d(back, stride=2)(turned), F.conv2d(turned, back, stride=2)),
+        (
+            PackedConv2d(back, stride=2, transposed=True)(x),
+            F.conv_transpose2d(x, back, stride=2),
+        ),
+        (
+            PackedConv2d(kernel, groups=outputs)(turned, 2),
+            F.conv2d(turned, kernel, padding=2, groups=outputs),
+        ),
+    ]
+    for found, expected in pairs:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@needs_packing
+def test_what_asks_for_gradients_is_not_packed() -> None:
+    x, weight = _randn(1, 3, 4, 4), _randn(2, 3, 3, 3).requires_grad_()
+    assert can_pack(x) and not can_pack(x, weight)
+    assert not can_pack(x.clone().requires_grad_())
+    assert not can_pack(x.double()) and not can_pack(x.bfloat16())
+    with torch.no_grad():
+        assert can_pack(x, weight)
+
+
+def test_gradients_reach_ws_and_weights_and_noise_through_a_frozen_rest() -> None:
+    generator = tiny_generator(16)
+    ws = _randn(1, generator.num_ws, generator.w_dim).requires_grad_()
+    (by_ws,) = torch.autograd.grad(generator.synthesis(ws).sum(), ws)
+    assert (by_ws.abs().sum(dim=2) > 0).all()
+    layer = generator.synthesis.block(16).conv1
+    layer.weight.requires_grad_(True)
+    (by_weight,) = torch.autograd.grad(generator.synthesis(ws.detach()).sum(), layer.weight)
+    assert by_weight.abs().sum() > 0
+
+
+def test_pictures_are_the_same_without_packing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = tiny_generator(32)
+    ws = _randn(2, generator.num_ws, generator.w_dim)
+    found = generator.synthesis(ws)
+    monkeypatch.setattr(packed, "_has_operators", lambda: False)
+    torch.testing.assert_close(found, generator.synthesis(ws), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        fir_filter(ws[None], (2, 1, 0, -1)), fir_filter(ws[None].double(), (2, 1, 0, -1)).float()
+    )
+
+
+def test_weights_that_change_are_packed_anew() -> None:
+    generator = tiny_generator(16)
+    ws = _randn(1, generator.num_ws, generator.w_dim)
+    before = generator.synthesis(ws)
+    copied = copy.deepcopy(generator)
+    with torch.no_grad():
+        generator.synthesis.block(8).conv1.weight.mul_(-1)
+        generator.synthesis.block(16).conv0.weight.add_(0.1)
+    after = generator.synthesis(ws)
+    assert not torch.allclose(before, after, atol=1e-3)
+    torch.testing.assert_close(copied.synthesis(ws), before)
+    doubled = generator.double().synthesis(ws.double())
+    torch.testing.assert_close(after.double(), doubled, rtol=1e-3, atol=1e-4)
