@@ -24,6 +24,9 @@ REFINEMENTS = 4
 AT_ONCE = 8
 """Handles that are compared at once, to bound the memory of wide patches."""
 
+VALUES_AT_ONCE = 2**22
+"""Values of features that are read at once where the whole picture is looked at."""
+
 
 @dataclass(frozen=True)
 class Tracked:
@@ -172,9 +175,10 @@ def unlikeness(features: Tensor, template: Tensor, patch: Tensor, weights: Tenso
     size = features.shape[-1]
     line = torch.arange(0, size, 2, device=features.device, dtype=features.dtype)
     places = torch.cartesian_prod(line, line)[:, None] + patch
-    return torch.stack(
-        [
-            _mismatch(features, places, own, share).median()
-            for own, share in zip(template, weights, strict=True)
-        ]
-    )
+    # Each place reads a whole patch of all channels.
+    parts = places.split(max(VALUES_AT_ONCE // template[0].numel(), 1))
+    found = []
+    for own, share in zip(template, weights, strict=True):
+        mismatch = torch.cat([_mismatch(features, part, own, share) for part in parts])
+        found.append(mismatch.median())
+    return torch.stack(found)

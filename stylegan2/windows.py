@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -20,6 +21,10 @@ from stylegan2.partial import resume
 
 WORTHWHILE = 0.5
 """A block runs in windows when they are less than this share of its area."""
+
+
+AT_ONCE = 2**22
+"""Values of a layer's output for all cotangents that go through it together: what bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,23 @@ class WindowedFeatures:
 
         parts holds for each window which of them [n] read it, and those there, [n, C, h, w].
         """
+        largest = max(each.out.numel() for each in chain(self._trunk, *self._branches))
+        at_once = max(AT_ONCE // largest, 1)
+        if count <= at_once:
+            return self._pull_at_once(count, parts, num_ws)
+        gradients = []
+        for first in range(0, count, at_once):
+            last = min(first + at_once, count)
+            some = []
+            for rows, x in parts:
+                chosen = (rows >= first) & (rows < last)
+                some.append((rows[chosen] - first, x[chosen]))
+            gradients.append(self._pull_at_once(last - first, some, num_ws))
+        return torch.cat(gradients)
+
+    def _pull_at_once(
+        self, count: int, parts: Sequence[tuple[Tensor, Tensor]], num_ws: int
+    ) -> Tensor:
         trunk = self._trunk[-1].out
         gradients = trunk.new_zeros(count, num_ws, self.ws.shape[2])
         everything = torch.arange(count, device=trunk.device)
@@ -156,6 +178,8 @@ class WindowedFeatures:
         # In the layout of the layers' outputs, which the products are made with.
         below = torch.zeros_like(trunk).expand(count, -1, -1, -1).clone()
         for (rows, x), branch, cut in zip(parts, self._branches, self._cuts, strict=True):
+            if len(rows) == 0:
+                continue
             _cut(below, cut)[rows] += pull(branch, rows, x)
         pull(self._trunk, everything, below)
         return gradients

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylegan2 import windows as windows_module
 from stylegan2.generator import Generator
 from stylegan2.partial import features_at, frozen
 from stylegan2.windows import Window, WindowedFeatures, merged
@@ -106,7 +107,10 @@ def _gradients_by_autograd(
     ],
 )
 def test_many_gradients_at_once_are_those_of_the_whole_map(
-    windows: list[Window], clamp: float | None, dtype: torch.dtype
+    windows: list[Window],
+    clamp: float | None,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = _double(128).to(dtype)
     for _, layer in generator.synthesis.layers():
@@ -120,6 +124,8 @@ def test_many_gradients_at_once_are_those_of_the_whole_map(
         for own, f in zip(rows, found.features, strict=True)
     ]
     gradients = found.pull(4, parts, 6)
+    monkeypatch.setattr(windows_module, "AT_ONCE", 1)
+    torch.testing.assert_close(found.pull(4, parts, 6), gradients, rtol=1e-3, atol=1e-4)
     expected = _gradients_by_autograd(generator, ws, noise, windows, parts, 4)[:, :6]
     tolerance = 1e-9 if dtype is torch.float64 else 2e-4
     assert float((gradients - expected).norm()) <= tolerance * float(expected.norm())
