@@ -14,6 +14,9 @@ wider ones move all of it, and ask more of a tuned generator than it can draw.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -28,7 +31,7 @@ from drag.sampling import (
     to_feature_length,
 )
 from drag.scene import Scene
-from drag.tracking import Moved, Tracked, track_in_fields, unlikeness
+from drag.tracking import Moved, track_in_fields, unlikeness
 
 PATCH = 16.0
 """Radius of the patch that has to move with a handle, in pixels of a 512 picture."""
@@ -44,6 +47,9 @@ STRIDE = 3.0
 
 SHORTEST = 0.25
 """The least stride, as a part of the longest."""
+
+ENOUGH = 0.99
+"""A step counts when it leaves no more than this of the handles' distance (root mean square)."""
 
 DAMPING = 0.3
 """Added to the diagonal of the normal equations, as a part of its mean."""
@@ -88,7 +94,6 @@ class GaussNewton:
         self._reach = scene.r2 + 2 * GRID_STEP + radius
         self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
         self._handles = scene.handles
-        self._mismatch = torch.zeros(len(scene.handles), device=device)
         first = scene.first_features
         self._template = sample(first, self._handles[:, None] + self._patch)
         self.unlike = unlikeness(first, self._template, self._patch, self._weights)
@@ -97,7 +102,10 @@ class GaussNewton:
         unlike = (beside - self._template[:, None]).abs().mean(dim=(1, 2, 3))
         self._distrust = DISTRUST * unlike
         self._moving = scene.start()
-        self.view = scene.render(self._moving, self._handles.tolist(), self._reach)
+        places = self._handles.tolist()
+        self.view = scene.render(self._moving, places, self._reach)
+        far = float((scene.targets - scene.handles).square().sum(dim=1).mean().sqrt())
+        self._last = Moved(far, places, [0.0] * len(places), self.view.ws)
         self._lambda_mask = config.lambda_mask
         self._kept = _kept_share(scene)
         self._rows: Tensor | None = None
@@ -105,7 +113,10 @@ class GaussNewton:
         self._rng = torch.Generator().manual_seed(0)
 
     def step(self) -> Moved:
-        """Move ws so that the handles come nearer, and find them again."""
+        """Move ws so that the handles come nearer, and find them again.
+
+        It waits for the device twice: for where to render, and at its end.
+        """
         scene = self._scene
         ways = scene.targets - self._handles
         length = ways.norm(dim=1, keepdim=True)
@@ -124,18 +135,19 @@ class GaussNewton:
             scene.size,
             self._distrust,
         )
-        before = length.square().mean()
-        after = (scene.targets - found.handles).square().sum(dim=1).mean()
-        if bool(after < before * 0.98) or float(after) ** 0.5 <= scene.tolerance:
-            self._moving, self.view, self._handles = candidate, view, found.handles
-            self._stride = min(2 * self._stride, self._longest)
-            self._adapt()
-            self._rows = None
-        else:
+        far = (scene.targets - found.handles).square().sum(dim=1).mean().sqrt()
+        moved = Moved.read(far, found, view.ws)
+        if not math.isfinite(moved.loss):
+            return moved
+        if moved.loss > max(ENOUGH * self._last.loss, scene.tolerance):
             self._stride = max(self._stride / 2, SHORTEST * self._longest)
-            found = Tracked(self._handles, self._mismatch)
-        self._mismatch = found.mismatch
-        return Moved.read(after.sqrt(), found, self.view.ws)
+            return replace(self._last, loss=moved.loss)
+        self._last, self.view = moved, view
+        self._moving, self._handles = candidate, found.handles
+        self._stride = min(2 * self._stride, self._longest)
+        self._adapt()
+        self._rows = None
+        return moved
 
     def _adapt(self) -> None:
         """Let the templates follow what the handles have come to look like."""
@@ -167,8 +179,9 @@ class GaussNewton:
         drift = self._probe(share)
         kept = torch.stack(self._probes) * (weight / len(self._probes)) ** 0.5
         # (I + kept^T kept)^-1 by the Woodbury identity.
-        products = (kept @ kept.t()).cpu().double()
-        inner = torch.linalg.inv(torch.eye(len(kept)) + products).to(kept)
+        products = _precise(kept @ kept.t())
+        products.diagonal().add_(1.0)
+        inner = torch.linalg.inv_ex(products).inverse.to(kept)
 
         def soften(x: Tensor) -> Tensor:
             y: Tensor = x - (x @ kept.t()) @ inner @ kept
@@ -184,26 +197,26 @@ class GaussNewton:
         """
         cotangents = []
         for field in self.view.fields:
-            features, parts = field.features, []
-            for index in field.handles.tolist():
-                places = self._handles[index] - field.origin + self._patch
-                slope = slopes(features, places)
-                weighted = slope * self._weights[index, :, None]
-                # Small systems are solved on the CPU: not every device knows float64.
-                matrix = (weighted.flatten(1) @ slope.flatten(1).t()).cpu().double()
-                matrix += (RIDGE * matrix.trace() + TINY) * torch.eye(2)
-                response = torch.linalg.inv(matrix).to(features) @ weighted.flatten(1)
-                response = response.reshape(weighted.shape)
-                parts.append(spread(-response, places, *features.shape[2:]))
-            rows = torch.stack([2 * field.handles, 2 * field.handles + 1], dim=1).flatten()
-            cotangents.append((rows, torch.cat(parts)))
+            features, own = field.features, field.handles
+            places = (self._handles[own] - field.origin)[:, None] + self._patch
+            slope = slopes(features, places)
+            weighted = slope * self._weights[own, :, None]
+            matrix = _precise(torch.einsum("inkc,jnkc->nij", weighted, slope))
+            diagonal = matrix.diagonal(dim1=1, dim2=2)
+            diagonal += RIDGE * diagonal.sum(dim=1, keepdim=True) + TINY
+            inverse = torch.linalg.inv_ex(matrix).inverse.to(features)
+            response = torch.einsum("nij,jnkc->nikc", inverse, weighted).flatten(0, 1)
+            both = places.repeat_interleave(2, dim=0)
+            rows = torch.stack([2 * own, 2 * own + 1], dim=1).flatten()
+            cotangents.append((rows, spread(-response, both, *features.shape[2:])))
         return cotangents
 
     def _probe(self, share: Tensor) -> Tensor:
         """Probe how ws change the kept features; return the gradient [D] of their change so far."""
         (field,) = self.view.fields
         change = (field.features - self._scene.first_features) * share
-        signs = torch.randint(0, 2, (PROBES, *share.shape[1:]), generator=self._rng) * 2.0 - 1.0
+        shape = (PROBES, *share.shape[1:])
+        signs = torch.randint(0, 2, shape, generator=self._rng, dtype=torch.float32) * 2 - 1
         cotangents = torch.cat([change, signs.to(change)]) * share
         rows = torch.arange(len(cotangents), device=share.device)
         drift, *probes = self.view.products(len(rows), [(rows, cotangents)]).flatten(1).unbind()
@@ -248,7 +261,13 @@ def _least_change(rows: Tensor, goal: Tensor, softened: Tensor) -> Tensor:
 
     softened is rows times the inverse of the metric that measures x.
     """
-    normal = (rows @ softened.t()).cpu().double()
-    normal += (DAMPING * normal.diagonal().mean() + TINY) * torch.eye(len(normal))
-    x: Tensor = torch.linalg.solve(normal, goal.cpu().double()).to(rows) @ softened
+    normal = _precise(rows @ softened.t())
+    normal.diagonal().add_(DAMPING * normal.diagonal().mean() + TINY)
+    solved = torch.linalg.solve_ex(normal, goal.to(normal)).result
+    x: Tensor = solved.to(rows) @ softened
     return x
+
+
+def _precise(x: Tensor) -> Tensor:
+    """Return x in float64; on the CPU if its device has no such numbers."""
+    return x.cpu().double() if x.device.type == "mps" else x.double()

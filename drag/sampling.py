@@ -73,7 +73,7 @@ def sample(features: Tensor, xy: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, xy: Tensor, height: int, width: int) -> Tensor:
-    """Put values [n, K, C] at positions xy [K, 2] onto maps [n, C, height, width].
+    """Put values [n, K, C] at positions xy [n, K, 2] onto maps [n, C, height, width].
 
     It is the adjoint of `sample`: the gradient by the features of what is read, times values.
     """
@@ -81,13 +81,14 @@ def spread(values: Tensor, xy: Tensor, height: int, width: int) -> Tensor:
     y = xy[..., 1].clamp(0, height - 1)
     left = x.floor().clamp(max=width - 2)
     top = y.floor().clamp(max=height - 2)
-    right_share, lower_share = (x - left)[:, None], (y - top)[:, None]
-    corner = top.long() * width + left.long()
-    flat = values.new_zeros(len(values), height * width, values.shape[2])
+    right_share, lower_share = (x - left)[..., None], (y - top)[..., None]
+    first = torch.arange(len(values), device=xy.device)[:, None] * (height * width)
+    corner = (first + top.long() * width + left.long()).flatten()
+    flat = values.new_zeros(len(values) * height * width, values.shape[2])
     upper, lower = values * (1 - lower_share), values * lower_share
     for offset, row in ((0, upper), (width, lower)):
-        flat.index_add_(1, corner + offset, row * (1 - right_share))
-        flat.index_add_(1, corner + offset + 1, row * right_share)
+        flat.index_add_(0, corner + offset, (row * (1 - right_share)).flatten(0, 1))
+        flat.index_add_(0, corner + offset + 1, (row * right_share).flatten(0, 1))
     return flat.reshape(len(values), height, width, -1).permute(0, 3, 1, 2)
 
 

@@ -182,8 +182,8 @@ def test_where_all_looks_alike_a_handle_is_where_it_is_expected() -> None:
 def test_spreading_is_the_adjoint_of_sampling() -> None:
     rng = torch.Generator().manual_seed(4)
     features = torch.randn(1, 3, 5, 7, generator=rng, dtype=torch.float64)
-    xy = torch.rand(9, 2, generator=rng, dtype=torch.float64) * 8 - 1
-    xy[0], xy[1] = torch.tensor([6.0, 4.0]), torch.tensor([2.0, 3.0])
+    xy = torch.rand(2, 9, 2, generator=rng, dtype=torch.float64) * 8 - 1
+    xy[0, 0], xy[1, 1] = torch.tensor([6.0, 4.0]), torch.tensor([2.0, 3.0])
     values = torch.randn(2, 9, 3, generator=rng, dtype=torch.float64)
     maps = spread(values, xy, 5, 7)
     assert maps.shape == (2, 3, 5, 7)
