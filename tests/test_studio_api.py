@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from starlette.websockets import WebSocket
 from torch import Tensor
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -713,3 +715,26 @@ def wait_frame(socket: ClientConnection) -> tuple[Any, bytes]:
             length = int.from_bytes(said[:4], "big")
             socket.send('{"drawn": true}')
             return json.loads(said[4 : 4 + length]), said[4 + length :]
+
+
+def test_a_page_that_is_gone_while_it_is_written_to_ends_quietly(tmp_path: Path) -> None:
+    app = studio_app.create_app(
+        tmp_path, TOKEN, 1, network=str(tiny_network(tmp_path)), device="cpu"
+    )
+    said = iter(["websocket.connect", "websocket.receive"])
+    failed = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        kind = next(said)
+        if kind == "websocket.receive":
+            app.state.studio.hub.tell_all("state", {})
+            await failed.wait()
+        return {"type": kind, "text": "{}"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            failed.set()
+            raise OSError("the page is gone")
+
+    asyncio.run(studio_app.live(WebSocket({"type": "websocket", "app": app}, receive, send)))
+    app.state.studio.close()

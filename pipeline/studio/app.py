@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from pipeline.demo import write_demo
 from pipeline.failures import BUG, REPORT, failure_of, to_json
@@ -479,7 +479,8 @@ async def live(socket: WebSocket) -> None:
     studio.hub.join(mailbox)
     sender = asyncio.create_task(_send(socket, mailbox))
     try:
-        while True:
+        # A page that is gone may show in sending first.
+        while socket.application_state is WebSocketState.CONNECTED:
             said = json.loads(await socket.receive_text())
             if not isinstance(said, dict):
                 continue
