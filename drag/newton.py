@@ -30,7 +30,7 @@ from drag.sampling import (
     square_offsets,
     to_feature_length,
 )
-from drag.scene import Scene
+from drag.scene import Scene, View
 from drag.tracking import Moved, track_in_fields, unlikeness
 
 PATCH = 16.0
@@ -91,6 +91,7 @@ class GaussNewton:
         own = _radii(scene.handles, radius, to_feature_length(LEAST_PATCH, size))
         self._weights = patch_weights(self._patch, own)
         self._search = square_offsets(scene.r2, GRID_STEP).to(device)
+        self._patch_reach = radius + GRID_STEP
         self._reach = scene.r2 + 2 * GRID_STEP + radius
         self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
         self._handles = scene.handles
@@ -164,8 +165,10 @@ class GaussNewton:
         """
         # After a step that was taken back ws are where they were, and so is the Jacobian.
         if self._rows is None:
-            count, displacements = 2 * len(self._handles), self._displacements()
-            self._rows = self.view.products(count, displacements).flatten(1)
+            # What tells where the handles are lies in their patches, whatever else was rendered.
+            near = self._scene.narrowed(self.view, self._last.places, self._patch_reach)
+            cotangents = self._displacements(near)
+            self._rows = near.products(2 * len(self._handles), cotangents).flatten(1)
         rows, goal = self._rows, wanted.flatten()
         if self._kept is None:
             change = _least_change(rows, goal, rows)
@@ -190,13 +193,13 @@ class GaussNewton:
         back = -weight * soften(drift[None])[0]
         return back + _least_change(rows, goal - rows @ back, soften(rows))
 
-    def _displacements(self) -> list[tuple[Tensor, Tensor]]:
+    def _displacements(self, view: View) -> list[tuple[Tensor, Tensor]]:
         """Return what the handles' x and y, 2P scalars, are in the features of each field.
 
         As `View.products` wants it.
         """
         cotangents = []
-        for field in self.view.fields:
+        for field in view.fields:
             features, own = field.features, field.handles
             places = (self._handles[own] - field.origin)[:, None] + self._patch
             slope = slopes(features, places)

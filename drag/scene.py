@@ -45,17 +45,17 @@ class View:
 
     def __init__(self, found: WindowedFeatures, fields: list[Field], num_moving_ws: int) -> None:
         self.fields = fields
-        self._found = found
+        self.found = found
         self._num_moving_ws = num_moving_ws
 
     @property
     def ws(self) -> Tensor:
         """All ws [1, num_ws, w_dim]."""
-        return self._found.ws
+        return self.found.ws
 
     def picture(self) -> Tensor:
         """Render the picture [1, img_channels, R, R]."""
-        return self._found.picture()
+        return self.found.picture()
 
     def products(self, count: int, cotangents: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Return gradients by the moving ws, [count, k, w_dim], of that many scalars.
@@ -63,7 +63,7 @@ class View:
         cotangents are the scalars' gradients by each field's features: which of the scalars read
         it [n], and theirs [n, C, h, w].
         """
-        return self._found.pull(count, cotangents, self._num_moving_ws)
+        return self.found.pull(count, cotangents, self._num_moving_ws)
 
 
 class Scene:
@@ -123,12 +123,26 @@ class Scene:
 
     def render(self, moving: Tensor, places: Places, reach: float) -> View:
         """Render the features within `reach` of places; with a mask, one field holds all."""
-        size, device = self.size, moving.device
-        around = [_window(x, y, reach, size) for x, y in places]
-        windows = merged(around) if self.kept is None else [Window(0, 0, size, size)]
+        around = [_window(x, y, reach, self.size) for x, y in places]
+        whole = [Window(0, 0, self.size, self.size)]
+        windows = merged(around) if self.kept is None else whole
         found = WindowedFeatures(
-            self._generator, self.join(moving), self._noise_consts, size, windows
+            self._generator, self.join(moving), self._noise_consts, self.size, windows
         )
+        return self._view(found, around, windows)
+
+    def narrowed(self, view: View, places: Places, reach: float) -> View:
+        """Return the same features within `reach` of places only: their gradients cost less."""
+        if self.kept is None:
+            return view
+        around = [_window(x, y, reach, self.size) for x, y in places]
+        windows = merged(around)
+        return self._view(view.found.within(windows), around, windows)
+
+    def _view(
+        self, found: WindowedFeatures, around: Sequence[Window], windows: Sequence[Window]
+    ) -> View:
+        device = self._ws.device
         home = [next(w for w in windows if _contains(w, own)) for own in around]
         fields = []
         for features, window in zip(found.features, windows, strict=True):

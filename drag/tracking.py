@@ -24,6 +24,9 @@ REFINEMENTS = 4
 AT_ONCE = 8
 """Handles that are compared at once, to bound the memory of wide patches."""
 
+PLACES = 32
+"""Places a side at which a picture is compared with a patch, to know how unlike it usually is."""
+
 VALUES_AT_ONCE = 2**22
 """Values of features that are read at once where the whole picture is looked at."""
 
@@ -169,11 +172,12 @@ def track_in_fields(
 def unlikeness(features: Tensor, template: Tensor, patch: Tensor, weights: Tensor) -> Tensor:
     """Return how unlike each template [P, Q, C] the picture is: the median mismatch [P].
 
-    Over places two feature pixels apart; patch [Q, 2] holds the template's positions, weights
-    [P, Q] what each counts.
+    Over PLACES places a side, at least two feature pixels apart; patch [Q, 2] holds the template's
+    positions, weights [P, Q] what each counts.
     """
     size = features.shape[-1]
-    line = torch.arange(0, size, 2, device=features.device, dtype=features.dtype)
+    step = max(size // PLACES, 2)
+    line = torch.arange(0, size, step, device=features.device, dtype=features.dtype)
     places = torch.cartesian_prod(line, line)[:, None] + patch
     # Each place reads a whole patch of all channels.
     parts = places.split(max(VALUES_AT_ONCE // template[0].numel(), 1))

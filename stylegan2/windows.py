@@ -7,8 +7,9 @@ padded there with the zeros that the whole layer would see. The values are those
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
@@ -90,20 +91,9 @@ class WindowedFeatures:
                 f"resolution must be one of the blocks {generator.config.block_resolutions}, "
                 f"got {resolution}"
             )
-        for window in windows:
-            inside = 0 <= window.left < window.right <= resolution
-            if not (inside and 0 <= window.top < window.bottom <= resolution):
-                raise ValueError(f"{window} does not lie in a map of {resolution} pixels")
-        plans = [[_BlockPlan.of(window, resolution)] for window in windows]
-        whole = len(sizes) - 1
-        while whole > 0:
-            area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
-            if area > 2 * WORTHWHILE * sizes[whole] ** 2:
-                break
-            whole -= 1
-            for plan in plans:
-                plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
+        plans, whole = _planned(windows, sizes)
         self.ws = ws
+        self._sizes = sizes
         self._generator = generator
         self._noise_consts = noise_consts
         with torch.no_grad():
@@ -127,6 +117,24 @@ class WindowedFeatures:
                     part = branch[-1].out
                 self._branches.append(branch)
                 self.features.append(part)
+
+    def within(self, windows: Sequence[Window]) -> WindowedFeatures:
+        """Return the same features in other windows; nothing runs again, but all ran whole."""
+        if any(self._branches):
+            raise ValueError("only features that ran whole can be cut into windows")
+        plans, whole = _planned(windows, self._sizes)
+        found = copy.copy(self)
+        found._trunk = self._trunk[: 2 * whole + 1]
+        found._cuts = [plan[-1].window for plan in plans]
+        found._branches = []
+        for plan in plans:
+            branch = []
+            for step in reversed(plan[:-1]):
+                last = 2 * self._sizes.index(step.resolution)
+                branch += step.cut(*self._trunk[last - 1 : last + 1])
+            found._branches.append(branch)
+        found.features = [_cut(self._trunk[-1].out, window) for window in windows]
+        return found
 
     @torch.no_grad()
     def picture(self) -> Tensor:
@@ -185,6 +193,28 @@ class WindowedFeatures:
         return gradients
 
 
+def _planned(windows: Sequence[Window], sizes: Sequence[int]) -> tuple[list[list[_BlockPlan]], int]:
+    """Plan windows of the last block, down to the last one that runs whole; return its index, too.
+
+    Each window's plans lead from the last block to that one, of whose plan the window counts.
+    """
+    size = sizes[-1]
+    for window in windows:
+        inside = 0 <= window.left < window.right <= size
+        if not (inside and 0 <= window.top < window.bottom <= size):
+            raise ValueError(f"{window} does not lie in a map of {size} pixels")
+    plans = [[_BlockPlan.of(window, size)] for window in windows]
+    whole = len(sizes) - 1
+    while whole > 0:
+        area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
+        if area > 2 * WORTHWHILE * sizes[whole] ** 2:
+            break
+        whole -= 1
+        for plan in plans:
+            plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
+    return plans, whole
+
+
 @dataclass(frozen=True)
 class _BlockPlan:
     """What a block needs for a window of its features.
@@ -214,6 +244,22 @@ class _BlockPlan:
         inner, window = _cut(noise0, self.inner), _cut(noise1, self.window)
         first = LayerPass.run(block.conv0, w, x, ws, inner, self.padding0)
         return [first, LayerPass.run(block.conv1, w + 1, first.out, ws, window, self.padding1)]
+
+    def cut(self, first: LayerPass, second: LayerPass) -> list[LayerPass]:
+        """Cut what the whole block did to the window."""
+        return [
+            replace(
+                each,
+                x=_cut(each.x, source),
+                noise=None if each.noise is None else _cut(each.noise, window),
+                padding=padding,
+                out=_cut(each.out, window),
+            )
+            for each, source, window, padding in (
+                (first, self.source, self.inner, self.padding0),
+                (second, self.inner, self.window, self.padding1),
+            )
+        ]
 
 
 def _cut(x: Tensor, window: Window) -> Tensor:

@@ -170,3 +170,35 @@ def test_a_block_that_is_not_there_is_refused() -> None:
     generator = _double(32)
     with pytest.raises(ValueError, match="must be one of the blocks"):
         WindowedFeatures(generator, _ws(generator), None, 64, [Window(0, 0, 4, 4)])
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [Window(3, 4, 12, 13), Window(40, 50, 50, 64)],
+        [Window(0, 0, 1, 1), Window(62, 0, 64, 30)],
+        [Window(0, 0, 64, 64)],
+    ],
+)
+def test_windows_of_what_ran_whole_have_the_same_gradients(windows: list[Window]) -> None:
+    generator = _double(128)
+    ws, noise = _ws(generator), _noise(generator)
+    whole = WindowedFeatures(generator, ws, noise, 64, [Window(0, 0, 64, 64)])
+    cut, own = whole.within(windows), WindowedFeatures(generator, ws, noise, 64, windows)
+    for found, expected in zip(cut.features, own.features, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    rng = torch.Generator().manual_seed(3)
+    rows = torch.arange(2)
+    parts = [
+        (rows, torch.randn(2, *f.shape[1:], generator=rng, dtype=torch.float64))
+        for f in own.features
+    ]
+    torch.testing.assert_close(cut.pull(2, parts, 8), own.pull(2, parts, 8), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(cut.picture(), whole.picture(), rtol=1e-10, atol=1e-10)
+
+
+def test_only_what_ran_whole_can_be_cut() -> None:
+    generator = _double(128)
+    found = WindowedFeatures(generator, _ws(generator), None, 64, [Window(3, 4, 12, 13)])
+    with pytest.raises(ValueError, match="ran whole"):
+        found.within([Window(4, 5, 6, 7)])
