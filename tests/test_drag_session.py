@@ -15,7 +15,7 @@ from drag.points import DragPoint
 from drag.scene import View
 from drag.session import DragConfig, DragDiverged, DragSession, StopReason
 from drag.stopping import StopRule, tolerance_of
-from drag.tracking import Tracked
+from drag.tracking import Moved, Tracked
 from stylegan2.generator import Generator
 from stylegan2.partial import features_at
 from tests.factories import tiny_generator
@@ -416,3 +416,26 @@ def test_ws_of_the_wrong_shape_are_refused() -> None:
     generator = tiny_generator(16)
     with pytest.raises(ValueError, match=r"ws must be \[1, 6, 16\], got \[2, 6, 16\]"):
         DragSession(generator, torch.zeros(2, 6, 16), None, EASY)
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_small_windows_are_left_to_one_thread(
+    with_mask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movable = _left_half(16) if with_mask else None
+    session = _easy_session(movable_mask=movable)
+    step, seen = session._mover.step, []
+
+    def counted() -> Moved:
+        seen.append(torch.get_num_threads())
+        return step()
+
+    monkeypatch.setattr(session._mover, "step", counted)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        session.step()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [2 if with_mask else 1]
