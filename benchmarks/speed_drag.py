@@ -177,21 +177,24 @@ def step_flops(config: GeneratorConfig, method: str, masked: bool, count: int) -
     """Count the convolutions that a step cannot do without.
 
     One forward pass up to the features, where they are read, and one backward pass to the inputs
-    for each product that the method asks for.
+    for each product that the method asks for. With a mask features are wanted everywhere, but the
+    products that tell where the handles are need what is around them only.
     """
     size = feature_resolution(config.resolution)
     r1, r2 = to_feature_length(3.0, size), to_feature_length(12.0, size)
     if method == "newton":
-        reach = r2 + to_feature_length(PATCH, size)
-        products = 2 * count + (PROBES + 1 if masked else 0)
+        patch = to_feature_length(PATCH, size)
+        reach, around, products, everywhere = r2 + patch, patch, 2 * count, PROBES + 1
     else:
-        reach = r2 + r1
-        products = 1
-    if masked:
-        forward = synthesis_flops(config, size, with_image=False)
-    else:
-        forward = windows_flops(config, size, [round(2 * reach) + 1] * count)
-    return forward * (1 + products)
+        reach, around, products, everywhere = r2 + r1, r1, 1, 1
+
+    def windows(radius: float) -> int:
+        return windows_flops(config, size, [round(2 * radius) + 1] * count)
+
+    if not masked:
+        return windows(reach) * (1 + products)
+    flops = synthesis_flops(config, size, with_image=False) * (1 + everywhere)
+    return flops + windows(around) * products if method == "newton" else flops
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ for eight. The weights are constants here: what is wanted are the gradients by w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -60,13 +61,13 @@ class LayerPass:
         beforehand: on a CPU passes over memory are what this takes.
         """
         layer, styles, out = self.layer, self.styles, self.out
-        energy, after = layer.energy(), self._after()
+        energy, after = layer.energy(), self._after
         added = (layer.bias * LRELU_GAIN)[:, None, None]
         if self.noise is not None:
             added = added + self.noise * (layer.noise_strength * LRELU_GAIN)
         demodulated = torch.where(out >= 0, out, out / LRELU_SLOPE) - added
         # d is energy @ s^2 to the power of -1/2, and this d times the cotangent of d.
-        of_after = (cotangents * (self._slope() * demodulated)).sum(dim=(2, 3))
+        of_after = (cotangents * (self._slope * demodulated)).sum(dim=(2, 3))
         of_styles = (of_after * (after / LRELU_GAIN).square()) @ energy * -styles
         below = self._convolved(cotangents)
         of_styles = of_styles + (below * self.x).sum(dim=(2, 3))
@@ -78,14 +79,16 @@ class LayerPass:
         return self._convolved(cotangents) * self.styles[:, :, None, None]
 
     def _convolved(self, cotangents: Tensor) -> Tensor:
-        shared = self._slope() * self._after()[:, :, None, None]
+        shared = self._slope * self._after[:, :, None, None]
         return _adjoint(self.layer, cotangents * shared, self.padding)
 
+    @cached_property
     def _slope(self) -> Tensor:
         slope = 1 - (1 - LRELU_SLOPE) * (self.out < 0).to(self.out)
         clamp = self.layer.clamp
         return slope if clamp is None else slope.masked_fill(self.out.abs() >= clamp, 0.0)
 
+    @cached_property
     def _after(self) -> Tensor:
         return demodulation(self.styles, self.layer.energy()) * LRELU_GAIN
 

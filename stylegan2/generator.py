@@ -198,6 +198,10 @@ class SynthesisLayer(nn.Module):
         x = F.leaky_relu_(x, LRELU_SLOPE)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
+    def derived(self) -> Iterator[object]:
+        """Yield what keeps things made from the weights; layers with the same weights may share it."""
+        yield from (self._energy, self._relaid, self._packed, self._packed_adjoint)
+
     def energy(self) -> Tensor:
         """Return the weights' energy [out, in]."""
         return self._energy.of(self.weight)

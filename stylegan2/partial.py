@@ -54,4 +54,7 @@ def frozen(generator: Generator) -> Generator:
         memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
     for buffer in generator.buffers():
         memo[id(buffer)] = buffer.detach()
+    for _, layer in generator.synthesis.layers():
+        for derived in layer.derived():
+            memo[id(derived)] = derived
     return copy.deepcopy(generator, memo)
