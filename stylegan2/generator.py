@@ -199,7 +199,7 @@ class SynthesisLayer(nn.Module):
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
     def derived(self) -> Iterator[object]:
-        """Yield what keeps things made from the weights; layers with the same weights may share it."""
+        """Yield what keeps things made from the weights; layers of the same weights may share it."""
         yield from (self._energy, self._relaid, self._packed, self._packed_adjoint)
 
     def energy(self) -> Tensor:

@@ -80,3 +80,17 @@ def test_a_frozen_generator_shares_memory_and_leaves_the_flags_alone() -> None:
     assert ws.grad is not None and ws.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in generator.parameters())
     assert all(torch.equal(t, before[name]) for name, t in generator.state_dict().items())
+
+
+def test_a_frozen_generator_shares_what_is_made_from_its_weights() -> None:
+    generator = tiny_generator(16)
+    ws = torch.randn(1, generator.num_ws, generator.w_dim)
+    first, second = frozen(generator), frozen(generator)
+    expected = first.synthesis(ws)
+    (_, one), (_, other) = next(first.synthesis.layers()), next(second.synthesis.layers())
+    assert list(one.derived()) == list(other.derived())
+    with torch.no_grad():
+        generator.synthesis.block(8).conv1.weight.mul_(-1)
+    changed = second.synthesis(ws)
+    assert not torch.allclose(changed, expected, atol=1e-3)
+    torch.testing.assert_close(first.synthesis(ws), changed)
