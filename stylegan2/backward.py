@@ -15,7 +15,6 @@ from torch import Tensor
 
 from stylegan2.generator import SynthesisLayer
 from stylegan2.ops import LRELU_GAIN, LRELU_SLOPE, demodulation, fir_filter
-from stylegan2.packed import can_pack
 
 Padding = tuple[int, int, int, int]
 """Left, right, top, bottom; negative crops."""
@@ -67,7 +66,7 @@ class LayerPass:
             added = added + self.noise * (layer.noise_strength * LRELU_GAIN)
         demodulated = torch.where(out >= 0, out, out / LRELU_SLOPE) - added
         # d is energy @ s^2 to the power of -1/2, and this d times the cotangent of d.
-        of_after = (cotangents * (self._slope * demodulated)).sum(dim=(2, 3))
+        of_after = (cotangents * (self._slope() * demodulated)).sum(dim=(2, 3))
         of_styles = (of_after * (after / LRELU_GAIN).square()) @ energy * -styles
         below = self._convolved(cotangents)
         of_styles = of_styles + (below * self.x).sum(dim=(2, 3))
@@ -79,10 +78,9 @@ class LayerPass:
         return self._convolved(cotangents) * self.styles[:, :, None, None]
 
     def _convolved(self, cotangents: Tensor) -> Tensor:
-        shared = self._slope * self._after[:, :, None, None]
+        shared = self._slope() * self._after[:, :, None, None]
         return _adjoint(self.layer, cotangents * shared, self.padding)
 
-    @cached_property
     def _slope(self) -> Tensor:
         slope = 1 - (1 - LRELU_SLOPE) * (self.out < 0).to(self.out)
         clamp = self.layer.clamp
@@ -95,7 +93,7 @@ class LayerPass:
 
 def _adjoint(layer: SynthesisLayer, x: Tensor, padding: Padding | None) -> Tensor:
     """Apply the adjoint of a layer's convolution and FIR filter to x [N, out, H, W]."""
-    packs = can_pack(x, layer.weight)
+    packs = layer.packs(x)
     left, right, top, bottom = padding or (1, 1, 1, 1)
     if layer.up:
         x = fir_filter(x, (3 - left, 3 - right, 3 - top, 3 - bottom), gain=4.0)

@@ -44,6 +44,13 @@ NARROW = 64
 makes them up to twice as fast; wider ones gain nothing by it, and lose when weights are tuned."""
 
 
+FEW_PIXELS = 48**2
+"""Packing weights pays for maps up to this size; above it the products take nearly all the time."""
+
+FEW_WEIGHTS = 2**17
+"""So few are packed for maps of any size."""
+
+
 @dataclass(frozen=True)
 class GeneratorConfig:
     """Every size of a generator; all but `conv_clamp` can be read off its weights.
@@ -174,7 +181,7 @@ class SynthesisLayer(nn.Module):
         padding: tuple[int, int, int, int] | None = None,
     ) -> Tensor:
         """Do what `forward` does, with the styles [N, in] that w gives."""
-        packs = can_pack(x, styles, self.weight)
+        packs = self.packs(x, styles)
         if not packs and self.weight.shape[0] <= NARROW and x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
         weight: Tensor = self.weight
@@ -198,8 +205,13 @@ class SynthesisLayer(nn.Module):
         x = F.leaky_relu_(x, LRELU_SLOPE)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
+    def packs(self, x: Tensor, *others: Tensor) -> bool:
+        """Tell whether a convolution of x is made with packed weights: they are another copy."""
+        pays = x.shape[2] * x.shape[3] <= FEW_PIXELS or self.weight.numel() <= FEW_WEIGHTS
+        return pays and can_pack(x, *others, self.weight)
+
     def derived(self) -> Iterator[object]:
-        """Yield what keeps things made from the weights; layers of the same weights may share it."""
+        """Yield what keeps things made from the weights; layers of equal weights may share it."""
         yield from (self._energy, self._relaid, self._packed, self._packed_adjoint)
 
     def energy(self) -> Tensor:
