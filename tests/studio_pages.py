@@ -86,7 +86,7 @@ def page(browser: Any, server: RunningStudio) -> Iterator[Any]:
     page = opened(browser, server.address)
     yield page
     page.close()
-    assert page.errors == []
+    assert not page.errors, page.errors
 
 
 def opened(browser: Any, address: str) -> Any:

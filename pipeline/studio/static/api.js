@@ -2,6 +2,8 @@
 
 import { toast } from "./dom.js";
 
+const GONE = "The studio does not answer. Is it still running?";
+
 /** A request that the studio refused, in its words. */
 export class Refused extends Error {
   /** @param {string} message @param {number} status */
@@ -31,7 +33,7 @@ export async function ask(method, path, body) {
   try {
     answer = await fetch(`/api/${path}`, options);
   } catch {
-    throw new Refused("The studio does not answer. Is it still running?", 0);
+    throw new Refused(GONE, 0);
   }
   if (answer.ok) return answer;
   let message = `${answer.status} ${answer.statusText}`;
@@ -43,7 +45,21 @@ export async function ask(method, path, body) {
 
 /** @returns {Promise<any>} */
 export async function json(method, path, body) {
-  return (await ask(method, path, body)).json();
+  return read(await ask(method, path, body), "json");
+}
+
+/** @returns {Promise<Blob>} */
+export async function blob(path) {
+  return read(await ask("GET", path), "blob");
+}
+
+/** Take the body of an answer, which may break off after it has begun: as "json" or as "blob". */
+export async function read(answer, kind) {
+  try {
+    return await answer[kind]();
+  } catch {
+    throw new Refused(GONE, 0);
+  }
 }
 
 /** Do something that asks the studio, and show what it says when it refuses. */

@@ -1,6 +1,6 @@
 // The place where a face is dragged: picture, tools, points, area, drags, saving.
 
-import { ask, attempt, json, pictureUrl, place } from "./api.js";
+import { ask, attempt, blob, json, pictureUrl, place } from "./api.js";
 import { button, h, toast } from "./dom.js";
 import { apply } from "./geometry.js";
 import { Mask } from "./mask.js";
@@ -400,6 +400,6 @@ export class Editor {
 
 /** @param {string} url @returns {Promise<ImageBitmap|null>} */
 async function loadBitmap(url) {
-  const answer = await attempt(() => ask("GET", url.replace(/^\/api\//, "")));
-  return answer ? createImageBitmap(await answer.blob()) : null;
+  const picture = await attempt(() => blob(url.replace(/^\/api\//, "")));
+  return picture ? createImageBitmap(picture) : null;
 }

@@ -1,6 +1,6 @@
 // The first page: drop a photo, or open an earlier one.
 
-import { ask, attempt, json, pictureUrl, sentence } from "./api.js";
+import { attempt, json, pictureUrl, sentence } from "./api.js";
 import { h, icon, toast } from "./dom.js";
 
 const STATES = {
@@ -61,9 +61,9 @@ export class Home {
   async try() {
     if (this.busy) return;
     this.busy = true;
-    const answer = await attempt(() => ask("POST", "demo"));
+    const made = await attempt(() => json("POST", "demo"));
     this.busy = false;
-    if (answer) this.app.open((await answer.json()).id);
+    if (made) this.app.open(made.id);
   }
 
   /** @param {File} file */
@@ -76,11 +76,11 @@ export class Home {
     this.busy = true;
     this.drop.classList.add("busy");
     this.words.textContent = `Reading ${file.name} …`;
-    const answer = await attempt(() => ask("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
+    const made = await attempt(() => json("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
     this.busy = false;
     this.drop.classList.remove("busy");
     this.words.textContent = "Drop a photo here, or choose one";
-    if (answer) this.app.open((await answer.json()).id);
+    if (made) this.app.open(made.id);
   }
 
   message(message) {

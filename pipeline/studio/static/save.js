@@ -1,6 +1,6 @@
 // Taking things home: the picture, the film, the points.
 
-import { ask, attempt, place } from "./api.js";
+import { ask, attempt, place, read } from "./api.js";
 import { button, h } from "./dom.js";
 
 /** What can be saved: a row each, and in it the formats. The last part of a file's name comes last. */
@@ -50,14 +50,16 @@ export class Saving {
     made.setAttribute("aria-busy", "true");
     if (film) this.note.textContent = "Making the film …";
     this.note.hidden = !this.note.textContent;
-    const answer = await attempt(() => ask("GET", place(id, `/save/${path}${drawn ? "&annotated=true" : ""}`)));
+    const saved = await attempt(async () => {
+      const answer = await ask("GET", place(id, `/save/${path}${drawn ? "&annotated=true" : ""}`));
+      return { data: await read(answer, "blob"), suffix: answer.headers.get("X-Suffix") };
+    });
     made.removeAttribute("aria-busy");
     this.making = false;
     this.set(this.state());
-    if (!answer) return;
-    const address = URL.createObjectURL(await answer.blob());
-    const suffix = answer.headers.get("X-Suffix");
-    const link = h("a", { href: address, download: `${name}-${what}${drawn ? "-with-points" : ""}.${suffix}` });
+    if (!saved) return;
+    const address = URL.createObjectURL(saved.data);
+    const link = h("a", { href: address, download: `${name}-${what}${drawn ? "-with-points" : ""}.${saved.suffix}` });
     document.body.append(link);
     link.click();
     link.remove();
