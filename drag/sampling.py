@@ -58,13 +58,7 @@ def sample(features: Tensor, xy: Tensor) -> Tensor:
     if features.ndim != 4 or features.shape[0] != 1:
         raise ValueError(f"features must be [1, C, F, F], got {tuple(features.shape)}")
     height, width = features.shape[2:]
-    x = xy[..., 0].clamp(0, width - 1)
-    y = xy[..., 1].clamp(0, height - 1)
-    left = x.floor().clamp(max=width - 2)
-    top = y.floor().clamp(max=height - 2)
-    right_share = (x - left).reshape(-1, 1)
-    lower_share = (y - top).reshape(-1, 1)
-    corner = (top.long() * width + left.long()).reshape(-1)
+    corner, right_share, lower_share = _corners(xy.reshape(-1, 2), height, width)
     # All channels of a pixel in one row: reading rows is four times as fast as columns.
     flat = features[0].permute(1, 2, 0).reshape(height * width, -1)
     upper = torch.lerp(flat[corner], flat[corner + 1], right_share)
@@ -77,19 +71,28 @@ def spread(values: Tensor, xy: Tensor, height: int, width: int) -> Tensor:
 
     It is the adjoint of `sample`: the gradient by the features of what is read, times values.
     """
-    x = xy[..., 0].clamp(0, width - 1)
-    y = xy[..., 1].clamp(0, height - 1)
-    left = x.floor().clamp(max=width - 2)
-    top = y.floor().clamp(max=height - 2)
-    right_share, lower_share = (x - left)[..., None], (y - top)[..., None]
+    corner, right_share, lower_share = _corners(xy, height, width)
     first = torch.arange(len(values), device=xy.device)[:, None] * (height * width)
-    corner = (first + top.long() * width + left.long()).flatten()
+    corner = (first + corner).flatten()
     flat = values.new_zeros(len(values) * height * width, values.shape[2])
     upper, lower = values * (1 - lower_share), values * lower_share
     for offset, row in ((0, upper), (width, lower)):
         flat.index_add_(0, corner + offset, (row * (1 - right_share)).flatten(0, 1))
         flat.index_add_(0, corner + offset + 1, (row * right_share).flatten(0, 1))
     return flat.reshape(len(values), height, width, -1).permute(0, 3, 1, 2)
+
+
+def _corners(xy: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the upper left pixel's index [...] of each position, and how far right, down [..., 1].
+
+    Beyond the outermost pixel centres a position is moved to the edge.
+    """
+    x = xy[..., 0].clamp(0, width - 1)
+    y = xy[..., 1].clamp(0, height - 1)
+    left = x.floor().clamp(max=width - 2)
+    top = y.floor().clamp(max=height - 2)
+    corner = top.long() * width + left.long()
+    return corner, (x - left)[..., None], (y - top)[..., None]
 
 
 def slopes(features: Tensor, xy: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan2.generator import SynthesisLayer
-from stylegan2.ops import LRELU_GAIN, LRELU_SLOPE, demodulation, fir_filter
+from stylegan2.ops import LRELU_GAIN, LRELU_SLOPE, demodulation, fir_filter, padded
 
 Padding = tuple[int, int, int, int]
 """Left, right, top, bottom; negative crops."""
@@ -66,19 +66,20 @@ class LayerPass:
             added = added + self.noise * (layer.noise_strength * LRELU_GAIN)
         demodulated = torch.where(out >= 0, out, out / LRELU_SLOPE) - added
         # d is energy @ s^2 to the power of -1/2, and this d times the cotangent of d.
-        of_after = (cotangents * (self._slope() * demodulated)).sum(dim=(2, 3))
+        slope = self._slope()
+        of_after = (cotangents * (slope * demodulated)).sum(dim=(2, 3))
         of_styles = (of_after * (after / LRELU_GAIN).square()) @ energy * -styles
-        below = self._convolved(cotangents)
+        below = self._convolved(cotangents, slope)
         of_styles = of_styles + (below * self.x).sum(dim=(2, 3))
         affine = layer.affine
         return below * styles[:, :, None, None], (of_styles * affine.weight_gain) @ affine.weight
 
     def pull_x(self, cotangents: Tensor) -> Tensor:
         """Do what `pull` does for x alone."""
-        return self._convolved(cotangents) * self.styles[:, :, None, None]
+        return self._convolved(cotangents, self._slope()) * self.styles[:, :, None, None]
 
-    def _convolved(self, cotangents: Tensor) -> Tensor:
-        shared = self._slope() * self._after[:, :, None, None]
+    def _convolved(self, cotangents: Tensor, slope: Tensor) -> Tensor:
+        shared = slope * self._after[:, :, None, None]
         return _adjoint(self.layer, cotangents * shared, self.padding)
 
     def _slope(self) -> Tensor:
@@ -100,8 +101,7 @@ def _adjoint(layer: SynthesisLayer, x: Tensor, padding: Padding | None) -> Tenso
         if packs:
             return layer.packed_adjoint()(x)
         return F.conv2d(x, layer.weight.transpose(0, 1), stride=2)
-    if packs and padding is None:
-        return layer.packed_adjoint()(x, 1)
     if packs:
-        return layer.packed_adjoint()(F.pad(x, (2 - left, 2 - right, 2 - top, 2 - bottom)))
+        x, inside = padded(x, (2 - left, 2 - right, 2 - top, 2 - bottom))
+        return layer.packed_adjoint()(x, inside)
     return F.pad(F.conv_transpose2d(x, layer.weight), (-left, -right, -top, -bottom))

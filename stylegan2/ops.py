@@ -33,15 +33,21 @@ def fir_kernel(channels: int, like: Tensor, gain: float = 1.0) -> Tensor:
 def fir_filter(x: Tensor, padding: tuple[int, int, int, int], gain: float = 1.0) -> Tensor:
     """Low-pass x [N, C, H, W]; padding is (left, right, top, bottom) and filled with zeros."""
     channels = x.shape[1]
-    left, right, top, bottom = padding
+    x, inside = padded(x, padding)
     if can_pack(x):
-        packed = _packed_fir(channels, gain)
-        if left == right == top == bottom >= 0:
-            return packed(x, left)
-        return packed(F.pad(x, padding))
+        return _packed_fir(channels, gain)(x, inside)
+    return F.conv2d(x, fir_kernel(channels, x, gain), padding=inside, groups=channels)
+
+
+def padded(x: Tensor, padding: tuple[int, int, int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """Pad x where a convolution cannot do it by itself; return what is left for that to do.
+
+    padding is (left, right, top, bottom), negative crops; what is left is (vertical, horizontal).
+    """
+    left, right, top, bottom = padding
     if left == right >= 0 and top == bottom >= 0:
-        return F.conv2d(x, fir_kernel(channels, x, gain), padding=(top, left), groups=channels)
-    return F.conv2d(F.pad(x, padding), fir_kernel(channels, x, gain), groups=channels)
+        return x, (top, left)
+    return F.pad(x, padding), (0, 0)
 
 
 @cache
@@ -112,20 +118,18 @@ def modulated_conv2d(
             weight, after = weight * after[0, :, None, None, None], None
     else:
         x = x * styles.to(x.dtype)[:, :, None, None]
-    if packed is not None:
-        if up or padding is None:
-            x = packed(x, 0 if up else weight.shape[2] // 2)
+    if up:
+        if packed is not None:
+            x = packed(x)
         else:
-            x = packed(F.pad(x, padding))
-        if up:
-            x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
-    elif up:
-        x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
+            x = F.conv_transpose2d(x, weight.to(x.dtype).transpose(0, 1), stride=2)
         x = fir_filter(x, padding or (1, 1, 1, 1), gain=4.0)
-    elif padding is None:
-        x = F.conv2d(x, weight.to(x.dtype), padding=weight.shape[2] // 2)
     else:
-        x = F.conv2d(F.pad(x, padding), weight.to(x.dtype))
+        x, inside = padded(x, padding or (weight.shape[2] // 2,) * 4)
+        if packed is not None:
+            x = packed(x, inside)
+        else:
+            x = F.conv2d(x, weight.to(x.dtype), padding=inside)
     return x if after is None else x * after.to(x.dtype)[:, :, None, None]
 
 

@@ -20,6 +20,10 @@ OPERATORS = (
 )
 
 
+NO_ACTIVATION: tuple[str, list[float], str] = ("none", [], "")
+"""The operators could apply one to the result: its name, its numbers, its algorithm."""
+
+
 @cache
 def _has_operators() -> bool:
     """Tell whether this build of torch has what packing takes."""
@@ -67,20 +71,16 @@ class PackedConv2d:
                 weight, none, self._stride, ones, groups, size
             )
 
-    def __call__(self, x: Tensor, padding: int = 0) -> Tensor:
-        """Convolve x [N, in, H, W], with so many zeros around it."""
+    def __call__(self, x: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
+        """Convolve x [N, in, H, W], with so many zeros above and below, left and right."""
         x = x.contiguous(memory_format=torch.channels_last)
-        around, ones, none = [padding, padding], [1, 1], [0, 0]
-        operators = torch.ops.mkldnn
+        inputs = (x, self._weight, None, list(padding))
+        shape = (self._stride, [1, 1], self._groups)
         out: Tensor
         if self._transposed:
-            out = operators._convolution_transpose_pointwise(
-                *(x, self._weight, None, around, none, self._stride, ones, self._groups),
-                *("none", [], ""),
+            out = torch.ops.mkldnn._convolution_transpose_pointwise(
+                *inputs, [0, 0], *shape, *NO_ACTIVATION
             )
         else:
-            out = operators._convolution_pointwise(
-                *(x, self._weight, None, around, self._stride, ones, self._groups),
-                *("none", [], ""),
-            )
+            out = torch.ops.mkldnn._convolution_pointwise(*inputs, *shape, *NO_ACTIVATION)
         return out

@@ -35,14 +35,14 @@ def test_packed_convolutions_equal_those_of_torch(
     back, turned = weight.transpose(0, 1), _randn(n, outputs, 2 * size + 1, 2 * size + 1)
     kernel = fir_kernel(outputs, x, 4.0)
     pairs = [
-        (PackedConv2d(weight)(x, 1), F.conv2d(x, weight, padding=1)),
+        (PackedConv2d(weight)(x, (1, 1)), F.conv2d(x, weight, padding=1)),
         (PackedConv2d(back, stride=2)(turned), F.conv2d(turned, back, stride=2)),
         (
             PackedConv2d(back, stride=2, transposed=True)(x),
             F.conv_transpose2d(x, back, stride=2),
         ),
         (
-            PackedConv2d(kernel, groups=outputs)(turned, 2),
+            PackedConv2d(kernel, groups=outputs)(turned, (2, 2)),
             F.conv2d(turned, kernel, padding=2, groups=outputs),
         ),
     ]
