@@ -17,25 +17,20 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from inversion.encoder import Encoder
-from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
-from tools.faces import Faces, differentiable_augment, draw_batch, load_faces
+from tools.faces import differentiable_augment, load_faces
 from tools.networks import Discriminator, DiscriminatorBlock
 from tools.pyramid import PyramidDistance
+from tools.training_loop import add_options, chosen, pixel_distance, run, save_state
 
 
 @dataclass(frozen=True)
@@ -186,12 +181,7 @@ class Trainer:
             adversarial = F.softplus(-realness).mean()
             for got, want in zip(found, wanted, strict=True):
                 features = features + (got.float() - want.float()).abs().mean() / len(wanted)
-        pixels = torch.zeros([], device=self.device)
-        a, b = rebuilt, given
-        while a.shape[-1] >= 8:
-            pixels = pixels + (a - b).abs().mean()
-            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        pixels = pixels / 4
+        pixels = pixel_distance(rebuilt, given)
         self.w_bank = torch.cat([encoded.detach(), self.w_bank])[:4096]
         perceptual = self.distance(rebuilt, given).mean()
         spread = (encoded.square().mean() - 1).square() + encoded.mean(dim=0).square().mean()
@@ -306,9 +296,7 @@ class Trainer:
             "w_bank": self.w_bank,
             "history": self.history,
         }
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        save_state(state, path)
 
     def load(self, path: Path) -> None:
         """Continue where `save` left off."""
@@ -355,20 +343,6 @@ class Trainer:
         block.conv1.weight.data.mul_(0.1)
         block.skip.weight.data.mul_(0.1)
 
-    # ------------------------------------------------------------------ looking
-
-    @torch.no_grad()
-    def sample_grid(self, faces: Faces, path: Path, rows: int = 6, columns: int = 12) -> None:
-        """Write samples at psi 0.7 and psi 1, then real faces above their rebuilt ones."""
-        rng = torch.Generator().manual_seed(0)
-        z = torch.randn(columns * 2, self.config.w_dim, generator=rng).to(self.device)
-        real = faces.images[:: max(1, len(faces) // columns)][:columns]
-        real = real.float().to(self.device) / 127.5 - 1
-        w = self.ema_encoder(real)
-        rebuilt = self.ema.synthesis(w[:, None].expand(-1, self.ema.num_ws, -1))
-        tiles = torch.cat([self.ema(z, 0.7), self.ema(z), real, rebuilt])
-        write_grid(tiles, path, columns)
-
 
 def widened(fresh: Tensor, known: Tensor, name: str) -> Tensor:
     """Put a parameter of a narrower generator into a fresh one of the same name.
@@ -385,82 +359,30 @@ def widened(fresh: Tensor, known: Tensor, name: str) -> Tensor:
     return wide
 
 
-def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
-    """Write pictures [N, 3, R, R] in [-1, 1] as one PNG, `columns` beside each other."""
-    n, _, size, _ = tiles.shape
-    pixels = (tiles.float().cpu() * 127.5 + 127.5).round().clamp(0, 255).byte()
-    rows = n // columns
-    grid = pixels[: rows * columns].reshape(rows, columns, 3, size, size).permute(0, 3, 1, 4, 2)
-    Image.fromarray(
-        np.ascontiguousarray(grid.reshape(rows * size, columns * size, 3).numpy())
-    ).save(path)
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Turn the fields of TrainingConfig into options."""
+def main() -> None:
+    """Train until told to stop."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "faces", type=Path, help="folder with aligned/, landmarks.npz and index.tsv"
-    )
-    parser.add_argument(
-        "--run", type=Path, required=True, help="folder for checkpoints and pictures"
-    )
+    add_options(parser, TrainingConfig())
     parser.add_argument(
         "--grow-from", type=Path, help="run folder of a smaller network to start from"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     parser.add_argument(
         "--kimg", type=float, default=1e9, help="stop after so many thousand pictures"
     )
-    parser.add_argument("--save-minutes", type=float, default=4.0)
-    for name, value in asdict(TrainingConfig()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Train until told to stop."""
-    arguments = parse_arguments()
-    names = asdict(TrainingConfig())
-    config = TrainingConfig(**{name: getattr(arguments, name) for name in names})
+    arguments = parser.parse_args()
+    config: TrainingConfig = chosen(arguments, TrainingConfig())
     trainer = Trainer(config, torch.device(arguments.device), arguments.seed)
-    run: Path = arguments.run
-    run.mkdir(parents=True, exist_ok=True)
-    checkpoint = run / "state.pt"
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    checkpoint = arguments.run / "state.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
     elif arguments.grow_from:
         trainer.grow_from(arguments.grow_from / "state.pt")
-    faces = load_faces(arguments.faces, config.resolution)
-    print(f"{len(faces)} pictures, continuing at {trainer.images / 1000:.1f} kimg", flush=True)
-    started = saved = time.monotonic()
-    sums: dict[str, list[float]] = {}
-    while True:
-        losses = trainer.train_step(draw_batch(faces, config.batch, trainer.rng, config.warp))
-        for name, value in losses.items():
-            sums.setdefault(name, []).append(value)
-        now = time.monotonic()
-        finished = (
-            now - started
-        ) / 60 >= arguments.minutes or trainer.images / 1000 >= arguments.kimg
-        if finished or (now - saved) / 60 >= arguments.save_minutes:
-            line = {name: float(np.mean(values)) for name, values in sums.items()}
-            line |= {
-                "kimg": trainer.images / 1000,
-                "per_second": len(sums["pixels"]) * config.batch / (now - saved),
-            }
-            trainer.history.append(line)
-            print(json.dumps({name: round(value, 4) for name, value in line.items()}), flush=True)
-            trainer.save(checkpoint)
-            save_generator(trainer.ema, run / "generator.safetensors")
-            trainer.sample_grid(faces, run / "samples.png")
-            saved, sums = time.monotonic(), {}
-        if finished:
-            return
+    run(trainer, load_faces(arguments.faces, config.resolution), arguments, arguments.kimg)
 
 
 if __name__ == "__main__":
