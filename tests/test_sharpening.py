@@ -126,3 +126,18 @@ def test_a_stopped_run_goes_on_from_its_folder(tmp_path: Path) -> None:
     losses = [training.train_step(striped()) for training in (first, second)]
     for name, value in losses[0].items():
         assert losses[1][name] == pytest.approx(value, rel=0.05), name
+
+
+def test_what_is_shown_rebuilds_the_same_and_samples_where_the_encoder_places_faces() -> None:
+    training, faces = sharpener(), some_faces()
+    generator, encoder = training.shown(faces)
+    real = faces.images.float() / 127.5 - 1
+    with torch.no_grad():
+        pictures = [
+            g.synthesis(e(real)[:, None].expand(-1, g.num_ws, -1))
+            for g, e in ((generator, encoder), (training.ema, training.ema_encoder))
+        ]
+        latents = encoder(torch.cat([real[:1], real[:1].flip(3)]))
+        drawn = generator.mapping(torch.randn(2000, 16, generator=rng()))
+    assert torch.allclose(pictures[0], pictures[1], atol=2e-2)
+    assert torch.allclose(drawn.mean(dim=0), latents.mean(dim=0), atol=0.05)

@@ -31,7 +31,8 @@ from pipeline.memory import keep_freed_memory
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
-from tools.faces import load_faces
+from tools.faces import Faces, load_faces
+from tools.fit_mapping import encode_all, fit_mapping
 from tools.texture import feature_distance, patch_distance
 from tools.training_loop import add_options, chosen, pixel_distance, run, save_state
 
@@ -158,6 +159,12 @@ class Sharpener:
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.set_state(state["rng"])
         self.images, self.history = state["images"], state["history"]
+
+    def shown(self, faces: Faces) -> tuple[Generator, Encoder]:
+        """Return the averages, with a mapping that draws w as the encoder now places faces."""
+        generator, encoder = copy.deepcopy(self.ema), copy.deepcopy(self.ema_encoder)
+        fit_mapping(generator, encoder, encode_all(encoder, faces.images[::4]))
+        return generator, encoder
 
 
 def main() -> None:

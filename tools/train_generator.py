@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from inversion.encoder import Encoder
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
-from tools.faces import differentiable_augment, load_faces
+from tools.faces import Faces, differentiable_augment, load_faces
 from tools.networks import Discriminator, DiscriminatorBlock
 from tools.pyramid import PyramidDistance
 from tools.training_loop import add_options, chosen, pixel_distance, run, save_state
@@ -315,6 +315,10 @@ class Trainer:
             state["w_bank"],
             state["history"],
         )
+
+    def shown(self, faces: Faces) -> tuple[Generator, Encoder]:
+        """Return the averages."""
+        return self.ema, self.ema_encoder
 
     def grow_from(self, path: Path) -> None:
         """Start from another run's networks, of the same size or of half, as wide or narrower.

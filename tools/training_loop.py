@@ -39,6 +39,9 @@ class Training(Protocol):
     def save(self, path: Path) -> None:
         """Write the whole state."""
 
+    def shown(self, faces: Faces) -> tuple[Generator, Encoder]:
+        """Return what to make the pictures with that one looks at."""
+
 
 def add_options(parser: argparse.ArgumentParser, defaults: Any) -> None:
     """Add what every run takes, and each field of its configuration."""
@@ -110,14 +113,14 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
 @torch.no_grad()
 def sample_grid(training: Training, faces: Faces, path: Path, columns: int = 12) -> None:
     """Write samples at psi 0.7 and psi 1, then real faces above their rebuilt ones."""
-    ema = training.ema
-    like = next(ema.parameters())
-    z = torch.randn(2 * columns, ema.config.z_dim, generator=torch.Generator().manual_seed(0))
-    z = z.to(like.device)
+    generator, encoder = training.shown(faces)
+    like = next(generator.parameters())
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(2 * columns, generator.config.z_dim, generator=rng).to(like.device)
     real = faces.images[:: max(1, len(faces) // columns)][:columns]
     real = real.float().to(like.device) / 127.5 - 1
-    rebuilt = ema.synthesis(training.ema_encoder(real)[:, None].expand(-1, ema.num_ws, -1))
-    write_grid(torch.cat([ema(z, 0.7), ema(z), real, rebuilt]), path, columns)
+    rebuilt = generator.synthesis(encoder(real)[:, None].expand(-1, generator.num_ws, -1))
+    write_grid(torch.cat([generator(z, 0.7), generator(z), real, rebuilt]), path, columns)
 
 
 def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
