@@ -10,7 +10,7 @@ import torch
 from inversion.encoder import Encoder
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
-from tools.fit_mapping import encode_all, fit_mapping
+from tools.fit_mapping import SPREAD, encode_all, fit_mapping
 
 
 def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay() -> None:
@@ -24,14 +24,17 @@ def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay()
     fitted, shifted = copy.deepcopy(generator), copy.deepcopy(encoder)
     fit_mapping(fitted, shifted, latents)
     w = fitted.mapping(torch.randn(20_000, generator.config.z_dim, generator=rng)).detach()
-    scale = float(torch.cov(latents.t()).diagonal().mean())
-    assert torch.allclose(torch.cov(w.t()), torch.cov(latents.t()), atol=0.1 * scale)
-    assert torch.allclose(w.mean(dim=0), fitted.mapping.w_avg, atol=0.05 * scale**0.5)
+    assert float(w.var(dim=0).sum()) ** 0.5 == pytest.approx(SPREAD, rel=0.02)
+    scale = SPREAD / float(latents.var(dim=0).sum()) ** 0.5
+    expected = torch.cov(scale * latents.t())
+    variance = float(expected.diagonal().mean())
+    assert torch.allclose(torch.cov(w.t()), expected, atol=0.1 * variance)
+    assert torch.allclose(w.mean(dim=0), fitted.mapping.w_avg, atol=0.05 * variance**0.5)
 
     before, after = encode_all(encoder, images), encode_all(shifted, images)
     assert before.shape == (16, size)
-    moved = after - before
-    assert torch.allclose(moved, fitted.mapping.w_avg - latents.mean(dim=0), atol=1e-4)
+    expected = scale * (before - latents.mean(dim=0)) + fitted.mapping.w_avg
+    assert torch.allclose(after, expected, atol=1e-3)
     rendered = generator.synthesis(to_ws(before, generator.num_ws))
     again = fitted.synthesis(to_ws(after, generator.num_ws))
     assert torch.allclose(again, rendered, atol=2e-2)

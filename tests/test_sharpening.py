@@ -18,6 +18,7 @@ from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import load_generator
 from stylegan2.generator import Generator, GeneratorConfig
 from tools.faces import Faces
+from tools.fit_mapping import SPREAD
 from tools.sharpen_generator import Sharpener, SharpeningConfig
 from tools.texture import feature_distance, local_sliced_wasserstein, patch_distance
 from tools.training_loop import run
@@ -42,7 +43,7 @@ def blurred(x: Tensor) -> Tensor:
 def sharpener(config: SharpeningConfig = CONFIG) -> Sharpener:
     torch.manual_seed(3)
     generator = Generator(GeneratorConfig(SIZE, 16, 16, 2, (16, 16, 8, 8, 8)))
-    return Sharpener(config, generator, Encoder(16))
+    return Sharpener(config, generator, Encoder(16), seen_before=1000)
 
 
 def some_faces() -> Faces:
@@ -119,8 +120,10 @@ def test_a_stopped_run_goes_on_from_its_folder(tmp_path: Path) -> None:
     }
     assert load_generator(tmp_path / "generator.safetensors").resolution == SIZE
     second = sharpener()
+    second.seen_before = 0
     second.load(tmp_path / "state.pt")
     assert second.images == first.images == 6
+    assert second.seen_before == first.seen_before == 1000
     assert second.history == first.history
     assert math.isfinite(second.history[0]["patch"])
     losses = [training.train_step(striped()) for training in (first, second)]
@@ -140,4 +143,4 @@ def test_what_is_shown_rebuilds_the_same_and_samples_where_the_encoder_places_fa
         latents = encoder(torch.cat([real[:1], real[:1].flip(3)]))
         drawn = generator.mapping(torch.randn(2000, 16, generator=rng()))
     assert torch.allclose(pictures[0], pictures[1], atol=2e-2)
-    assert torch.allclose(drawn.mean(dim=0), latents.mean(dim=0), atol=0.05)
+    assert torch.allclose(drawn.mean(dim=0), latents.mean(dim=0), atol=0.1 * SPREAD)

@@ -37,7 +37,7 @@ def main() -> None:
     metadata = {
         "name": "realdrag-faces-128",
         "licence": "MIT",
-        "trained_images": str(state["images"]),
+        "trained_images": str(state["images"] + state.get("seen_before", 0)),
     }
     save_generator(generator, embedded_path(), metadata, dtype=torch.float16)
     values = {name: tensor.half().contiguous() for name, tensor in encoder.state_dict().items()}

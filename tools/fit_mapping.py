@@ -15,6 +15,10 @@ from inversion.encoder import Encoder
 from stylegan2.generator import Generator, SynthesisLayer, ToRGBLayer
 from stylegan2.ops import LRELU_GAIN, FullyConnected
 
+SPREAD = 15.0
+"""Root of the summed variances of w. Training leaves it free, but steps of projection and
+locality's distance are lengths in W: their settings were found with this."""
+
 SIGMAS = 4.0
 """How many standard deviations stay on the positive side of leaky ReLU."""
 
@@ -23,15 +27,18 @@ SIGMAS = 4.0
 def fit_mapping(generator: Generator, encoder: Encoder, latents: Tensor) -> None:
     """Make w = mapping(z) normal like latents [N, w_dim], in place; pictures stay the same.
 
-    The encoder and every affine layer are shifted along, so that encoder and synthesis still
-    belong together. z_dim must be w_dim. Raises ValueError when it is not.
+    W is scaled to have SPREAD, and shifted; the encoder and every affine layer are changed along,
+    so that encoder and synthesis still belong together. z_dim must be w_dim. Raises ValueError when
+    it is not.
     """
     config = generator.config
     if config.z_dim != config.w_dim:
         raise ValueError(f"z_dim {config.z_dim} must equal w_dim {config.w_dim}")
     size, layers = config.w_dim, config.mapping_layers
+    scale = SPREAD / float(latents.var(dim=0).sum().sqrt())
+    latents = latents * scale
     mean, covariance = latents.mean(dim=0), torch.cov(latents.t())
-    root = torch.linalg.cholesky(covariance + 1e-6 * torch.eye(size))
+    root = torch.linalg.cholesky(covariance.double() + 1e-5 * torch.eye(size)).float()
     shift = SIGMAS * covariance.diagonal().sqrt()
     offset = torch.full((size,), SIGMAS)
     for i in range(layers):
@@ -46,9 +53,10 @@ def fit_mapping(generator: Generator, encoder: Encoder, latents: Tensor) -> None
         if isinstance(module, (SynthesisLayer, ToRGBLayer)):
             affine = module.affine
             # As it will be stored: the shift is large beside what float16 rounds away.
-            affine.weight.copy_(affine.weight.half().float())
+            affine.weight.copy_((affine.weight / scale).half().float())
             affine.bias.sub_((affine.weight * affine.weight_gain) @ moved / affine.bias_gain)
-    encoder.out.bias.add_(moved / encoder.out.bias_gain)
+    encoder.out.weight.mul_(scale)
+    encoder.out.bias.mul_(scale).add_(moved / encoder.out.bias_gain)
 
 
 def _set(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from inversion.encoder import Encoder, encoder_for
@@ -60,8 +61,15 @@ class SharpeningConfig:
 class Sharpener:
     """All the state of a run."""
 
-    def __init__(self, config: SharpeningConfig, generator: Generator, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        config: SharpeningConfig,
+        generator: Generator,
+        encoder: Encoder,
+        seen_before: int = 0,
+    ) -> None:
         self.config = config
+        self.seen_before = seen_before
         self.ema = generator.eval().requires_grad_(False)
         self.ema_encoder = encoder.eval().requires_grad_(False)
         self.generator = copy.deepcopy(generator).to(memory_format=torch.channels_last)
@@ -147,6 +155,7 @@ class Sharpener:
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.get_state(),
             "images": self.images,
+            "seen_before": self.seen_before,
             "history": self.history,
         }
         save_state(state | rest, path)
@@ -158,7 +167,8 @@ class Sharpener:
             network.load_state_dict(state[name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.set_state(state["rng"])
-        self.images, self.history = state["images"], state["history"]
+        self.images, self.seen_before = state["images"], state["seen_before"]
+        self.history = state["history"]
 
     def shown(self, faces: Faces) -> tuple[Generator, Encoder]:
         """Return the averages, with a mapping that draws w as the encoder now places faces."""
@@ -177,10 +187,12 @@ def main() -> None:
     keep_freed_memory()
     config: SharpeningConfig = chosen(arguments, SharpeningConfig())
     generator = load_generator(embedded_path())
+    with safe_open(embedded_path(), framework="pt") as file:
+        seen_before = int(file.metadata()["trained_images"])
     encoder = encoder_for(weights_hash(generator))
     if encoder is None:
         raise SystemExit("the embedded generator has no encoder; install realdrag again")
-    sharpener = Sharpener(config, generator, encoder)
+    sharpener = Sharpener(config, generator, encoder, seen_before)
     arguments.run.mkdir(parents=True, exist_ok=True)
     if (arguments.run / "state.pt").exists():
         sharpener.load(arguments.run / "state.pt")
