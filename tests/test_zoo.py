@@ -99,6 +99,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield site
     server.shutdown()
     server.server_close()
+    server.server_close()
 
 
 def networks_folder() -> Path:
