@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.frechet import frechet_distance
 from inversion.encoder import Encoder
 from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import load_generator
 from stylegan2.generator import Generator, GeneratorConfig
+from tools import training_loop
 from tools.faces import Faces
 from tools.fit_mapping import SPREAD
 from tools.sharpen_generator import Sharpener, SharpeningConfig
 from tools.texture import feature_distance, local_sliced_wasserstein, patch_distance
-from tools.training_loop import run
+from tools.training_loop import features_of, run
 
 CONFIG = SharpeningConfig(kimg=1.0, batch=2, warmup_kimg=0.02, directions=3, warp=0.0)
 SIZE = 64
@@ -109,7 +113,18 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
     assert rates[4] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_stopped_run_goes_on_from_its_folder(tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_from_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+
+    def draw(path: Path, panels: Mapping[str, Any], **_: Any) -> None:
+        drawn.update(panels)
+        path.touch()
+
+    monkeypatch.setattr(training_loop, "PLOTS", True)
+    monkeypatch.setattr(training_loop, "lines", draw)
+    monkeypatch.setattr(training_loop, "JUDGED", 4)
     arguments = argparse.Namespace(run=tmp_path, minutes=1e9, save_minutes=1e9)
     first = sharpener()
     run(first, some_faces(), arguments, kimg=0.006)
@@ -117,7 +132,10 @@ def test_a_stopped_run_goes_on_from_its_folder(tmp_path: Path) -> None:
         "state.pt",
         "generator.safetensors",
         "samples.png",
+        "curves.png",
     }
+    assert drawn["patch"][""] == [(0.006, first.history[0]["patch"])]
+    assert {"pixels", "perceptual", "patch", "feature", "frechet"} <= drawn.keys()
     assert load_generator(tmp_path / "generator.safetensors").resolution == SIZE
     second = sharpener()
     second.seen_before = 0
@@ -129,6 +147,24 @@ def test_a_stopped_run_goes_on_from_its_folder(tmp_path: Path) -> None:
     losses = [training.train_step(striped()) for training in (first, second)]
     for name, value in losses[0].items():
         assert losses[1][name] == pytest.approx(value, rel=0.05), name
+
+
+def test_without_matplotlib_a_run_says_so_and_draws_no_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training_loop, "PLOTS", False)
+    monkeypatch.setattr(training_loop, "JUDGED", 2)
+    arguments = argparse.Namespace(run=tmp_path, minutes=1e9, save_minutes=1e9)
+    run(sharpener(), some_faces(), arguments, kimg=0.002)
+    assert "matplotlib" in capsys.readouterr().out
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_the_progress_figure_is_nothing_for_the_photos_themselves_and_more_for_worse_ones() -> None:
+    photos = features_of(striped())
+    slightly, badly = (features_of(x) for x in (0.9 * striped(), blurred(striped())))
+    assert frechet_distance(photos, photos) == pytest.approx(0, abs=1e-9)
+    assert 0 < frechet_distance(slightly, photos) < frechet_distance(badly, photos)
 
 
 def test_what_is_shown_rebuilds_the_same_and_samples_where_the_encoder_places_faces() -> None:

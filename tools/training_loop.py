@@ -1,4 +1,7 @@
-"""What every training run of a generator does beside learning: options, checkpoints, pictures."""
+"""What every training run of a generator does beside learning.
+
+Options, checkpoints, pictures, curves, and how far samples are from photos.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,10 +21,22 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.frechet import Float64, frechet_distance, pooled_features
+from benchmarks.plots import lines
 from inversion.encoder import Encoder
+from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator
 from tools.faces import Faces, draw_batch
+
+JUDGED = 256
+"""Samples whose distance from photos is measured at each checkpoint, at psi 1."""
+
+PHOTOS = 1024
+"""Photos that they are held against."""
+
+PLOTS = find_spec("matplotlib") is not None
+"""Whether curves can be drawn."""
 
 
 class Training(Protocol):
@@ -65,12 +81,17 @@ def chosen(arguments: argparse.Namespace, defaults: Any) -> Any:
 def run(training: Training, faces: Faces, arguments: argparse.Namespace, kimg: float) -> None:
     """Train until the minutes or the thousands of pictures are over; keep all in the run's folder.
 
-    Every few minutes it writes state.pt, generator.safetensors and samples.png, and prints the mean
-    losses since the last time.
+    Every few minutes it writes state.pt, generator.safetensors, samples.png and, where matplotlib
+    is installed, curves.png, and prints the mean losses since the last time, with *frechet*: the
+    Frechet distance (Heusel et al., 2017) of samples to photos on the offline distance's features.
     """
     folder: Path = arguments.run
     config = training.config
     print(f"{len(faces)} pictures, continuing at {training.images / 1000:.1f} kimg", flush=True)
+    if not PLOTS:
+        print("no curves.png: matplotlib is not installed (pip install '.[bench]')", flush=True)
+    some = faces.images[:: -(-len(faces) // PHOTOS)].float() / 127.5 - 1
+    photos = features_of(some)
     started = saved = time.monotonic()
     sums: dict[str, list[float]] = {}
     while True:
@@ -81,17 +102,46 @@ def run(training: Training, faces: Faces, arguments: argparse.Namespace, kimg: f
         over = (now - started) / 60 >= arguments.minutes or training.images / 1000 >= kimg
         if not over and (now - saved) / 60 < arguments.save_minutes:
             continue
+        generator, encoder = training.shown(faces)
         line = {name: float(np.mean(values)) for name, values in sums.items()}
+        line["frechet"] = frechet_distance(features_of(samples(generator, JUDGED)), photos)
         line["kimg"] = training.images / 1000
         line["per_second"] = max(map(len, sums.values())) * config.batch / (now - saved)
         training.history.append(line)
         print(json.dumps({name: round(value, 4) for name, value in line.items()}), flush=True)
         training.save(folder / "state.pt")
         save_generator(training.ema, folder / "generator.safetensors")
-        sample_grid(training, faces, folder / "samples.png")
+        sample_grid(generator, encoder, faces, folder / "samples.png")
+        if PLOTS:
+            draw_curves(training.history, folder / "curves.png")
         if over:
             return
         saved, sums = time.monotonic(), {}
+
+
+@torch.no_grad()
+def samples(generator: Generator, n: int, psi: float = 1.0) -> Tensor:
+    """Draw n pictures [n, 3, R, R], always from the same z; they come on the CPU."""
+    rng = torch.Generator().manual_seed(0)
+    device = next(generator.parameters()).device
+    z = torch.randn(n, generator.config.z_dim, generator=rng)
+    return torch.cat([generator(part.to(device), psi).cpu() for part in z.split(32)])
+
+
+def features_of(pictures: Tensor) -> Float64:
+    """Return what the Frechet distance compares of pictures [N, 3, R, R]: [N, D]."""
+    return pooled_features(pictures.split(1), OfflineDistance())
+
+
+def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Write one panel for each figure of a run's history, over thousands of pictures."""
+    names = dict.fromkeys(name for line in history for name in line)
+    panels = {
+        name: {"": [(line["kimg"], line[name]) for line in history if name in line]}
+        for name in names
+        if name != "kimg"
+    }
+    lines(path, panels, x_label="thousand pictures", y_label="", columns=3)
 
 
 def pixel_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -111,16 +161,15 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
 
 
 @torch.no_grad()
-def sample_grid(training: Training, faces: Faces, path: Path, columns: int = 12) -> None:
+def sample_grid(
+    generator: Generator, encoder: Encoder, faces: Faces, path: Path, columns: int = 12
+) -> None:
     """Write samples at psi 0.7 and psi 1, then real faces above their rebuilt ones."""
-    generator, encoder = training.shown(faces)
-    like = next(generator.parameters())
-    rng = torch.Generator().manual_seed(0)
-    z = torch.randn(2 * columns, generator.config.z_dim, generator=rng).to(like.device)
-    real = faces.images[:: max(1, len(faces) // columns)][:columns]
-    real = real.float().to(like.device) / 127.5 - 1
-    rebuilt = generator.synthesis(encoder(real)[:, None].expand(-1, generator.num_ws, -1))
-    write_grid(torch.cat([generator(z, 0.7), generator(z), real, rebuilt]), path, columns)
+    real = faces.images[:: max(1, len(faces) // columns)][:columns].float() / 127.5 - 1
+    w = encoder(real.to(next(encoder.parameters()).device))
+    rebuilt = generator.synthesis(w[:, None].expand(-1, generator.num_ws, -1)).cpu()
+    drawn = [samples(generator, 2 * columns, psi) for psi in (0.7, 1.0)]
+    write_grid(torch.cat([*drawn, real, rebuilt]), path, columns)
 
 
 def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
