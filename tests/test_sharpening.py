@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.frechet import frechet_distance
+from benchmarks.frechet import frechet_distance, pooled_features
 from inversion.encoder import Encoder
 from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import load_generator
@@ -25,7 +25,7 @@ from tools.faces import Faces
 from tools.fit_mapping import SPREAD
 from tools.sharpen_generator import Sharpener, SharpeningConfig
 from tools.texture import feature_distance, local_sliced_wasserstein, patch_distance
-from tools.training_loop import features_of, run
+from tools.training_loop import run
 
 CONFIG = SharpeningConfig(kimg=1.0, batch=2, warmup_kimg=0.02, directions=3, warp=0.0)
 SIZE = 64
@@ -161,8 +161,9 @@ def test_without_matplotlib_a_run_says_so_and_draws_no_curves(
 
 
 def test_the_progress_figure_is_nothing_for_the_photos_themselves_and_more_for_worse_ones() -> None:
-    photos = features_of(striped())
-    slightly, badly = (features_of(x) for x in (0.9 * striped(), blurred(striped())))
+    pictures = (striped(), 0.9 * striped(), blurred(striped()))
+    distance = OfflineDistance()
+    photos, slightly, badly = (pooled_features(x.split(1), distance) for x in pictures)
     assert frechet_distance(photos, photos) == pytest.approx(0, abs=1e-9)
     assert 0 < frechet_distance(slightly, photos) < frechet_distance(badly, photos)
 

@@ -23,9 +23,9 @@ from inversion.perceptual import OfflineDistance, PerceptualDistance
 from stylegan2.checkpoint import load_generator
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
-from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws
 from tools.faces import load_faces
+from tools.samples import sample, sheet
 
 COLUMNS = 16
 SAMPLES = 64
@@ -33,14 +33,6 @@ INTERPOLATIONS = 10
 BETWEEN = 8
 TILE = 96
 GAP = 6
-
-
-@torch.no_grad()
-def sample(generator: Generator, n: int, psi: float, seed: int) -> Tensor:
-    """Draw n pictures [n, 3, R, R]."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(n, generator.config.z_dim, generator=rng)
-    return torch.cat([generator(part, psi) for part in z.split(16)])
 
 
 @torch.no_grad()
@@ -54,18 +46,6 @@ def interpolations(generator: Generator, psi: float, seed: int) -> Tensor:
         parts = torch.linspace(0, 1, BETWEEN)[:, None]
         pictures.append(generator.synthesis(to_ws(a + parts * (b - a), generator.num_ws)))
     return torch.cat(pictures)
-
-
-def sheet(pictures: Tensor, columns: int) -> Image.Image:
-    """Put pictures [N, 3, R, R] beside each other, TILE pixels each."""
-    rows = -(-len(pictures) // columns)
-    canvas = Image.new("RGB", (columns * TILE, rows * TILE))
-    for i, picture in enumerate(pictures):
-        tile = Image.fromarray(to_uint8(picture[None])).resize(
-            (TILE, TILE), Image.Resampling.LANCZOS
-        )
-        canvas.paste(tile, (i % columns * TILE, i // columns * TILE))
-    return canvas
 
 
 def stacked(sheets: list[Image.Image]) -> Image.Image:
@@ -106,9 +86,9 @@ def main() -> None:
     arguments = parser.parse_args()
     generator = load_generator(embedded_path()).eval().requires_grad_(False)
     calm, wild = (sample(generator, SAMPLES, psi, seed=1) for psi in (0.7, 1.0))
-    walks = sheet(interpolations(generator, 0.7, seed=2), COLUMNS)
+    walks = sheet(interpolations(generator, 0.7, seed=2), COLUMNS, TILE)
     path = embedded_path().parent / "samples.jpg"
-    whole = stacked([sheet(calm, COLUMNS), sheet(wild, COLUMNS), walks])
+    whole = stacked([sheet(calm, COLUMNS, TILE), sheet(wild, COLUMNS, TILE), walks])
     whole.save(path, quality=86, optimize=True)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     if arguments.faces is not None:
@@ -120,7 +100,7 @@ def main() -> None:
             found = nearest(pictures, faces, distance)
             if pictures is calm:
                 shown = faces[[index for _, index in found[:COLUMNS]]].float() / 127.5 - 1
-                pair = stacked([sheet(calm[:COLUMNS], COLUMNS), sheet(shown, COLUMNS)])
+                pair = stacked([sheet(calm[:COLUMNS], COLUMNS, TILE), sheet(shown, COLUMNS, TILE)])
                 pair.save(path.with_name("nearest.jpg"), quality=86, optimize=True)
             quartiles = np.quantile([gap for gap, _ in found], (0, 0.25, 0.5, 0.75))
             words = ", ".join(f"{value:.3f}" for value in quartiles)

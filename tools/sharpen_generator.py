@@ -32,10 +32,19 @@ from pipeline.memory import keep_freed_memory
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
+from stylegan2.latents import to_ws
 from tools.faces import Faces, load_faces
 from tools.fit_mapping import encode_all, fit_mapping
 from tools.texture import feature_distance, patch_distance
-from tools.training_loop import add_options, chosen, pixel_distance, run, save_state
+from tools.training_loop import (
+    add_options,
+    chosen,
+    follow,
+    pixel_distance,
+    resumed,
+    run,
+    save_state,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Sharpener:
         with self.autocast:
             w = self.encoder(real).float()
             w = w + config.w_noise * torch.randn(w.shape, generator=self.rng)
-            ws = w[:, None].expand(-1, self.generator.num_ws, -1)
+            ws = to_ws(w, self.generator.num_ws)
             fake = self.generator.synthesis(ws, noise_mode="random").float()
         found = self.distance.features(fake)
         with torch.no_grad():
@@ -117,7 +126,8 @@ class Sharpener:
         loss.backward()
         self.optimizer.step()
         self.images += len(real)
-        self._update_averages()
+        pairs = ((self.ema, self.generator), (self.ema_encoder, self.encoder))
+        follow(pairs, config.batch, min(config.ema_kimg * 1000, self.images * 0.2))
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _rate(self) -> float:
@@ -125,18 +135,6 @@ class Sharpener:
         kimg = self.images / 1000
         rise = min(1.0, (kimg + self.config.batch / 1000) / self.config.warmup_kimg)
         return rise * (1 + math.cos(math.pi * min(1.0, kimg / self.config.kimg))) / 2
-
-    @torch.no_grad()
-    def _update_averages(self) -> None:
-        half_life = min(self.config.ema_kimg * 1000, self.images * 0.2)
-        beta = 0.5 ** (self.config.batch / half_life)
-        pairs: tuple[tuple[nn.Module, nn.Module], ...] = (
-            (self.ema, self.generator),
-            (self.ema_encoder, self.encoder),
-        )
-        for average, live in pairs:
-            for p_average, p in zip(average.parameters(), live.parameters(), strict=True):
-                p_average.lerp_(p, 1 - beta)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return everything that has weights, by name."""
@@ -193,9 +191,7 @@ def main() -> None:
     if encoder is None:
         raise SystemExit("the embedded generator has no encoder; install realdrag again")
     sharpener = Sharpener(config, generator, encoder, seen_before)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    if (arguments.run / "state.pt").exists():
-        sharpener.load(arguments.run / "state.pt")
+    resumed(sharpener, arguments.run)
     run(sharpener, load_faces(arguments.faces, generator.resolution), arguments, config.kimg)
 
 

@@ -30,7 +30,16 @@ from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from tools.faces import Faces, differentiable_augment, load_faces
 from tools.networks import Discriminator, DiscriminatorBlock
 from tools.pyramid import PyramidDistance
-from tools.training_loop import add_options, chosen, pixel_distance, run, save_state
+from tools.training_loop import (
+    CHECKPOINT,
+    add_options,
+    chosen,
+    follow,
+    pixel_distance,
+    resumed,
+    run,
+    save_state,
+)
 
 
 @dataclass(frozen=True)
@@ -251,11 +260,8 @@ class Trainer:
     @torch.no_grad()
     def _update_averages(self) -> None:
         half_life = min(self.config.ema_kimg * 1000, max(self.images * 0.05, 1))
-        beta = 0.5 ** (self.config.batch / half_life)
         pairs = ((self.ema, self.generator), (self.ema_encoder, self.encoder))
-        for average, live in pairs:
-            for p_average, p in zip(average.parameters(), live.parameters(), strict=True):
-                p_average.lerp_(p, 1 - beta)
+        follow(pairs, self.config.batch, half_life)
         w = self.generator.mapping(self._randn((64, self.config.w_dim))).mean(dim=0)
         self.ema.mapping.w_avg.lerp_(w, 0.005 if self.step else 1.0)
 
@@ -380,12 +386,8 @@ def main() -> None:
     arguments = parser.parse_args()
     config: TrainingConfig = chosen(arguments, TrainingConfig())
     trainer = Trainer(config, torch.device(arguments.device), arguments.seed)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.run / "state.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    elif arguments.grow_from:
-        trainer.grow_from(arguments.grow_from / "state.pt")
+    if not resumed(trainer, arguments.run) and arguments.grow_from:
+        trainer.grow_from(arguments.grow_from / CHECKPOINT)
     run(trainer, load_faces(arguments.faces, config.resolution), arguments, arguments.kimg)
 
 

@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,16 +18,20 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmarks.frechet import Float64, frechet_distance, pooled_features
+from benchmarks.frechet import frechet_distance, pooled_features
 from benchmarks.plots import lines
 from inversion.encoder import Encoder
 from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import save_generator
 from stylegan2.generator import Generator
+from stylegan2.latents import to_ws
 from tools.faces import Faces, draw_batch
+from tools.samples import sample, sheet
+
+CHECKPOINT = "state.pt"
+"""In a run's folder."""
 
 JUDGED = 256
 """Samples whose distance from photos is measured at each checkpoint, at psi 1."""
@@ -54,6 +58,9 @@ class Training(Protocol):
 
     def save(self, path: Path) -> None:
         """Write the whole state."""
+
+    def load(self, path: Path) -> None:
+        """Continue where `save` left off."""
 
     def shown(self, faces: Faces) -> tuple[Generator, Encoder]:
         """Return what to make the pictures with that one looks at."""
@@ -90,8 +97,9 @@ def run(training: Training, faces: Faces, arguments: argparse.Namespace, kimg: f
     print(f"{len(faces)} pictures, continuing at {training.images / 1000:.1f} kimg", flush=True)
     if not PLOTS:
         print("no curves.png: matplotlib is not installed (pip install '.[bench]')", flush=True)
+    distance = OfflineDistance()
     some = faces.images[:: -(-len(faces) // PHOTOS)].float() / 127.5 - 1
-    photos = features_of(some)
+    photos = pooled_features(some.split(1), distance)
     started = saved = time.monotonic()
     sums: dict[str, list[float]] = {}
     while True:
@@ -104,12 +112,13 @@ def run(training: Training, faces: Faces, arguments: argparse.Namespace, kimg: f
             continue
         generator, encoder = training.shown(faces)
         line = {name: float(np.mean(values)) for name, values in sums.items()}
-        line["frechet"] = frechet_distance(features_of(samples(generator, JUDGED)), photos)
+        drawn = pooled_features(sample(generator, JUDGED, 1.0, seed=0).split(1), distance)
+        line["frechet"] = frechet_distance(drawn, photos)
         line["kimg"] = training.images / 1000
         line["per_second"] = max(map(len, sums.values())) * config.batch / (now - saved)
         training.history.append(line)
         print(json.dumps({name: round(value, 4) for name, value in line.items()}), flush=True)
-        training.save(folder / "state.pt")
+        training.save(folder / CHECKPOINT)
         save_generator(training.ema, folder / "generator.safetensors")
         sample_grid(generator, encoder, faces, folder / "samples.png")
         if PLOTS:
@@ -117,20 +126,6 @@ def run(training: Training, faces: Faces, arguments: argparse.Namespace, kimg: f
         if over:
             return
         saved, sums = time.monotonic(), {}
-
-
-@torch.no_grad()
-def samples(generator: Generator, n: int, psi: float = 1.0) -> Tensor:
-    """Draw n pictures [n, 3, R, R], always from the same z; they come on the CPU."""
-    rng = torch.Generator().manual_seed(0)
-    device = next(generator.parameters()).device
-    z = torch.randn(n, generator.config.z_dim, generator=rng)
-    return torch.cat([generator(part.to(device), psi).cpu() for part in z.split(32)])
-
-
-def features_of(pictures: Tensor) -> Float64:
-    """Return what the Frechet distance compares of pictures [N, 3, R, R]: [N, D]."""
-    return pooled_features(pictures.split(1), OfflineDistance())
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -153,6 +148,24 @@ def pixel_distance(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(gaps).sum() / 4
 
 
+@torch.no_grad()
+def follow(pairs: Iterable[tuple[nn.Module, nn.Module]], batch: int, half_life: float) -> None:
+    """Move each average, the first of a pair, towards its live network; half_life in pictures."""
+    beta = 0.5 ** (batch / half_life)
+    for average, live in pairs:
+        for p_average, p in zip(average.parameters(), live.parameters(), strict=True):
+            p_average.lerp_(p, 1 - beta)
+
+
+def resumed(training: Training, folder: Path) -> bool:
+    """Make the run's folder, and continue what was saved there, if anything was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / CHECKPOINT).exists():
+        return False
+    training.load(folder / CHECKPOINT)
+    return True
+
+
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write a state; the previous file stays until the new one is complete."""
     partial = path.with_suffix(".part")
@@ -167,17 +180,6 @@ def sample_grid(
     """Write samples at psi 0.7 and psi 1, then real faces above their rebuilt ones."""
     real = faces.images[:: max(1, len(faces) // columns)][:columns].float() / 127.5 - 1
     w = encoder(real.to(next(encoder.parameters()).device))
-    rebuilt = generator.synthesis(w[:, None].expand(-1, generator.num_ws, -1)).cpu()
-    drawn = [samples(generator, 2 * columns, psi) for psi in (0.7, 1.0)]
-    write_grid(torch.cat([*drawn, real, rebuilt]), path, columns)
-
-
-def write_grid(tiles: Tensor, path: Path, columns: int) -> None:
-    """Write pictures [N, 3, R, R] in [-1, 1] as one PNG, `columns` beside each other."""
-    n, _, size, _ = tiles.shape
-    pixels = (tiles.float().cpu() * 127.5 + 127.5).round().clamp(0, 255).byte()
-    rows = n // columns
-    grid = pixels[: rows * columns].reshape(rows, columns, 3, size, size).permute(0, 3, 1, 4, 2)
-    Image.fromarray(
-        np.ascontiguousarray(grid.reshape(rows * size, columns * size, 3).numpy())
-    ).save(path)
+    rebuilt = generator.synthesis(to_ws(w, generator.num_ws)).cpu()
+    drawn = [sample(generator, 2 * columns, psi, seed=0) for psi in (0.7, 1.0)]
+    sheet(torch.cat([*drawn, real, rebuilt]), columns).save(path)
