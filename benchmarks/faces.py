@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmarks.flow import SIZE, from_512
 from benchmarks.section import Options
-from inversion.fan import FaceAlignmentUnavailable
-from inversion.finder import FaceFinder, load_finder
-from inversion.landmarks import NoFaceFound, find_faces
-from stylegan2.convert import load_network
+from inversion.faces.fan import FaceAlignmentUnavailable
+from inversion.faces.finder import FaceFinder, load_finder
+from inversion.faces.landmarks import NoFaceFound, find_faces
+from stylegan2.formats.convert import load_network
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws

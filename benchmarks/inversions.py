@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.section import Options, SectionSkipped
-from inversion.alignment import align, photo_to_aligned
 from inversion.encoder import encoder_for
+from inversion.faces.alignment import align, photo_to_aligned
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance
-from inversion.photo import read_photo
 from inversion.projection import Inversion, ProjectionConfig, project, settled
+from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
 from pti.tuning import tune
 from stylegan2.checkpoint import apply_delta, weight_delta, weights_hash

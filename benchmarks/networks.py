@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from inversion.perceptual import LpipsDistance, OfflineDistance, PerceptualDistance
-from stylegan2.convert import load_network
 from stylegan2.embedded import EMBEDDED, embedded_path
+from stylegan2.formats.convert import load_network
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from stylegan2.zoo import resolve
 

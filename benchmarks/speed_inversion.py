@@ -20,12 +20,12 @@ from benchmarks.plots import lines
 from benchmarks.section import Cell, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
 from benchmarks.timing import Effort, effort_of, measure_apart, peak_mb, repeat, seconds_text
-from inversion.alignment import align, ffhq_quad
 from inversion.encoder import encoder_for
-from inversion.landmarks import find_faces
+from inversion.faces.alignment import align, ffhq_quad
+from inversion.faces.landmarks import find_faces
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion, ProjectionConfig, ProjectionStep, project, settled
-from pipeline.precision import bf16_from
+from pipeline.machine.precision import bf16_from
 from pti.config import TuningConfig
 from pti.locality import build_locality_pool
 from pti.tuning import TuningStep, tune

@@ -17,7 +17,7 @@ from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table
 from benchmarks.studio_speed import measure
 from benchmarks.timing import measure_command, quartiles, seconds_text
-from pipeline.demo import POINTS, write_demo
+from pipeline.jobs.demo import POINTS, write_demo
 from tools.studio_screenshots import CHROMIUM
 
 STAGES = ("invert", "tune", "drag")

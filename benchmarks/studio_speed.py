@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.demo import write_demo
+from pipeline.jobs.demo import write_demo
 from tools.studio_screenshots import CHROMIUM, PAGE_MS, PREPARING_MS, studio
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")

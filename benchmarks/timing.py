@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from pipeline.memory import keep_freed_memory
+from pipeline.machine.memory import keep_freed_memory
 
 ROOT = Path(__file__).parent.parent
 

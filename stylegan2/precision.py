@@ -8,4 +8,4 @@ PRECISION = {
     "rendered in fp32 in any case.",
     "choices": ("auto", "fp32", "bf16"),
 }
-"""Metadata of a config's field; `pipeline.precision.bf16_from` says what a value means."""
+"""Metadata of a config's field; `pipeline.machine.precision.bf16_from` says what a value means."""

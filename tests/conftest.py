@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-# As the command line does, before torch is loaded: see pipeline/cli.py.
+# As the command line does, before torch is loaded: see pipeline/commands/root.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tests.pipeline_cases import Case, make_case
@@ -52,7 +52,7 @@ def case(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
 @pytest.fixture
 def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command line in this process."""
-    from pipeline.cli import main
+    from pipeline.commands.root import main
 
     def call(arguments: list[str]) -> Outcome:
         capfd.readouterr()
@@ -65,7 +65,7 @@ def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture(scope="session")
 def finished_session(tmp_path_factory: pytest.TempPathFactory, cache_home: Path) -> Case:
     """A case that has been through invert, tune and drag; read only."""
-    from pipeline.cli import main
+    from pipeline.commands.root import main
 
     made = make_case(tmp_path_factory.mktemp("finished") / "case")
     with pytest.MonkeyPatch.context() as patch:

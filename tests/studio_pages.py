@@ -55,7 +55,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
         patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
         # Tests that need a drag to go on give it a tiny learning rate; it must not end for that.
         patch.setattr("drag.session.StopRule", partial(StopRule, patience=100_000))

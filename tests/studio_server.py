@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from inversion.landmarks import Face, FacesFound, NoFaceFound
+from inversion.faces.landmarks import Face, FacesFound, NoFaceFound
 from pipeline.studio.app import create_app
 from pipeline.studio.guard import cookie_name
 from pipeline.studio.serve import listen, server_of
@@ -153,10 +153,10 @@ def find_two_faces(
 
 def main(root: Path, network: Path, port: int) -> None:
     """Serve in a process of its own, so that a test can kill it."""
-    import inversion.landmarks
+    import inversion.faces.landmarks
     import pipeline.stages.align
 
-    inversion.landmarks.find_faces = find_two_faces
+    inversion.faces.landmarks.find_faces = find_two_faces
     pipeline.stages.align.find_faces = find_two_faces  # type: ignore[attr-defined]
     with listen(port) as listener:
         app = create_app(root, TOKEN, listener.getsockname()[1], network=str(network), device="cpu")

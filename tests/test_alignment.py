@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inversion.alignment import (
+from inversion.faces.alignment import (
     align,
     align_none,
     aligned_to_photo,
@@ -16,7 +16,7 @@ from inversion.alignment import (
     ffhq_quad,
     photo_to_aligned,
 )
-from inversion.landmarks import Face, LandmarksInvalid
+from inversion.faces.landmarks import Face, LandmarksInvalid
 
 Array = npt.NDArray[Any]
 

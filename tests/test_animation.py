@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.animation import gif_bytes, moments, spread
-from pipeline.stages.pictures import between
+from pipeline.picture.animation import gif_bytes, moments, spread
+from pipeline.stages.artifact_files import between
 
 
 def test_a_film_of_few_steps_has_moments_between_them() -> None:

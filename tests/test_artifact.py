@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.artifact import (
+from pipeline.disk.artifact import (
     MANIFEST,
     Artifact,
     ArtifactCorrupt,
@@ -26,7 +26,7 @@ from pipeline.artifact import (
     read_artifact,
     set_aside,
 )
-from pipeline.storage import StorageFailed, read_sealed, replace_file, write_sealed, writing
+from pipeline.disk.storage import StorageFailed, read_sealed, replace_file, write_sealed, writing
 
 REQUEST = Request("align", 1, {"size": 32, "face": None}, {"photo": "sha256:00"}, {"photo": "/a"})
 
@@ -178,7 +178,7 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(
         path.write_bytes(data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pipeline.artifact.write_synced", full)
+    monkeypatch.setattr("pipeline.disk.artifact.write_synced", full)
     other = REQUEST.with_config(size=64)
     with pytest.raises(StorageFailed, match="free some space"), writing(root):
         make(root, other)

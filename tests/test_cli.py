@@ -17,13 +17,13 @@ from PIL import Image
 
 from drag.config import DragConfig
 from drag.distinctness import Hold
-from pipeline.console import Console
+from pipeline.commands.console import Console
+from pipeline.commands.options import config_from_options, config_options
+from pipeline.disk.workspace import Workspace
 from pipeline.failures import BAD_INPUT, BUG, CANCELLED, NO_FACE, OK, WEIGHTS
-from pipeline.options import config_from_options, config_options
-from pipeline.recipe import PARTS, settings
-from pipeline.workspace import Workspace
+from pipeline.settings.recipe import PARTS, settings
 from stylegan2.checkpoint import load_generator
-from stylegan2.export import read_latents
+from stylegan2.formats.export import read_latents
 from tests.conftest import Run
 from tests.pipeline_cases import SIZE, Case, make_points
 
@@ -324,7 +324,7 @@ def test_the_first_ctrl_c_of_a_drag_keeps_its_step_and_the_second_gives_it_up(
 def test_cache_hits_never_load_torch(finished: Case, home: Path) -> None:
     for arguments in (finished.invert(), finished.tune(), finished.drag()):
         code = (
-            "import sys; from pipeline.cli import main; code = main(sys.argv[1:]); "
+            "import sys; from pipeline.commands.root import main; code = main(sys.argv[1:]); "
             "sys.exit(99 if 'torch' in sys.modules else code)"
         )
         told = subprocess.run(
@@ -420,10 +420,10 @@ def test_points_files_and_masks_of_the_aligned_face_work_too(finished: Case, run
 
 def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path) -> None:
     from drag.points import to_aligned
-    from inversion.alignment import ffhq_quad, photo_to_aligned
-    from inversion.landmarks import find_faces
-    from inversion.photo import read_photo
-    from pipeline.demo import write_demo
+    from inversion.faces.alignment import ffhq_quad, photo_to_aligned
+    from inversion.faces.landmarks import find_faces
+    from pipeline.jobs.demo import write_demo
+    from pipeline.picture.photo import read_photo
 
     photo, points = write_demo(tmp_path / "demo")
     pixels = read_photo(photo).pixels

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inversion.alignment import align, align_none, aligned_to_photo, photo_to_aligned
-from pipeline.composite import paste_back
+from inversion.faces.alignment import align, align_none, aligned_to_photo, photo_to_aligned
+from pipeline.picture.composite import paste_back
 
 Array = npt.NDArray[Any]
 UInt8Array = npt.NDArray[np.uint8]

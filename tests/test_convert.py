@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from stylegan2.checkpoint import save_generator
-from stylegan2.convert import (
+from stylegan2.formats.convert import (
     UnsupportedNetwork,
     WeightsInvalid,
     file_sha256,
     load_network,
     read_foreign,
 )
+from stylegan2.formats.layouts import ForeignWeights
 from stylegan2.generator import Generator, GeneratorConfig
-from stylegan2.layouts import ForeignWeights
 from tests import checkpoint_makers as make
 from tests import literal_layouts as literal
 from tests.checkpoint_makers import CONFIG, write
@@ -354,7 +354,7 @@ def test_foreign_file_is_parsed_once_and_kept_as_safetensors(
         parsed.append(source)
         return read_foreign(source)
 
-    monkeypatch.setattr("stylegan2.convert.read_foreign", count)
+    monkeypatch.setattr("stylegan2.formats.convert.read_foreign", count)
     first = load_network(path, cache=cache)
     renamed = path.rename(tmp_path / "other name.pkl")
     second = load_network(renamed, cache=cache)

@@ -19,8 +19,8 @@ def test_another_network_has_no_encoder() -> None:
 def test_its_latent_renders_a_portrait_nearer_than_the_mean_face() -> None:
     from skimage import data
 
-    from inversion.alignment import align, ffhq_quad
-    from inversion.landmarks import find_faces
+    from inversion.faces.alignment import align, ffhq_quad
+    from inversion.faces.landmarks import find_faces
 
     pixels = data.astronaut()
     face = find_faces(pixels, "offline", "cpu").faces[0]

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stylegan2.convert import UnsafeCheckpoint, load_network
-from stylegan2.export import LatentsInvalid, export_network, read_latents, write_latents
+from stylegan2.formats.convert import UnsafeCheckpoint, load_network
+from stylegan2.formats.export import LatentsInvalid, export_network, read_latents, write_latents
 from tests import checkpoint_makers as make
 from tests.checkpoint_makers import write
 from tests.factories import tiny_generator

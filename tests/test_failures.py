@@ -7,6 +7,7 @@ import importlib
 import pytest
 import torch
 
+from pipeline.disk.workspace import WorkspaceInvalid
 from pipeline.failures import (
     BUG,
     CANCELLED,
@@ -18,7 +19,6 @@ from pipeline.failures import (
     message_of,
     to_json,
 )
-from pipeline.workspace import WorkspaceInvalid
 
 
 @pytest.mark.parametrize("path", [*FAILURES, *FOREIGN])

@@ -15,8 +15,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from inversion import finder as finder_module
-from inversion.finder import (
+from inversion.faces import finder as finder_module
+from inversion.faces.finder import (
     CROP,
     CROP_EYES,
     MIRRORED,

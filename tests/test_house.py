@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli import root
+from pipeline.commands.root import root
 from pipeline.failures import FAILURES
 
 HERE = Path(__file__).parent.parent
@@ -26,12 +26,12 @@ MAY_IMPORT = {
 }
 
 WITHOUT_TORCH = (
-    "pipeline.cli",
-    "pipeline.edit",
-    "pipeline.recipe",
-    "pipeline.workspace",
-    "pipeline.doctor",
-    "pipeline.export",
+    "pipeline.commands.root",
+    "pipeline.jobs.edit",
+    "pipeline.settings.recipe",
+    "pipeline.disk.workspace",
+    "pipeline.machine.doctor",
+    "pipeline.jobs.export",
     "stylegan2.zoo",
     "inversion.config",
     "pti.config",
@@ -81,10 +81,10 @@ def test_the_command_line_and_the_studio_do_not_import_each_other_at_the_top() -
             if not isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             for imported in imports(ast.Module([node], [])):
-                if name.startswith("pipeline.cli"):
+                if name.startswith("pipeline.commands"):
                     assert not imported.startswith("pipeline.studio"), name
                 if name.startswith("pipeline.studio"):
-                    assert not imported.startswith("pipeline.cli"), name
+                    assert not imported.startswith("pipeline.commands"), name
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
@@ -104,7 +104,7 @@ def test_the_embedded_generator_is_found_without_loading_torch() -> None:
     from stylegan2.zoo import resolve
 
     code = (
-        "import sys; from pipeline.models import Bench; "
+        "import sys; from pipeline.machine.bench import Bench; "
         f"print(Bench('cpu').network_path({EMBEDDED!r})); print('torch' in sys.modules)"
     )
     told = subprocess.run(

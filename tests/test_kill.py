@@ -23,10 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact import read_artifact
+from pipeline.disk.artifact import read_artifact
+from pipeline.disk.places import open_workspace
+from pipeline.disk.storage import ADVICE
 from pipeline.failures import MACHINE, OK
-from pipeline.places import open_workspace
-from pipeline.storage import ADVICE
 from tests.pipeline_cases import Case, make_case
 
 resource = pytest.importorskip("resource")
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 PRELOADED = [
     "tests.test_kill",
-    "pipeline.cli",
-    "pipeline.edit",
+    "pipeline.commands.root",
+    "pipeline.jobs.edit",
     *(f"pipeline.stages.{name}" for name in ("align", "invert", "tune", "drag", "result")),
-    "stylegan2.convert",
+    "stylegan2.formats.convert",
     "torch._dynamo",  # torch imports it, slowly, when it first works without data
     "cv2",
 ]
@@ -55,7 +55,7 @@ def child(arguments: list[str], folder: Path, log: Path, trouble: Trouble | None
     """Run a command line with its output in a file, and exit with its code."""
     import torch
 
-    from pipeline.cli import main
+    from pipeline.commands.root import main
 
     torch.set_num_threads(1)
     os.chdir(folder)

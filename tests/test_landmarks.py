@@ -20,9 +20,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from inversion import fan
-from inversion.fan import FaceAlignmentUnavailable, WeightsFile
-from inversion.landmarks import (
+from inversion.faces import fan
+from inversion.faces.fan import FaceAlignmentUnavailable, WeightsFile
+from inversion.faces.landmarks import (
     LandmarksInvalid,
     NoFaceFound,
     choose_face,
@@ -93,9 +93,9 @@ def library(monkeypatch: pytest.MonkeyPatch) -> type[StubAlignment]:
 
 
 def offline_finder(monkeypatch: pytest.MonkeyPatch, found: list[tuple[Array, float]]) -> None:
-    module = types.ModuleType("inversion.finder")
+    module = types.ModuleType("inversion.faces.finder")
     module.load_finder = lambda: types.SimpleNamespace(find=lambda pixels: found)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "inversion.finder", module)
+    monkeypatch.setitem(sys.modules, "inversion.faces.finder", module)
 
 
 def test_landmarks_come_back_in_pixels_of_the_whole_photo(library: type[StubAlignment]) -> None:

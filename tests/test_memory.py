@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from pipeline.memory import keep_freed_memory
+from pipeline.machine.memory import keep_freed_memory
 
 TOUCH_THE_SAME_SIZE_AGAIN_AND_AGAIN = """
 import resource, sys
 from pathlib import Path
-from pipeline.memory import give_back_memory, keep_freed_memory
+from pipeline.machine.memory import give_back_memory, keep_freed_memory
 
 if sys.argv[1] == "kept":
     assert keep_freed_memory()

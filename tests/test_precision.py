@@ -11,10 +11,10 @@ import torch
 
 from inversion.perceptual import OfflineDistance
 from inversion.projection import Inversion, ProjectionConfig, project, settled
-from pipeline.artifact import read_artifact
-from pipeline.precision import bf16_from, has_fast_bf16
-from pipeline.storage import read_sealed
-from pipeline.workspace import STATE
+from pipeline.disk.artifact import read_artifact
+from pipeline.disk.storage import read_sealed
+from pipeline.disk.workspace import STATE
+from pipeline.machine.precision import bf16_from, has_fast_bf16
 from pti.config import TuningConfig
 from pti.tuning import tune
 from stylegan2.generator import Generator
@@ -58,7 +58,7 @@ def test_auto_takes_bf16_for_large_networks_where_the_processor_has_it(
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"model name\t: A processor\nflags\t\t: {flags}\n")
     monkeypatch.setattr(
-        "pipeline.precision.has_fast_bf16", lambda device: has_fast_bf16(device, cpuinfo)
+        "pipeline.machine.precision.has_fast_bf16", lambda device: has_fast_bf16(device, cpuinfo)
     )
     assert bf16_from(precision, "cpu", resolution) == expected
 
@@ -121,7 +121,7 @@ def test_projection_in_bf16_comes_as_near() -> None:
 def test_the_manifest_names_the_precision(
     case: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.precision.BF16_FROM", 16)
+    monkeypatch.setattr("pipeline.machine.precision.BF16_FROM", 16)
     run(case.invert("--precision", "bf16"))
     run(case.tune())
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from drag.config import DragConfig
-from pipeline.recipe import (
+from pipeline.settings.recipe import (
     PARTS,
     Recipe,
     RecipeInvalid,

@@ -16,13 +16,15 @@ from drag.config import DragConfig
 from drag.points import DragPoint
 from drag.session import DragSession
 from inversion.config import OFFLINE_PERCEPTUAL
-from pipeline.artifact import Artifact, read_artifact
-from pipeline.console import Console
+from pipeline.commands.console import Console
+from pipeline.disk.artifact import Artifact, read_artifact
+from pipeline.disk.storage import read_sealed
+from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
-from pipeline.models import Bench
+from pipeline.machine.bench import Bench
 from pipeline.progress import Event, Step
 from pipeline.stages import Stage
-from pipeline.stages.pictures import (
+from pipeline.stages.artifact_files import (
     DELTA,
     DRAG,
     LATENT,
@@ -32,8 +34,6 @@ from pipeline.stages.pictures import (
     read_tuned,
     render,
 )
-from pipeline.storage import read_sealed
-from pipeline.workspace import STATE
 from stylegan2.checkpoint import weights_hash
 from stylegan2.images import to_uint8
 from tests.conftest import Run

@@ -24,11 +24,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from drag.distinctness import LEAST, distinctness, handle_features
 from drag.points import read_points
-from inversion.photo import Photo, read_photo
-from pipeline.artifact import read_artifact
-from pipeline.places import open_workspace
-from pipeline.stages.pictures import read_inversion, read_tuned
-from pipeline.storage import replace_file
+from pipeline.disk.artifact import read_artifact
+from pipeline.disk.places import open_workspace
+from pipeline.disk.storage import replace_file
+from pipeline.picture.photo import Photo, read_photo
+from pipeline.stages.artifact_files import read_inversion, read_tuned
 from pipeline.studio import app as studio_app
 from pipeline.studio.animate import LEAST_FRAMES
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
@@ -56,7 +56,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
         patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
         with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
             yield running
@@ -479,10 +479,10 @@ def test_a_job_that_fails_is_told_and_leaves_the_studio_alive(
 
 def test_the_studio_goes_on_where_the_command_line_was(server: RunningStudio, fresh: str) -> None:
     from drag.points import DragPoint, PointsFile
-    from pipeline import edit
-    from pipeline.models import Bench
+    from pipeline.jobs import edit
+    from pipeline.machine.bench import Bench
     from pipeline.progress import follow
-    from pipeline.recipe import Recipe
+    from pipeline.settings.recipe import Recipe
 
     workspace = open_workspace(server.root / fresh)
     asked = edit.DragRequest(PointsFile("aligned", (DragPoint((5.0, 6.0), (9.0, 9.0)),)))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from drag.config import DragConfig
 from drag.distinctness import Hold
-from pipeline.artifact import read_artifact
+from pipeline.disk.artifact import read_artifact
 from tests.studio_pages import (
     SIZE,
     button,

@@ -168,7 +168,7 @@ def mortal(
     root = tmp_path / "photos"
     root.mkdir()
     with running_studio(root, network) as before, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
         patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
         ident = before.ready(photo_bytes(seed=26), "killed.jpg")
     with listen(0) as free:

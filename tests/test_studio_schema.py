@@ -27,7 +27,7 @@ EXAMPLES = 12
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.landmarks.find_faces", find_two_faces)
+        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
         patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
         network = tiny_network(tmp_path_factory.mktemp("network"))
         root: Path = tmp_path_factory.mktemp("photos")

@@ -23,11 +23,16 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan2.convert import UnsafeCheckpoint, UnsupportedNetwork, WeightsInvalid, load_network
+from stylegan2.formats.convert import (
+    UnsafeCheckpoint,
+    UnsupportedNetwork,
+    WeightsInvalid,
+    load_network,
+)
+from stylegan2.formats.pickled import StoredArray, StoredTensor
+from stylegan2.formats.torch_files import load_objects
+from stylegan2.formats.unpickle import MAX_OPCODES, load_pickle
 from stylegan2.generator import GeneratorConfig
-from stylegan2.pickled import StoredArray, StoredTensor
-from stylegan2.torch_files import load_objects
-from stylegan2.unpickle import MAX_OPCODES, load_pickle
 from tests import checkpoint_makers as make
 from tests.checkpoint_makers import write
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from pipeline.disk.storage import read_sealed
+from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
 from pipeline.stages import Stage
-from pipeline.storage import read_sealed
-from pipeline.workspace import STATE
 from tests.conftest import Run
 from tests.pipeline_cases import Case, make_photo
 

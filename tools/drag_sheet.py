@@ -26,11 +26,11 @@ from benchmarks.photos import rendered
 from benchmarks.section import Options, mean_of
 from benchmarks.sheets import beside, contact_sheet, marked
 from drag.session import DragConfig, DragStep
-from inversion.alignment import align
+from inversion.faces.alignment import align
 from inversion.perceptual import build_perceptual
-from inversion.photo import read_photo
 from inversion.projection import ProjectionConfig
-from pipeline.composite import paste_back
+from pipeline.picture.composite import paste_back
+from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
 from stylegan2.embedded import embedded_path
 from stylegan2.images import to_uint8

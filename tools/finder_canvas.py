@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from inversion.finder import TEMPLATE, Complex
+from inversion.faces.finder import TEMPLATE, Complex
 from tools.finder_data import MIRRORED73, Backgrounds, Portrait, Rectangle, Rng, fit
 
 

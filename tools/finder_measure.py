@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from inversion.finder import SCORE, FaceFinder, finder_from, load_finder
+from inversion.faces.finder import SCORE, FaceFinder, finder_from, load_finder
 from tools.finder_canvas import Placement, compose
 from tools.finder_data import Backgrounds, Portrait, Rng, load_portraits, split_by_person
 from tools.train_finder import draw_turn, similarity

@@ -36,9 +36,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from inversion.alignment import align, ffhq_quad
 from inversion.encoder import Encoder, encoder_for
-from inversion.landmarks import NoFaceFound, find_faces
+from inversion.faces.alignment import align, ffhq_quad
+from inversion.faces.landmarks import NoFaceFound, find_faces
 from inversion.perceptual import OfflineDistance, PerceptualDistance
 from inversion.perceptual_network import load_network
 from stylegan2.checkpoint import embedded_path, load_generator, weights_hash

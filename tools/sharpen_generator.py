@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from inversion.encoder import Encoder, encoder_for
 from inversion.perceptual import OfflineDistance
-from pipeline.memory import keep_freed_memory
+from pipeline.machine.memory import keep_freed_memory
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator

@@ -1,4 +1,4 @@
-"""Train the offline face finder (inversion/finder.py) from a folder of faces.
+"""Train the offline face finder (inversion/faces/finder.py) from a folder of faces.
 
     python -m tools.train_finder FACES --out runs/finder
     python -m tools.finder_measure FACES --weights runs/finder/finder.safetensors
@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from inversion.finder import (
+from inversion.faces.finder import (
     CROP,
     CROP_EYES,
     HOPELESS,

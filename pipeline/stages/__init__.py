@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifact import Artifact, Draft, Request
+from pipeline.disk.artifact import Artifact, Draft, Request
 from pipeline.progress import Job
 
 if TYPE_CHECKING:
-    from pipeline.models import Bench
+    from pipeline.machine.bench import Bench
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from inversion.alignment import AlignedFace, align, align_none, ffhq_quad, photo_to_aligned
-from inversion.landmarks import (
+from inversion.faces.alignment import AlignedFace, align, align_none, ffhq_quad, photo_to_aligned
+from inversion.faces.landmarks import (
     Face,
     FacesFound,
     choose_face,
@@ -16,12 +16,12 @@ from inversion.landmarks import (
     find_faces,
     read_landmarks,
 )
-from inversion.photo import Photo, read_photo
-from pipeline.artifact import bytes_hash, file_input
+from pipeline.disk.artifact import bytes_hash, file_input
+from pipeline.disk.workspace import WorkspaceInvalid
+from pipeline.picture.photo import Photo, read_photo
 from pipeline.progress import Job, Notice
 from pipeline.stages import Task
-from pipeline.stages.pictures import png_bytes
-from pipeline.workspace import WorkspaceInvalid
+from pipeline.stages.artifact_files import png_bytes
 
 FINDER = "finder"
 """What landmarks.Face.source calls the offline finder."""

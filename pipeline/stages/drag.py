@@ -15,12 +15,13 @@ from drag.distinctness import check_handles
 from drag.masks import keep_outside, movable_mask
 from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
-from pipeline.animation import gif_bytes, moments
-from pipeline.models import Preview
+from pipeline.disk.workspace import tuned_picture
+from pipeline.machine.bench import Preview
+from pipeline.picture.animation import gif_bytes, moments
 from pipeline.progress import Job, Notice, PointNotice, Step
-from pipeline.recipe import config_from_json
+from pipeline.settings.recipe import config_from_json
 from pipeline.stages import Task
-from pipeline.stages.pictures import (
+from pipeline.stages.artifact_files import (
     DRAG,
     UInt8Image,
     between,
@@ -31,7 +32,6 @@ from pipeline.stages.pictures import (
     write_made,
     write_tensors,
 )
-from pipeline.workspace import tuned_picture
 from stylegan2.images import to_tensor, to_uint8
 
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}

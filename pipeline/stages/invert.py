@@ -13,12 +13,12 @@ from inversion.encoder import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
 from inversion.projection import Inversion, project, settled
-from pipeline.models import Preview
-from pipeline.precision import bf16_from
+from pipeline.machine.bench import Preview
+from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
-from pipeline.recipe import config_from_json
+from pipeline.settings.recipe import config_from_json
 from pipeline.stages import Task
-from pipeline.stages.pictures import (
+from pipeline.stages.artifact_files import (
     LATENT,
     UInt8Image,
     read_target,
@@ -28,7 +28,7 @@ from pipeline.stages.pictures import (
     write_made,
     write_tensors,
 )
-from pipeline.stages.starts import read_starts
+from pipeline.stages.start_tables import read_starts
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from inversion.photo import read_photo, write_photo
-from pipeline.composite import paste_back
+from pipeline.disk.workspace import tuned_picture
+from pipeline.picture.composite import paste_back
+from pipeline.picture.photo import read_photo, write_photo
 from pipeline.progress import Job, Step
 from pipeline.stages import Task
-from pipeline.stages.pictures import read_pixels
-from pipeline.workspace import tuned_picture
+from pipeline.stages.artifact_files import read_pixels
 
 UInt8Image = npt.NDArray[np.uint8]
 

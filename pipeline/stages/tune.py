@@ -12,12 +12,12 @@ from torch import Tensor
 from inversion.fidelity import fidelity
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
-from pipeline.models import Preview
-from pipeline.precision import bf16_from
+from pipeline.machine.bench import Preview
+from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
-from pipeline.recipe import RecipeInvalid, config_from_json
+from pipeline.settings.recipe import RecipeInvalid, config_from_json
 from pipeline.stages import Task
-from pipeline.stages.pictures import (
+from pipeline.stages.artifact_files import (
     DELTA,
     UInt8Image,
     base_generator,

@@ -15,12 +15,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from drag.masks import keep_outside
-from inversion.metadata import DIGITAL_SOURCE_TYPE
-from pipeline.animation import gif_bytes, moments, spread, webp_bytes
-from pipeline.artifact import Artifact
-from pipeline.models import Bench
+from pipeline.disk.artifact import Artifact
+from pipeline.disk.storage import replace_file, writing
+from pipeline.disk.workspace import StageMissing, Workspace, tuned_picture
+from pipeline.machine.bench import Bench
+from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
+from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
 from pipeline.progress import Job, Step
-from pipeline.stages.pictures import (
+from pipeline.stages.artifact_files import (
     DRAG,
     between,
     read_inversion,
@@ -28,9 +30,7 @@ from pipeline.stages.pictures import (
     read_tensors,
     read_tuned,
 )
-from pipeline.storage import replace_file, writing
 from pipeline.studio.desk import Desk
-from pipeline.workspace import StageMissing, Workspace, tuned_picture
 from stylegan2.images import to_tensor, to_uint8
 
 UInt8Image = npt.NDArray[np.uint8]

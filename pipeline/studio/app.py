@@ -20,9 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from pipeline.demo import write_demo
+from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.failures import BUG, REPORT, failure_of, to_json
-from pipeline.models import versions
+from pipeline.jobs.demo import write_demo
+from pipeline.machine.bench import versions
 from pipeline.studio import saving
 from pipeline.studio.animate import Format
 from pipeline.studio.desk import settings_schema
@@ -34,7 +35,6 @@ from pipeline.studio.sketch import keep_mask, mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
 from pipeline.studio.worker import StudioBusy
-from pipeline.workspace import StageMissing, Workspace
 
 STATIC = Path(__file__).parent / "static"
 
@@ -251,7 +251,7 @@ async def add_photo(
     request: Request, studio: OfStudio, name: Annotated[str, Query(max_length=255)] = "photo"
 ) -> dict[str, Any]:
     """Take a photo, and begin to look for faces in it."""
-    from inversion.photo import PhotoUnreadable
+    from pipeline.picture.photo import PhotoUnreadable
 
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
         upload = Path(folder) / "upload"

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.artifact import MANIFEST, Artifact, ArtifactCorrupt, Request, read_artifact
-from pipeline.places import SUFFIX, open_workspace, workspaces_in
+from pipeline.disk.artifact import MANIFEST, Artifact, ArtifactCorrupt, Request, read_artifact
+from pipeline.disk.places import SUFFIX, open_workspace, workspaces_in
+from pipeline.disk.state import State
+from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
+from pipeline.disk.workspace import STATE, StageMissing, Workspace
 from pipeline.progress import Job, Notice
-from pipeline.recipe import PARTS, Recipe, json_schema
-from pipeline.state import State
-from pipeline.storage import read_sealed, replace_file, write_sealed, writing
+from pipeline.settings.recipe import PARTS, Recipe, json_schema
 from pipeline.studio.sketch import (
     START,
     Edit,
@@ -31,7 +32,6 @@ from pipeline.studio.sketch import (
     save_sketch,
 )
 from pipeline.studio.worker import StudioBusy
-from pipeline.workspace import STATE, StageMissing, Workspace
 
 SETTABLE = ("drag", "tune", "invert", "result")
 """Parts of a recipe with settings of their own in the studio, in the order they are shown."""
@@ -232,7 +232,7 @@ class Desk:
             return None
         from drag.masks import read_mask
         from drag.points import PointsInvalid
-        from pipeline.stages.pictures import png_bytes
+        from pipeline.stages.artifact_files import png_bytes
 
         size = int(self.aligned(workspace).info["size"])
         with tempfile.TemporaryDirectory() as folder:

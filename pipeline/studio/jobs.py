@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from drag.points import DragPoint, PointsFile, PointsInvalid
-from pipeline import edit
-from pipeline.models import Bench
-from pipeline.places import claim
+from pipeline.disk.places import claim
+from pipeline.disk.storage import replace_file, writing
+from pipeline.disk.workspace import Workspace
+from pipeline.jobs import edit
+from pipeline.machine.bench import Bench
 from pipeline.progress import Job, Step
-from pipeline.storage import replace_file, writing
 from pipeline.studio.desk import Desk, at_once
 from pipeline.studio.pictures import file_format
 from pipeline.studio.sketch import Edit, mask_path, studio_folder
-from pipeline.workspace import Workspace
 
 LANDMARKS = "landmarks.json"
 
@@ -52,8 +52,8 @@ def safe_stem(name: str) -> str:
 
 def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     """Look for the faces in a photo; none is a finding, too."""
-    from inversion.landmarks import NoFaceFound, find_faces
-    from inversion.photo import read_photo
+    from inversion.faces.landmarks import NoFaceFound, find_faces
+    from pipeline.picture.photo import read_photo
 
     photo = read_photo(desk.photo(workspace))
     yield Step("faces", 0, 1, {})
@@ -101,7 +101,7 @@ def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
 
 def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
     """Write landmarks that a person clicked as a landmarks file. Raises LandmarksInvalid."""
-    from inversion.landmarks import LandmarksInvalid, read_landmarks
+    from inversion.faces.landmarks import LandmarksInvalid, read_landmarks
 
     path = studio_folder(workspace.folder) / LANDMARKS
     with writing(workspace.folder):

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from inversion.photo import Photo, read_photo
-from pipeline.storage import replace_file, writing
+from pipeline.disk.storage import replace_file, writing
+from pipeline.picture.photo import Photo, read_photo
 
 UInt8Image = npt.NDArray[np.uint8]
 

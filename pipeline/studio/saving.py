@@ -9,16 +9,16 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from inversion.photo import Photo, read_photo, write_photo
-from pipeline.artifact import Artifact
+from pipeline.disk.artifact import Artifact
+from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.picture.photo import Photo, read_photo, write_photo
 from pipeline.progress import Job
-from pipeline.stages.pictures import UInt8Image, read_pixels
+from pipeline.stages.artifact_files import UInt8Image, read_pixels
 from pipeline.studio.animate import Format, film
 from pipeline.studio.desk import canonical_points
 from pipeline.studio.sketch import mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.worker import StudioBusy
-from pipeline.workspace import StageMissing, Workspace
 
 FILM_SECONDS = 600.0
 """Longest time to wait for a film."""

@@ -79,7 +79,7 @@ def server_of(app: FastAPI) -> uvicorn.Server:
 
 def _taken(root: Path, network: str, photo: Path) -> str:
     """Give a photo its workspace and return that's name."""
-    from inversion.photo import read_photo
+    from pipeline.picture.photo import read_photo
 
     read_photo(photo)
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:

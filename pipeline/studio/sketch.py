@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifact import bytes_hash, set_aside
-from pipeline.storage import read_sealed, replace_file, write_sealed, writing
+from pipeline.disk.artifact import bytes_hash, set_aside
+from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
 
 FOLDER = "studio"
 SKETCH = "sketch.json"

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.disk.workspace import Workspace
 from pipeline.failures import message_of, to_json
-from pipeline.models import Bench, Preview
+from pipeline.machine.bench import Bench, Preview
 from pipeline.progress import Event, Notice
 from pipeline.studio import jobs
 from pipeline.studio.desk import Desk
-from pipeline.studio.hold import Holds
+from pipeline.studio.drift import Holds
 from pipeline.studio.hub import Hub, Mailbox, frame_message
 from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
 from pipeline.studio.view import view
 from pipeline.studio.worker import Progress, StudioBusy, Task, Worker
-from pipeline.workspace import Workspace
 
 DRAG_INTERVAL = 1 / 40
 """Seconds between two live pictures of a drag, at least."""

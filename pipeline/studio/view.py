@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.animation import spread
-from pipeline.artifact import Artifact
-from pipeline.places import SUFFIX
+from pipeline.disk.artifact import Artifact
+from pipeline.disk.places import SUFFIX
+from pipeline.disk.workspace import Workspace
+from pipeline.picture.animation import spread
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import preview_size
 from pipeline.studio.sketch import Sketch
-from pipeline.workspace import Workspace
 
 MAX_TRACK = 120
 """Positions of a handle's track that the page gets of a finished drag."""
@@ -93,7 +93,7 @@ def _drag(dragged: Artifact) -> dict[str, Any]:
 
 def _tracks(dragged: Artifact) -> list[list[list[float]]]:
     """Return where each handle went, thinned out."""
-    from pipeline.stages.pictures import DRAG, read_tensors
+    from pipeline.stages.artifact_files import DRAG, read_tensors
 
     try:
         handles = read_tensors(dragged, DRAG)["handles"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from pipeline.failures import BUG, failure_of, to_json
-from pipeline.models import Bench
+from pipeline.machine.bench import Bench
 from pipeline.progress import Event, StageStarted, Step, StepClock
 
 Progress = Generator[Event, None, Any]

@@ -1,0 +1,1 @@
+"""From a photo to aligned faces: finding them, their landmarks, the crop."""

@@ -1,0 +1,224 @@
+"""Where the faces of a photo are: face-alignment, the offline finder, or the user's own points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inversion.faces.fan import FaceAlignmentUnavailable, OnProgress, find_landmarks
+
+UInt8Array = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+SOURCES = ("auto", "face-alignment", "offline")
+
+# iBUG's 68 points: which are the eyes, the tip of the nose and the mouth's corners. "Left" is the
+# left of the picture.
+_EYE_LEFT, _EYE_RIGHT = slice(36, 42), slice(42, 48)
+_NOSE_TIP, _MOUTH_LEFT, _MOUTH_RIGHT = 30, 48, 54
+_OTHERWISE = (
+    "Mark eyes and mouth yourself with --landmarks FILE, or take the picture as it is "
+    "with --align none."
+)
+
+
+class NoFaceFound(Exception):
+    """There is no face in the picture, or not the one asked for."""
+
+
+class LandmarksInvalid(Exception):
+    """A landmarks file does not say where eyes and mouth are."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photo; all coordinates xy in pixel indices, the first pixel's centre is (0, 0).
+
+    eyes_mouth: float64 [5, 2], eye at the left of the picture, eye at the right, nose tip, mouth
+    corner at the left, mouth corner at the right (as they lie when the face is upright).
+    landmarks68: float64 [68, 2] in iBUG order, or None. box: (x0, y0, x1, y1).
+    source: "face-alignment", "finder" or "file". score: 0 to 1.
+    """
+
+    eyes_mouth: Float64Array
+    landmarks68: Float64Array | None
+    box: Box
+    source: str
+    score: float
+
+
+@dataclass(frozen=True)
+class FacesFound:
+    """The faces of a photo, largest first; notices are for the user to read."""
+
+    faces: tuple[Face, ...]
+    source: str
+    notices: tuple[str, ...] = ()
+
+
+def find_faces(
+    pixels: UInt8Array,
+    source: str = "auto",
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+) -> FacesFound:
+    """Find the faces in upright pixels uint8 [H, W, 3].
+
+    source "auto" is face-alignment where its weights are on disk or can be had, and the offline
+    finder, with a notice, where not. Raises NoFaceFound, and FaceAlignmentUnavailable only for
+    source "face-alignment".
+    """
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {SOURCES}, got {source!r}")
+    notices: tuple[str, ...] = ()
+    if source != "offline":
+        try:
+            found = find_landmarks(pixels, device, on_progress)
+        except FaceAlignmentUnavailable as error:
+            if source == "face-alignment":
+                raise
+            notices = (f"The built-in face finder places eyes and mouth, approximately. {error}",)
+        else:
+            return _found([face_from_68(f.points, f.box, f.score) for f in found], (), pixels)
+    from inversion.faces.finder import load_finder
+
+    found5 = load_finder().find(pixels)
+    faces = [
+        Face(np.asarray(points, np.float64), None, _box_of(points), "finder", float(score))
+        for points, score in found5
+    ]
+    return _found(faces, notices, pixels)
+
+
+def choose_face(faces: Sequence[Face], number: int | None) -> Face:
+    """Give face number 1, 2, ... as find_faces lists them, or the largest. Raises NoFaceFound."""
+    if not faces:
+        raise NoFaceFound(f"No face was found. {_OTHERWISE}")
+    if number is None:
+        return faces[0]
+    if not 1 <= number <= len(faces):
+        raise NoFaceFound(
+            f"There is no face {number}. Found, largest first: {describe_faces(faces)}."
+        )
+    return faces[number - 1]
+
+
+def describe_faces(faces: Sequence[Face]) -> str:
+    """List faces for a person, numbered from 1: "face 1 at (120, 80), 200 x 210 pixels"."""
+    lines = []
+    for number, face in enumerate(faces, start=1):
+        x0, y0, x1, y1 = face.box
+        middle = f"({(x0 + x1) / 2:.0f}, {(y0 + y1) / 2:.0f})"
+        lines.append(f"face {number} at {middle}, {x1 - x0:.0f} x {y1 - y0:.0f} pixels")
+    return "; ".join(lines)
+
+
+def face_from_68(
+    points: Float64Array, box: Box, score: float, source: str = "face-alignment"
+) -> Face:
+    """Make a Face of 68 points in iBUG order; an eye is the mean of its six points, as in FFHQ."""
+    eyes_mouth = np.stack(
+        [
+            points[_EYE_LEFT].mean(axis=0),
+            points[_EYE_RIGHT].mean(axis=0),
+            points[_NOSE_TIP],
+            points[_MOUTH_LEFT],
+            points[_MOUTH_RIGHT],
+        ]
+    )
+    return Face(eyes_mouth, points, box, source, score)
+
+
+def read_landmarks(path: str | Path) -> Face:
+    """Read a landmarks file: one face in photo pixels.
+
+    {"eyes": [[x, y], [x, y]], "mouth": [[x, y], [x, y]]}, pairs in any order, "nose": [x, y] if
+    wished; or {"landmarks": [[x, y], ...]}, 68 points in iBUG order. Raises LandmarksInvalid.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise LandmarksInvalid(f"The landmarks file {path} cannot be read: {error}.") from error
+    except ValueError as error:
+        raise LandmarksInvalid(f"{path} is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise _invalid(path, "it must hold an object")
+    keys = set(content)
+    if keys == {"landmarks"}:
+        points = _points(content["landmarks"], 68, "landmarks", path)
+        face = face_from_68(points, _around(points), 1.0, source="file")
+        _check_geometry(face.eyes_mouth, path)
+        return face
+    if not {"eyes", "mouth"} <= keys <= {"eyes", "mouth", "nose"}:
+        raise _invalid(path, f"its keys are {', '.join(sorted(map(str, keys))) or 'none'}")
+    eyes = _points(content["eyes"], 2, "eyes", path)
+    mouth = _points(content["mouth"], 2, "mouth", path)
+    middle, chin = eyes.mean(axis=0), mouth.mean(axis=0)
+    down = chin - middle
+    # In a face that is not mirrored, down is a quarter turn clockwise from left to right.
+    right = np.array([down[1], -down[0]])
+    eyes = eyes[np.argsort(eyes @ right, kind="stable")]
+    mouth = mouth[np.argsort(mouth @ right, kind="stable")]
+    # The nose has no part in the alignment; six tenths of the way down is where it mostly is.
+    given = _points([content["nose"]], 1, "nose", path)[0] if "nose" in content else None
+    nose = middle + 0.6 * down if given is None else given
+    eyes_mouth = np.stack([*eyes, nose, *mouth])
+    _check_geometry(eyes_mouth, path)
+    return Face(eyes_mouth, None, _box_of(eyes_mouth), "file", 1.0)
+
+
+def _found(faces: list[Face], notices: tuple[str, ...], pixels: UInt8Array) -> FacesFound:
+    if not faces:
+        height, width = pixels.shape[:2]
+        raise NoFaceFound(f"No face was found in this {width} x {height} picture. {_OTHERWISE}")
+    largest_first = sorted(faces, key=lambda f: (f.box[2] - f.box[0]) * (f.box[1] - f.box[3]))
+    return FacesFound(tuple(largest_first), largest_first[0].source, notices)
+
+
+def _box_of(eyes_mouth: npt.NDArray[Any]) -> Box:
+    """Put a box around a face known by five points, brows to chin."""
+    eyes = eyes_mouth[:2].mean(axis=0)
+    mouth = eyes_mouth[3:].mean(axis=0)
+    half = max(np.hypot(*(eyes_mouth[1] - eyes_mouth[0])), np.hypot(*(mouth - eyes))) * 1.1
+    middle = eyes + 0.55 * (mouth - eyes)
+    return (*(middle - half).tolist(), *(middle + half).tolist())
+
+
+def _around(points: Float64Array) -> Box:
+    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+
+
+def _points(value: Any, count: int, key: str, path: Path) -> Float64Array:
+    if not isinstance(value, list) or len(value) != count:
+        raise _invalid(path, f'"{key}" must be a list of {count} points')
+    for number, point in enumerate(value, start=1):
+        pair = isinstance(point, list) and len(point) == 2
+        if not pair or not all(type(v) in (int, float) and abs(v) < 1e6 for v in point):
+            raise _invalid(path, f'point {number} of "{key}" must be [x, y] in pixels, is {point}')
+    return np.array(value, dtype=np.float64)
+
+
+def _check_geometry(eyes_mouth: Float64Array, path: Path) -> None:
+    eye_to_eye = eyes_mouth[1] - eyes_mouth[0]
+    eye_to_mouth = eyes_mouth[3:].mean(axis=0) - eyes_mouth[:2].mean(axis=0)
+    across = eye_to_eye[0] * eye_to_mouth[1] - eye_to_eye[1] * eye_to_mouth[0]
+    if np.hypot(*eye_to_eye) < 1 or np.hypot(*eye_to_mouth) < 1:
+        raise _invalid(path, "eyes and mouth are less than a pixel apart")
+    if across <= 0.1 * np.hypot(*eye_to_eye) * np.hypot(*eye_to_mouth):
+        raise _invalid(path, "eyes and mouth do not lie as in a face that is not mirrored")
+
+
+def _invalid(path: Path, reason: str) -> LandmarksInvalid:
+    return LandmarksInvalid(
+        f"{path} is no landmarks file: {reason}. It must be "
+        '{"eyes": [[x, y], [x, y]], "mouth": [[x, y], [x, y]]} or {"landmarks": [68 x [x, y]]}, '
+        "in pixels of the photo."
+    )

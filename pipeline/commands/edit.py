@@ -1,0 +1,327 @@
+"""The commands that work on photos: invert, tune, drag, edit, demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.commands.console import Console
+from pipeline.commands.options import (
+    Decorator,
+    GroupedCommand,
+    config_from_options,
+    config_options,
+    landmarks_option,
+    machine_options,
+    network_option,
+    perceptual_option,
+    points_option,
+    seed_option,
+    workspace_option,
+)
+from pipeline.disk.artifact import Artifact
+from pipeline.disk.places import chosen_workspace
+from pipeline.disk.workspace import Workspace
+from pipeline.settings.recipe import PARTS, Recipe
+
+if TYPE_CHECKING:
+    from drag.points import PointsFile
+
+PICTURES = (
+    "aligned.png",
+    "inverted.png",
+    "tuned.png",
+    "result.png",
+    "result.jpg",
+    "result.webp",
+    "compare.png",
+    "drag.gif",
+)
+
+photo_argument = click.argument("photo", type=click.Path(path_type=Path))
+
+HEADINGS = {
+    "align": "Face",
+    "invert": "Projection",
+    "tune": "Tuning",
+    "drag": "Dragging",
+    "result": "Result",
+}
+
+
+def part_options(*parts: str, prefixed: bool = False) -> Decorator:
+    """Add the options of some stages' configs."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for part in reversed(parts):
+            prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
+            function = config_options(PARTS[part], HEADINGS[part], prefix)(function)
+        return function
+
+    return decorate
+
+
+def read_parts(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> dict[str, Any]:
+    """Build the configs from what `part_options` added."""
+    built = {}
+    for part in parts:
+        prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
+        built[part] = config_from_options(PARTS[part], options, prefix)
+    return built
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="Find the face in a photo and project it.",
+    example="realdrag invert photo.jpg\nrealdrag invert group.jpg --face 2",
+)
+@photo_argument
+@workspace_option
+@network_option
+@perceptual_option
+@seed_option
+@machine_options
+@part_options("align")
+@landmarks_option
+@part_options("invert")
+def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -> None:
+    """Find the face in PHOTO and project it into the network.
+
+    Makes the workspace PHOTO.realdrag in this folder, or uses the one that is there.
+    """
+    from pipeline.jobs import edit as job
+
+    recipe = Recipe(
+        network=options["network"],
+        perceptual=options["perceptual"],
+        seed=options["seed"],
+        **read_parts(options, "align", "invert"),
+    )
+    console = Console(as_json, options["device"])
+    made = console.run(
+        job.invert(
+            photo,
+            recipe,
+            console.bench,
+            parent=Path.cwd(),
+            folder=workspace,
+            landmarks=options["landmarks"],
+        )
+    )
+    _done(console, made)
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="Make the network render the photo exactly.",
+    example="realdrag tune\nrealdrag tune -w anna.realdrag -w ben.realdrag",
+)
+@click.option(
+    "-w",
+    "--workspace",
+    "folders",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The workspace; if left out, the one used last in this folder. With several, one "
+    "network is tuned for all of their photos and kept in each.",
+)
+@perceptual_option
+@seed_option
+@machine_options
+@part_options("tune")
+def tune(folders: Sequence[Path], as_json: bool, **options: Any) -> None:
+    """Tune the network until it renders the photo exactly (PTI)."""
+    from pipeline.jobs import edit as job
+
+    recipe = Recipe(
+        perceptual=options["perceptual"], seed=options["seed"], **read_parts(options, "tune")
+    )
+    console = Console(as_json, options["device"])
+    workspaces = [_chosen(folder) for folder in folders] or [_chosen(None)]
+    console.run(job.tune(workspaces, recipe, console.bench))
+    for workspace in workspaces[:-1]:
+        click.echo(_where(workspace), err=True)
+    _done(console, workspaces[-1])
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="Move points of the face.",
+    example="realdrag drag --points points.json\n"
+    "realdrag drag -p 310,420:310,400 -p 390,420:390,400\nrealdrag drag --continue",
+)
+@workspace_option
+@points_option
+@click.option(
+    "--continue",
+    "continued",
+    is_flag=True,
+    help="Start from the last result instead of the tuned picture; without points, pull the "
+    "same ones further.",
+)
+@machine_options
+@part_options("drag", "result")
+def drag(
+    workspace: Path | None,
+    points_path: Path | None,
+    point_texts: Sequence[str],
+    continued: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Drag points of the tuned face to their targets, and put the face back into the photo.
+
+    Ctrl-C ends the drag and keeps its last step as the result; a second Ctrl-C gives it up.
+    """
+    from pipeline.jobs import edit as job
+
+    points = read_point_options(points_path, point_texts)
+    if points is None and not continued:
+        raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
+    recipe = Recipe(**read_parts(options, "drag", "result"))
+    console = Console(as_json, options["device"])
+    chosen = _chosen(workspace)
+    dragged = console.run(
+        job.drag(chosen, job.DragRequest(points, continued), recipe, console.bench)
+    )
+    _done(console, chosen, dragged)
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="All of it: invert, tune, drag.",
+    example="realdrag edit photo.jpg --points points.json\n"
+    "realdrag edit photo.jpg -p 310,420:310,400 --format jpg",
+)
+@photo_argument
+@workspace_option
+@points_option
+@network_option
+@perceptual_option
+@seed_option
+@machine_options
+@part_options("align")
+@landmarks_option
+@part_options("invert", "tune", "drag", "result", prefixed=True)
+def edit(
+    photo: Path,
+    workspace: Path | None,
+    points_path: Path | None,
+    point_texts: Sequence[str],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Invert PHOTO, tune, and drag: one command for all of it.
+
+    What is already in the photo's workspace is not done again.
+    """
+    from pipeline.jobs import edit as job
+
+    points = read_point_options(points_path, point_texts)
+    if points is None:
+        raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
+    recipe = Recipe(
+        network=options["network"],
+        perceptual=options["perceptual"],
+        seed=options["seed"],
+        **read_parts(options, *PARTS, prefixed=True),
+    )
+    console = Console(as_json, options["device"])
+    made, dragged = console.run(
+        job.edit(
+            photo,
+            points,
+            recipe,
+            console.bench,
+            parent=Path.cwd(),
+            folder=workspace,
+            landmarks=options["landmarks"],
+        )
+    )
+    _done(console, made, dragged)
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="Edit a portrait that comes along.",
+    example="realdrag demo\nrealdrag demo -o try",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("realdrag-demo"),
+    show_default=True,
+    help="Folder for the photo and its workspace.",
+)
+@machine_options
+def demo(output: Path, as_json: bool, device: str) -> None:
+    """Edit NASA's portrait of Eileen Collins with built-in points: no photo, no download."""
+    from pipeline.jobs import edit as job
+    from pipeline.jobs.demo import RECIPE, write_demo
+
+    photo, points = write_demo(output)
+    console = Console(as_json, device)
+    made, dragged = console.run(job.edit(photo, points, RECIPE, console.bench, parent=output))
+    _done(console, made, dragged)
+
+
+def read_point_options(path: Path | None, texts: Sequence[str]) -> PointsFile | None:
+    """Read --points or -p. Raises PointsInvalid; a usage error when both are given."""
+    if path is not None and texts:
+        raise click.UsageError("give either --points or -p, not both")
+    if path is None and not texts:
+        return None
+    from drag.points import parse_points, read_points
+
+    if path is not None:
+        return read_points(path)
+    points = [_point(text) for text in texts]
+    return parse_points({"version": 1, "space": "photo", "points": points}, Path.cwd())
+
+
+def _point(text: str) -> dict[str, list[float]]:
+    try:
+        handle, target = ([float(v) for v in side.split(",")] for side in text.split(":"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not X,Y:X,Y", param_hint="-p") from None
+    return {"handle": handle, "target": target}
+
+
+def _chosen(folder: Path | None) -> Workspace:
+    workspace = chosen_workspace(folder, Path.cwd())
+    if folder is None:
+        click.echo(f"workspace: {workspace.name}", err=True)
+    return workspace
+
+
+def _where(workspace: Workspace) -> str:
+    folder, here = workspace.folder.resolve(), Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _done(console: Console, workspace: Workspace, dragged: Artifact | None = None) -> None:
+    """Say where the pictures are, and how a drag ended."""
+    state = workspace.read_state()
+    assert state is not None
+    pictures = {
+        name: str(workspace.folder / name)
+        for name in PICTURES
+        if (workspace.folder / name).exists()
+    }
+    plain: dict[str, Any] = {
+        "workspace": str(workspace.folder),
+        "current": dict(state.current),
+        "pictures": pictures,
+    }
+    lines = [f"{_where(workspace)}: {', '.join(pictures)}"]
+    if dragged is not None:
+        info = dragged.info
+        plain.update({name: info[name] for name in ("stop", "steps", "distances")})
+        left = ", ".join(f"{distance:.1f}" for distance in info["distances"])
+        reason = str(info["stop"]).replace("_", " ")
+        lines.insert(0, f"{reason} after {info['steps']} steps; pixels left: {left}")
+    console.done(plain, *lines)

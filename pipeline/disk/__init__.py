@@ -1,0 +1,1 @@
+"""What lies on disk: files that survive a kill, artifacts, workspaces."""

@@ -1,0 +1,332 @@
+"""One photo's folder: runs stages, reuses what is valid, and survives whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.disk.artifact import (
+    DRAFT_PREFIX,
+    FILE_PREFIX,
+    Artifact,
+    ArtifactCorrupt,
+    Request,
+    adopt,
+    commit,
+    file_hash,
+    open_draft,
+    read_artifact,
+    set_aside,
+)
+from pipeline.disk.state import State, pieced_together
+from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
+from pipeline.machine.bench import Bench
+from pipeline.machine.memory import give_back_memory
+from pipeline.progress import Job, Notice, StageDone, StageStarted
+from pipeline.stages import STAGES, Task
+
+STATE = "workspace.json"
+
+LOCK_POLL_SECONDS = 0.2
+
+ADVICE = {
+    "align": "run `realdrag invert PHOTO` first",
+    "invert": "run `realdrag invert PHOTO` first",
+    "tune": "run `realdrag tune` first",
+    "drag": "run `realdrag drag --points FILE` first",
+    "result": "run `realdrag drag --points FILE` first",
+}
+
+
+class WorkspaceInvalid(Exception):
+    """A folder is no workspace, is another photo's, or lacks what cannot be made again."""
+
+
+class StageMissing(Exception):
+    """A command needs what an earlier command makes."""
+
+
+class Workspace:
+    """One photo's folder. Everything that writes needs the lock that `lock` gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.artifacts = folder / "artifacts"
+        self.damaged = folder / "damaged"
+        self._verified: dict[str, Artifact] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, for messages."""
+        return self.folder.name
+
+    # ------------------------------------------------------------------------- one at a time
+
+    def lock(self) -> Job[AbstractContextManager[object]]:
+        """Wait until no other process works here; give what releases the lock again.
+
+        Leftovers of killed processes are removed. A lock dies with its process, so it is never
+        stale.
+        """
+        self._verified.clear()
+        holder = self.folder / "lock.json"
+        with writing(self.folder):
+            guard = FileLock(self.folder / "lock", thread_local=False)
+            told = False
+            while True:
+                try:
+                    held = guard.acquire(timeout=0)
+                    break
+                except FileNotFoundError:  # a process before us gave the folder up
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                except Timeout:
+                    if not told:
+                        yield Notice(f"{self.name} is in use by {_holder(holder)}; waiting for it")
+                        told = True
+                    time.sleep(LOCK_POLL_SECONDS)
+            try:
+                command = f"realdrag {shlex.join(sys.argv[1:])}"
+                replace_file(holder, json.dumps({"pid": os.getpid(), "command": command}).encode())
+                self._sweep()
+                if (self.folder / STATE).exists():
+                    os.utime(self.folder / STATE)
+            except BaseException:
+                guard.release()
+                raise
+        return held
+
+    def _sweep(self) -> None:
+        for leftover in (*self.folder.glob(".*.part"), *self.artifacts.glob(f"{DRAFT_PREFIX}*")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------------------- state
+
+    def read_state(self) -> State | None:
+        """Read workspace.json; None where there is none. Raises ValueError when it is damaged."""
+        try:
+            return State.from_json(read_sealed(self.folder / STATE))
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"its content is not understood: {error!r}") from error
+
+    def load_state(self) -> Job[State | None]:
+        """Read workspace.json; one that is damaged is set aside and pieced together again."""
+        try:
+            return self.read_state()
+        except ValueError as error:
+            with writing(self.folder):
+                moved = set_aside(self.folder / STATE, self.damaged)
+            state = pieced_together(self._intact())
+            yield Notice(
+                f"{self.name}/{STATE} is damaged: {error}; it was moved to "
+                f"damaged/{moved.name} and made again from the artifacts"
+            )
+            if state is not None:
+                self._save(state)
+            return state
+
+    def save_photo(self, photo: Path, sha256: str) -> State:
+        """Make this the workspace of a photo."""
+        state = State({"name": photo.name, "path": str(photo.resolve()), "sha256": sha256})
+        self._save(state)
+        return state
+
+    def _save(self, state: State) -> None:
+        with writing(self.folder):
+            write_sealed(self.folder / STATE, state.to_json())
+
+    def _intact(self) -> Iterator[Artifact]:
+        for folder in sorted(self.artifacts.glob("*-*")):
+            with suppress(ArtifactCorrupt):
+                yield read_artifact(folder)
+
+    # --------------------------------------------------------------------------- artifacts
+
+    def find(self, request: Request) -> Job[Artifact | None]:
+        """Return a valid artifact, or None; one that is damaged is named and set aside."""
+        fingerprint = request.fingerprint
+        if fingerprint in self._verified:
+            return self._verified[fingerprint]
+        folder = self.artifacts / request.folder_name
+        if not folder.exists():
+            return None
+        try:
+            artifact = read_artifact(folder)
+        except ArtifactCorrupt as error:
+            with writing(self.folder):
+                moved = set_aside(folder, self.damaged)
+            yield Notice(f"{error}; it was moved to damaged/{moved.name} and is made again")
+            return None
+        self._verified[fingerprint] = artifact
+        return artifact
+
+    def obtain(self, request: Request, bench: Bench) -> Job[Artifact]:
+        """Return the artifact that a request asks for: the one on disk, or a new one.
+
+        Inputs that are damaged are made again first.
+        """
+        found = yield from self.find(request)
+        if found is not None:
+            yield _done(found, reused=True)
+            return found
+        inputs, files = yield from self._inputs(request, bench)
+        yield StageStarted(request.stage)
+        started = time.monotonic()
+        with writing(self.folder), open_draft(self.artifacts, request) as draft:
+            settled = yield from STAGES[request.stage].run(
+                Task(request, inputs, files, draft, bench)
+            )
+            request = request.with_config(**settled)
+            found = yield from self.find(request)
+            if found is None:
+                recorded = {"seconds": round(time.monotonic() - started, 3), **bench.record()}
+                found = commit(draft, request, recorded)
+                self._verified[request.fingerprint] = found
+        give_back_memory()
+        yield _done(found, reused=False)
+        return found
+
+    def current(self, stage: str, bench: Bench) -> Job[Artifact]:
+        """Return the current artifact of a stage, made again if it is damaged.
+
+        Raises StageMissing when there is none.
+        """
+        state = yield from self.load_state()
+        request = None if state is None else state.request(stage)
+        if request is None:
+            raise StageMissing(f"{self.name} has no {stage} result yet: {ADVICE[stage]}")
+        found = yield from self.find(request)
+        if found is None:
+            found = yield from self.obtain(request, bench)
+        return found
+
+    def make_current(self, artifact: Artifact) -> None:
+        """Make an artifact the current one of its stage, and show the current pictures at the top.
+
+        Pictures of stages that no longer have a current artifact are taken away; the artifacts
+        themselves stay.
+        """
+        state = self.read_state()
+        if state is None:
+            raise ValueError(f"{self.folder} has no {STATE}")
+        after = state.with_current(artifact.request)
+        if after != state:
+            self._save(after)
+        with writing(self.folder):
+            for stage in STAGES.values():
+                fingerprint = after.current.get(stage.name)
+                if fingerprint in self._verified:
+                    self._show(self._verified[fingerprint])
+                elif fingerprint is None:
+                    for name in stage.shows:
+                        (self.folder / name).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Take away a workspace that came to nothing."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def lend(self, artifact: Artifact) -> None:
+        """Let stages here stand on a verified artifact of another workspace."""
+        self._verified[artifact.fingerprint] = artifact
+
+    def adopt(self, artifact: Artifact) -> Job[Artifact]:
+        """Copy an artifact of another workspace to this one, unless it is there."""
+        found = yield from self.find(artifact.request)
+        if found is None:
+            with writing(self.folder):
+                found = adopt(artifact, self.artifacts)
+            self._verified[artifact.fingerprint] = found
+        return found
+
+    def picture(self, artifact: Artifact, name: str) -> str:
+        """Return the artifact's file behind a picture at the top.
+
+        A generator tuned for several photos has a picture for each, in the order of its inputs.
+        """
+        if name != "tuned.png":
+            return name
+        state = self.read_state()
+        own = "" if state is None else state.current.get("invert", "")
+        return tuned_picture(artifact.request, own)
+
+    def _show(self, artifact: Artifact) -> None:
+        files: Mapping[str, Any] = artifact.manifest["files"]
+        for name in STAGES[artifact.request.stage].shows:
+            source, target = self.picture(artifact, name), self.folder / name
+            if source not in files:
+                target.unlink(missing_ok=True)
+            elif not target.exists() or file_hash(target) != artifact.file_sha256(source):
+                replace_file(target, artifact.path(source).read_bytes())
+
+    def _inputs(
+        self, request: Request, bench: Bench
+    ) -> Job[tuple[dict[str, Artifact], dict[str, Path]]]:
+        state = self.read_state()
+        inputs: dict[str, Artifact] = {}
+        files: dict[str, Path] = {}
+        for name, value in request.inputs.items():
+            if value.startswith(FILE_PREFIX):
+                sha256 = value.removeprefix(FILE_PREFIX)
+                files[name] = self._file(name, sha256, request.hints.get(name))
+                continue
+            if value in self._verified:
+                inputs[name] = self._verified[value]
+                continue
+            asked = None if state is None else state.requests.get(value)
+            if asked is None:
+                raise WorkspaceInvalid(
+                    f"{self.name}: what {request.stage} stands on ({name}) is not in this "
+                    f"workspace; run `realdrag {request.stage}` again"
+                )
+            found = yield from self.find(asked)
+            inputs[name] = found if found is not None else (yield from self.obtain(asked, bench))
+        return inputs, files
+
+    def _file(self, name: str, sha256: str, hint: str | None) -> Path:
+        """Find a file from outside: where it was, or its copy in an artifact, damaged or not."""
+        places = [Path(hint)] if hint else []
+        places += [*self.artifacts.glob(f"*/{name}.*"), *self.damaged.glob(f"*/{name}.*")]
+        for place in places:
+            with suppress(OSError):
+                if file_hash(place) == sha256:
+                    return place
+        was = f" (it was {hint})" if hint else ""
+        raise WorkspaceInvalid(
+            f"{self.name}: the {name} this was made from is gone or has changed{was}; put it back, "
+            "or run the commands from `realdrag invert PHOTO` on again"
+        )
+
+
+def tuned_picture(request: Request, invert: str) -> str:
+    """Return the file of a tune artifact that shows the photo of an inversion."""
+    for name, fingerprint in request.inputs.items():
+        if name.startswith("invert.") and fingerprint == invert:
+            return f"tuned-{name.removeprefix('invert.')}.png"
+    raise WorkspaceInvalid("the tuned generator was not tuned for this photo: run tune again")
+
+
+def _done(artifact: Artifact, *, reused: bool) -> StageDone:
+    seconds = float(artifact.manifest["seconds"])
+    return StageDone(artifact.request.stage, artifact.fingerprint, seconds, reused, artifact.info)
+
+
+def _holder(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text())
+        return f"process {said['pid']} ({said['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

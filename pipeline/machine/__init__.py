@@ -1,0 +1,1 @@
+"""What this machine has: devices, memory, loaded networks."""

@@ -1,0 +1,199 @@
+"""Networks and distances that a command has loaded: each once, on one device."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from inversion.config import OFFLINE_PERCEPTUAL, PERCEPTUAL_CHOICES
+from pipeline.machine.memory import keep_freed_memory
+from pipeline.progress import Notice, Sink, Step
+from stylegan2.embedded import EMBEDDED, embedded_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from inversion.perceptual import PerceptualDistance
+    from stylegan2.generator import Generator
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+RECORDED_PACKAGES = (
+    "realdrag",
+    "torch",
+    "torchvision",
+    "lpips",
+    "face-alignment",
+    "numpy",
+    "pillow",
+)
+
+
+class DeviceUnavailable(Exception):
+    """The device that was asked for is not there."""
+
+
+def pick_device(choice: str) -> str:
+    """Turn "auto" into the best device there is. Raises DeviceUnavailable."""
+    import torch
+
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if choice == "auto":
+        return there[-1]
+    if choice not in there:
+        raise DeviceUnavailable(
+            f"this machine has no {choice} device that torch can use; it has {', '.join(there)}: "
+            f"use --device {there[-1]}, or --device auto"
+        )
+    return choice
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a running stage has right now; `picture` renders it as uint8 [R, R, 3] when called.
+
+    handles are xy in pixels of the picture; a drag alone has them, and distances.
+    """
+
+    stage: str
+    step: int
+    picture: Callable[[], npt.NDArray[np.uint8]]
+    handles: Sequence[tuple[float, float]] = ()
+    distances: Sequence[float] = ()
+
+
+class Bench:
+    """What stages work with: a device, loaded networks, and whether the user wants to stop.
+
+    Nothing is loaded before it is asked for, so that a run of cache hits never loads torch.
+    `stop` is an event that a drag looks at after every step; report takes the progress of
+    downloads; watch takes a Preview after every step, which costs nothing unless it renders it.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        report: Sink | None = None,
+        watch: Callable[[Preview], None] | None = None,
+    ) -> None:
+        self._choice = device
+        self._report = report
+        self._watch = watch
+        self._generators: dict[str, Generator] = {}
+        self._hashes: dict[str, str] = {}
+        self._distances: dict[str, PerceptualDistance] = {}
+        self._downloaded = -1
+        self._loading = threading.Lock()
+        self.stop = threading.Event()
+
+    @cached_property
+    def device(self) -> str:
+        """The device in use: cpu, cuda or mps. Raises DeviceUnavailable."""
+        device = pick_device(self._choice)
+        if device == "cpu":
+            keep_freed_memory()
+        return device
+
+    def notice(self, text: str) -> None:
+        """Tell the user something that stops nothing."""
+        if self._report is not None:
+            self._report(Notice(text))
+
+    def show(self, preview: Preview) -> None:
+        """Offer what a running stage has right now to whoever watches."""
+        if self._watch is not None:
+            self._watch(preview)
+
+    def downloading(self, done: int, total: int | None) -> None:
+        """Tell how far a download is, in bytes; as steps of a megabyte, one event for each."""
+        done, total = done // 1_000_000, (total or 0) // 1_000_000
+        if self._report is not None and done != self._downloaded:
+            self._downloaded = done
+            self._report(Step("download", done, max(total, done, 1), {}))
+
+    def network_path(self, name: str) -> Path:
+        """Return a network's file, downloading a known one that is not there yet."""
+        if name == EMBEDDED:
+            return embedded_path()
+        from stylegan2 import zoo
+
+        return zoo.resolve(name, on_progress=self.downloading)
+
+    def generator(self, name: str, weights: str | None = None) -> Generator:
+        """Load a network by name or path. Raises WeightsInvalid when its hash is not `weights`."""
+        from stylegan2.checkpoint import WeightsInvalid, weights_hash
+        from stylegan2.formats.convert import load_network
+        from stylegan2.zoo import cache_folder
+
+        with self._loading:
+            if name not in self._generators:
+                generator = load_network(
+                    self.network_path(name),
+                    self.device,
+                    cache=cache_folder() / "converted",
+                    on_notice=self.notice,
+                )
+                self._hashes[name] = weights_hash(generator)
+                self._generators[name] = generator
+        if weights is not None and self._hashes[name] != weights:
+            raise WeightsInvalid(
+                f"the network {name} is not the one that this workspace was made with: its weights "
+                "have changed. Put the old file back, or run invert again"
+            )
+        return self._generators[name]
+
+    def perceptual(self, choice: str) -> PerceptualDistance:
+        """Build a perceptual distance by choice or by the name it was recorded under.
+
+        Raises PerceptualUnavailable.
+        """
+        from inversion.perceptual import PerceptualUnavailable, build_perceptual
+
+        choice = "offline" if choice == OFFLINE_PERCEPTUAL else choice
+        if choice not in PERCEPTUAL_CHOICES:
+            raise PerceptualUnavailable(
+                f"this version of realdrag no longer has the perceptual distance {choice}: "
+                "run invert again"
+            )
+        if choice not in self._distances:
+            self._distances[choice] = build_perceptual(choice, self.device)
+        return self._distances[choice]
+
+    def record(self) -> dict[str, Any]:
+        """Return what a manifest keeps about this machine and its software."""
+        import torch
+
+        return {
+            "machine": {
+                "device": self.device,
+                "threads": torch.get_num_threads(),
+                "cpus": os.cpu_count(),
+                "system": platform.platform(),
+            },
+            "software": {"python": platform.python_version(), **versions()},
+        }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

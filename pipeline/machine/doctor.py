@@ -1,0 +1,86 @@
+"""What this machine has, which weights are present, and what will be used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.machine.bench import Bench, versions
+
+
+def examine(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Gather the facts, by section. Downloads nothing."""
+    return {
+        "machine": _machine(),
+        "software": {"python": platform.python_version(), **versions()},
+        "weights": _weights(),
+        "in use": _in_use(bench),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from stylegan2.zoo import cache_folder
+
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices.append(f"cuda ({torch.cuda.get_device_name()})")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    facts: dict[str, Any] = {
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "devices": ", ".join(devices),
+    }
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        facts["memory"] = f"{pages * size / 1e9:.1f} GB"
+    facts["this folder"] = f"{Path.cwd()}, {_free(Path.cwd())}"
+    facts["cache"] = f"{cache_folder()}, {_free(cache_folder())}"
+    return facts
+
+
+def _free(folder: Path) -> str:
+    while not folder.exists():
+        folder = folder.parent
+    free = f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+    return free if os.access(folder, os.W_OK) else f"{free}, cannot be written"
+
+
+def _weights() -> dict[str, Any]:
+    from inversion.faces.fan import weights_present
+    from inversion.perceptual import BACKBONES
+    from stylegan2.embedded import embedded_path
+
+    here = {True: "here", False: "not here"}
+    facts = {
+        "generator": f"{here[embedded_path().exists()]}: {embedded_path().name}",
+        "face-alignment": here[weights_present()],
+    }
+    for name, backbone in BACKBONES.items():
+        size = f"{backbone.megabytes} MB"
+        facts[f"lpips-{name}"] = f"{here[backbone.path.exists()]} ({size}): {backbone.path}"
+    return facts
+
+
+def _in_use(bench: Bench) -> dict[str, Any]:
+    from inversion.config import OFFLINE_PERCEPTUAL
+    from inversion.faces.fan import weights_present
+    from inversion.perceptual import BACKBONES
+
+    offline = os.environ.get("REALDRAG_OFFLINE", "") not in ("", "0")
+    missing = "offline" if offline else "a download if it can be had, else offline"
+    return {
+        "device": bench.device,
+        "network": "embedded",
+        "faces found by": "face-alignment" if weights_present() else missing,
+        "faces compared by": (
+            "lpips-vgg" if BACKBONES["vgg"].path.exists() else f"{missing} ({OFFLINE_PERCEPTUAL})"
+        ),
+        "downloads": "switched off (REALDRAG_OFFLINE)" if offline else "allowed",
+    }

@@ -1,0 +1,1 @@
+"""What is done to the photo's picture: reading, writing, moving, films."""

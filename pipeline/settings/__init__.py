@@ -1,0 +1,1 @@
+"""Settings: read off the config dataclasses, composed into a recipe."""
