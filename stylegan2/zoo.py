@@ -7,7 +7,6 @@ publishers, so a mismatch is shown and left to the user; what was accepted is pi
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from stylegan2.download import DownloadFailed, OnProgress, fetch
+from stylegan2.hashing import file_sha256
 
 __all__ = [
     "NETWORKS",
@@ -118,7 +118,7 @@ def _obtain(
     rejected = target.with_name(f"{target.name}.rejected")
     for candidate in (target, *([rejected] if accept_hash else [])):
         if candidate.is_file():
-            _accept(network, candidate, _sha256(candidate), target, accept_hash)
+            _accept(network, candidate, file_sha256(candidate), target, accept_hash)
             return
     if offline:
         raise DownloadFailed(
@@ -155,14 +155,6 @@ def _accept(network: Network, file: Path, digest: str, target: Path, accept_hash
 def _expected(network: Network) -> str | None:
     pin = _pins().get(network.name)
     return network.sha256 if pin is None else pin.sha256
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------

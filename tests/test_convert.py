@@ -14,12 +14,12 @@ from stylegan2.checkpoint import save_generator
 from stylegan2.formats.convert import (
     UnsupportedNetwork,
     WeightsInvalid,
-    file_sha256,
     load_network,
     read_foreign,
 )
 from stylegan2.formats.layouts import ForeignWeights
 from stylegan2.generator import Generator, GeneratorConfig
+from stylegan2.hashing import file_sha256
 from tests import checkpoint_makers as make
 from tests import literal_layouts as literal
 from tests.checkpoint_makers import CONFIG, write

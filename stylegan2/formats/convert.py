@@ -5,7 +5,6 @@ The kind of file is told by its first bytes, sizes by its weights; names are nev
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +26,13 @@ from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
 from stylegan2.formats.pickled import Record, UnsafeCheckpoint
 from stylegan2.formats.torch_files import load_objects, map_file
 from stylegan2.generator import Generator
+from stylegan2.hashing import file_sha256
 from stylegan2.latents import w_statistics
 
 __all__ = [
     "UnsafeCheckpoint",
     "UnsupportedNetwork",
     "WeightsInvalid",
-    "file_sha256",
     "load_network",
     "read_foreign",
 ]
@@ -137,15 +136,6 @@ def _find_generator(objects: object, limit: int) -> ForeignWeights:
         "no StyleGAN2 generator in this file; known are StyleGAN2-ADA and StyleGAN3-repo .pkl, "
         "legacy TensorFlow .pkl, rosinality .pt, PTI .pt and safetensors"
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _build(path: Path, foreign: ForeignWeights) -> Generator:
