@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.report import PAGE, RESULTS, Stored, provenance, store, write_page
 from benchmarks.section import Options, SectionSkipped
+from stylegan2.embedded import EMBEDDED
 
 QUALITY = ("paired", "landmarks", "there_and_back", "photos", "ablation", "locality")
 """The quality measures, in the order of the page; the other benchmarks follow by name."""
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="small samples, a few minutes")
     parser.add_argument("--samples", type=int, help="at most so many faces, pairs or photos")
     parser.add_argument("--seed", type=int, default=1, help="of every random choice (default: 1)")
-    parser.add_argument("--network", default="embedded", help="a name of the zoo, or a file")
+    parser.add_argument("--network", default=EMBEDDED, help="a name of the zoo, or a file")
     parser.add_argument("--faces", type=Path, help="folder with dev/ and dev_landmarks.npz")
     parser.add_argument("--device", default="cpu", help="torch's name of it (default: cpu)")
     asked = parser.parse_args(arguments)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.section import Options, SectionSkipped
-from inversion.encoder import encoder_for
+from inversion.encoder_file import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance
@@ -91,7 +91,7 @@ class Inverter:
         """Return where projection of a photo starts, [1, w_dim], as the invert stage does."""
         if self.encoder is not None:
             with torch.no_grad():
-                start: Tensor = self.encoder(target.cpu()).to(target.device)
+                start: Tensor = self.encoder.w(target.cpu()).to(target.device)
             return start
         rng = torch.Generator().manual_seed(self.seed)
         table = build_start_table(self.generator, ProjectionConfig().start_samples, rng)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from inversion.perceptual import LpipsDistance, OfflineDistance, PerceptualDistance
-from stylegan2.embedded import EMBEDDED, embedded_path
 from stylegan2.formats.convert import load_network
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from stylegan2.zoo import resolve
@@ -27,8 +26,7 @@ def network_config(name: str) -> GeneratorConfig:
 def build_network(name: str, device: str, seed: int) -> Generator:
     """Build a config-F network with random weights, or load the network of that name or path."""
     if not name.startswith(CONFIG_F):
-        path = embedded_path() if name == EMBEDDED else resolve(name)
-        return load_network(path, device).eval().requires_grad_(False)
+        return load_network(resolve(name), device).eval().requires_grad_(False)
     config = network_config(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

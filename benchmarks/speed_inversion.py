@@ -20,7 +20,7 @@ from benchmarks.plots import lines
 from benchmarks.section import Cell, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
 from benchmarks.timing import Effort, effort_of, measure_apart, peak_mb, repeat, seconds_text
-from inversion.encoder import encoder_for
+from inversion.encoder_file import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.landmarks import find_faces
 from inversion.perceptual import PerceptualDistance
@@ -209,7 +209,7 @@ def _projected(
 ) -> Inversion:
     """Project as the commands do by default, with the network's encoder if it has one."""
     encoder = encoder_for(weights_hash(generator))
-    start = None if encoder is None else encoder(target.cpu()).to(device)
+    start = None if encoder is None else encoder.w(target.cpu()).to(device)
     config = settled(ProjectionConfig(), encoded=encoder is not None)
     last: ProjectionStep | None = None
     statistics = w_statistics(generator)

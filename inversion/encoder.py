@@ -1,24 +1,33 @@
-"""The encoder that was trained with the embedded generator: a photo's w in one pass.
+"""Encoders, trained with a generator: where in its W or W+ a photo lies, in one pass.
 
-It is only a start for projection, and only for the generator it was trained with.
+What they say is a start for projection, and only for the generator that they were trained with.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from torch import Tensor, nn
 
+from stylegan2.latents import to_ws
 from stylegan2.ops import LRELU_GAIN, LRELU_SLOPE, FullyConnected, bias_act
 
 SIZE = 64
-"""Pictures are looked at in this size, whatever theirs is."""
+"""Pictures are looked at in this size by `Encoder`, whatever theirs is."""
+
+DELTA_SIZE = 128
+"""Pictures are looked at in this size by `DeltaEncoder`."""
+
+
+def seen_at(images: Tensor, size: int) -> Tensor:
+    """Bring pictures [N, 3, R, R] to [N, 3, size, size]."""
+    if images.shape[-1] == size:
+        return images
+    mode = "area" if images.shape[-1] > size else "bilinear"
+    return F.interpolate(images, size=(size, size), mode=mode)
 
 
 class Conv(nn.Module):
@@ -65,28 +74,47 @@ class Encoder(nn.Module):
         self.out = FullyConnected(512, w_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.shape[-1] != SIZE:
-            mode = "area" if images.shape[-1] > SIZE else "bilinear"
-            images = F.interpolate(images, size=(SIZE, SIZE), mode=mode)
-        x = self.convs(images).flatten(1)
+        x = self.convs(seen_at(images, SIZE)).flatten(1)
         x = bias_act(F.linear(x, self.fc.weight * self.fc.weight_gain), self.fc.bias)
         w: Tensor = self.out(x)
         return w
 
 
-def encoder_path() -> Path:
-    """Return where the embedded encoder lies."""
-    return Path(__file__).parent / "weights" / "encoder.safetensors"
+class DeltaEncoder(nn.Module):
+    """Aligned faces [N, 3, R, R] in [-1, 1] -> what each layer's w adds to the one w.
+
+    [N, num_ws, w_dim]. W+ as w and small differences: Tov et al., 2021 (arXiv 2102.02766).
+    """
+
+    def __init__(self, w_dim: int, num_ws: int) -> None:
+        super().__init__()
+        widths = (3, 32, 64, 128, 192, 256)
+        self.convs = nn.Sequential(
+            *(
+                Conv(widths[i], widths[i + 1], 5 if i == 0 else 3, stride=2)
+                for i in range(len(widths) - 1)
+            )
+        )
+        self.fc = FullyConnected(widths[-1] * 16, 512)
+        self.out = FullyConnected(512, num_ws * w_dim)
+        self.num_ws = num_ws
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.convs(seen_at(images, DELTA_SIZE)).flatten(1)
+        x = bias_act(F.linear(x, self.fc.weight * self.fc.weight_gain), self.fc.bias)
+        deltas: Tensor = self.out(x).reshape(len(x), self.num_ws, -1)
+        return deltas
 
 
-@cache
-def encoder_for(weights: str) -> Encoder | None:
-    """Return the encoder of the generator with this weights hash; None if there is none."""
-    with safe_open(encoder_path(), framework="pt") as file:
-        header = file.metadata() or {}
-        if header.get("generator") != weights:
-            return None
-        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    encoder = Encoder(**json.loads(header["sizes"]))
-    encoder.load_state_dict(tensors)
-    return encoder.eval().requires_grad_(False)
+@dataclass(frozen=True)
+class FaceEncoder:
+    """What knows one generator's latents: w, and the differences from it, if those were learnt."""
+
+    w: Encoder
+    delta: DeltaEncoder | None = None
+
+    @torch.no_grad()
+    def ws(self, images: Tensor, num_ws: int) -> Tensor:
+        """Return ws [N, num_ws, w_dim] of aligned faces [N, 3, R, R] in [-1, 1]."""
+        ws = to_ws(self.w(images), num_ws)
+        return ws if self.delta is None else ws + self.delta(images)

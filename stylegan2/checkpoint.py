@@ -194,11 +194,6 @@ def apply_delta(base: Generator, delta: Mapping[str, Tensor]) -> Generator:
     return build_generator(tensors, base.config.conv_clamp, base.mapping.w_avg.device)
 
 
-def embedded_path() -> Path:
-    """Return where the generator that comes with this package lies."""
-    return Path(__file__).parent / "weights" / "realdrag-faces-128.safetensors"
-
-
 def parameter_count(generator: Generator) -> int:
     """Return the number of trained values."""
     return sum(math.prod(p.shape) for p in generator.parameters())

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from stylegan2.download import DownloadFailed, OnProgress, fetch
+from stylegan2.embedded import EMBEDDED_NETWORKS, embedded_network
 from stylegan2.hashing import file_sha256
 
 __all__ = [
@@ -27,9 +28,6 @@ __all__ = [
     "is_present",
     "resolve",
 ]
-
-EMBEDDED = "embedded"
-"""Name of the generator that comes with the package."""
 
 
 class UnknownNetwork(Exception):
@@ -71,22 +69,22 @@ def resolve(
     accept_hash: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Path:
-    """Return the file of a network: the embedded one, a listed one (downloaded), or a path.
+    """Return the file of a network: an embedded one, a listed one (downloaded), or a path.
 
     offline, or REALDRAG_OFFLINE=1, forbids downloads. accept_hash pins the hash of what the
     address serves, whatever the record says; without a record the first download is pinned.
     Raises UnknownNetwork, DownloadFailed or HashMismatch.
     """
-    if name_or_path == EMBEDDED:
-        from stylegan2.checkpoint import embedded_path  # here, because it imports torch
-
-        return embedded_path()
+    if (embedded := embedded_network(name_or_path)) is not None:
+        return embedded.path
     network = NETWORKS.get(name_or_path)
     if network is None:
         path = Path(name_or_path).expanduser()
         if path.exists():
             return path
-        close = difflib.get_close_matches(name_or_path, [EMBEDDED, *NETWORKS], n=3)
+        close = difflib.get_close_matches(
+            name_or_path, [*(each.name for each in EMBEDDED_NETWORKS), *NETWORKS], n=3
+        )
         hint = f"did you mean {' or '.join(close)}?" if close else "see: realdrag models list"
         raise UnknownNetwork(f"{name_or_path!r} is neither a file nor a known network; {hint}")
     target = _target(network)

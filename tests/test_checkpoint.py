@@ -15,12 +15,12 @@ from stylegan2.checkpoint import (
     apply_delta,
     build_generator,
     config_from_tensors,
-    embedded_path,
     load_generator,
     save_generator,
     weight_delta,
     weights_hash,
 )
+from stylegan2.embedded import embedded_path
 from stylegan2.images import to_tensor, to_uint8
 from stylegan2.latents import to_ws, w_statistics
 from tests.factories import tiny_generator
@@ -134,7 +134,7 @@ def test_a_difference_of_another_network_is_refused() -> None:
 def test_the_embedded_generator_loads_says_what_it_is_and_is_small() -> None:
     path = embedded_path()
     generator = load_generator(path)
-    assert generator.resolution == 128
+    assert generator.resolution == 256
     with safe_open(path, framework="pt") as file:
         assert file.metadata()["licence"]
     assert path.stat().st_size < 24e6

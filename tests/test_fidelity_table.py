@@ -6,7 +6,8 @@ import torch
 
 from inversion.perceptual import OfflineDistance
 from pti.config import TuningConfig
-from stylegan2.checkpoint import embedded_path, load_generator
+from stylegan2.checkpoint import load_generator
+from stylegan2.embedded import embedded_path
 from stylegan2.latents import w_statistics
 from tests.factories import tiny_generator
 from tools.fidelity_table import fidelity_table, markdown, start_latents

@@ -99,8 +99,7 @@ def test_importing_this_loads_neither_torch_nor_numpy(module: str) -> None:
 
 
 def test_the_embedded_generator_is_found_without_loading_torch() -> None:
-    from stylegan2.checkpoint import embedded_path
-    from stylegan2.embedded import EMBEDDED
+    from stylegan2.embedded import EMBEDDED, embedded_path
     from stylegan2.zoo import resolve
 
     code = (

@@ -24,7 +24,7 @@ from tests.factories import tiny_generator
 
 @pytest.fixture(scope="module")
 def faces() -> Generator:
-    return load_generator(embedded_path()).eval().requires_grad_(False)
+    return load_generator(embedded_path("embedded-128")).eval().requires_grad_(False)
 
 
 def _ws(generator: Generator, seed: int = 0) -> Tensor:

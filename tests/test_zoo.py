@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from stylegan2 import download, zoo
-from stylegan2.checkpoint import embedded_path
+from stylegan2.embedded import embedded_path
 from stylegan2.zoo import DownloadFailed, HashMismatch, Network, UnknownNetwork, resolve
 
 CONTENT = random.Random(1).randbytes(700_000)

@@ -32,7 +32,7 @@ from inversion.projection import ProjectionConfig
 from pipeline.picture.composite import paste_back
 from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
-from stylegan2.embedded import embedded_path
+from stylegan2.embedded import EMBEDDED, embedded_path
 from stylegan2.images import to_uint8
 
 PHOTOS = 10
@@ -69,7 +69,7 @@ def main() -> None:
     options = Options(
         quick=False,
         seed=1,
-        network="embedded",
+        network=EMBEDDED,
         faces=asked.faces,
         device="cpu",
         work=asked.work,

@@ -9,14 +9,14 @@ tools/fit_mapping.py); without, it is the one that training left.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
-from inversion.encoder import Encoder, encoder_path
-from stylegan2.checkpoint import embedded_path, load_generator, save_generator, weights_hash
+from inversion.encoder import Encoder, FaceEncoder
+from inversion.encoder_file import encoder_path, write_encoder
+from stylegan2.checkpoint import load_generator, save_generator, weights_hash
+from stylegan2.embedded import EMBEDDED, embedded_network
 from tools.faces import load_faces
 from tools.fit_mapping import encode_all, fit_mapping
 
@@ -34,20 +34,19 @@ def main() -> None:
     if arguments.faces is not None:
         faces = load_faces(arguments.faces, generator.resolution)
         fit_mapping(generator, encoder, encode_all(encoder, faces.images))
+    network = embedded_network(EMBEDDED)
+    assert network is not None
     metadata = {
-        "name": "realdrag-faces-128",
+        "name": network.path.stem,
         "licence": "MIT",
         "trained_images": str(state["images"] + state.get("seen_before", 0)),
     }
-    save_generator(generator, embedded_path(), metadata, dtype=torch.float16)
-    values = {name: tensor.half().contiguous() for name, tensor in encoder.state_dict().items()}
-    header = {
-        "generator": weights_hash(load_generator(embedded_path())),
-        "sizes": json.dumps({"w_dim": generator.w_dim}),
-    }
-    encoder_path().write_bytes(save(values, metadata=header))
-    for path in (embedded_path(), encoder_path()):
+    save_generator(generator, network.path, metadata, dtype=torch.float16)
+    weights = weights_hash(load_generator(network.path))
+    write_encoder(FaceEncoder(encoder), encoder_path(), weights)
+    for path in (network.path, encoder_path()):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+    print(f"for stylegan2/embedded.py: {weights}")
 
 
 if __name__ == "__main__":

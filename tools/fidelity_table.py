@@ -20,14 +20,15 @@ import torch
 from torch import Tensor
 
 from inversion.config import ProjectionConfig
-from inversion.encoder import encoder_for
+from inversion.encoder_file import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance, build_perceptual
 from inversion.projection import project, settled
 from pti.config import TuningConfig
 from pti.tuning import tune
-from stylegan2.checkpoint import embedded_path, load_generator, weights_hash
+from stylegan2.checkpoint import load_generator, weights_hash
+from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, to_ws, w_statistics
 from tools.perceptual_check import read_dev
@@ -52,7 +53,7 @@ def start_latents(
         "mean": statistics.mean[None].expand(len(targets), -1),
     }
     encoder = encoder_for(weights_hash(generator))
-    return found if encoder is None else {"encoder": encoder(targets), **found}
+    return found if encoder is None else {"encoder": encoder.w(targets), **found}
 
 
 def measure(

@@ -36,12 +36,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from inversion.encoder import Encoder, encoder_for
+from inversion.encoder import Encoder
+from inversion.encoder_file import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.landmarks import NoFaceFound, find_faces
 from inversion.perceptual import OfflineDistance, PerceptualDistance
 from inversion.perceptual_network import load_network
-from stylegan2.checkpoint import embedded_path, load_generator, weights_hash
+from stylegan2.checkpoint import load_generator, weights_hash
+from stylegan2.embedded import embedded_path
 from tools.distortions import (
     COLOURS,
     EVERY,
@@ -334,7 +336,7 @@ def main() -> None:
     distances = [
         L2Distance(),
         PyramidDistance(),
-        EncoderDistance(encoder),
+        EncoderDistance(encoder.w),
         OfflineDistance(load_network(args.weights)),
     ]
     dev = read_dev(args.faces / "dev")

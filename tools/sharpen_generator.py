@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from inversion.encoder import Encoder, encoder_for
+from inversion.encoder import Encoder
+from inversion.encoder_file import encoder_for
 from inversion.perceptual import OfflineDistance
 from pipeline.machine.memory import keep_freed_memory
 from stylegan2.checkpoint import load_generator, weights_hash
@@ -186,11 +187,11 @@ def main() -> None:
     config: SharpeningConfig = chosen(arguments, SharpeningConfig())
     generator = load_generator(embedded_path())
     with safe_open(embedded_path(), framework="pt") as file:
-        seen_before = int(file.metadata()["trained_images"])
+        seen_before = int(file.metadata().get("trained_images", 0))
     encoder = encoder_for(weights_hash(generator))
     if encoder is None:
         raise SystemExit("the embedded generator has no encoder; install realdrag again")
-    sharpener = Sharpener(config, generator, encoder, seen_before)
+    sharpener = Sharpener(config, generator, encoder.w, seen_before)
     resumed(sharpener, arguments.run)
     run(sharpener, load_faces(arguments.faces, generator.resolution), arguments, config.kimg)
 

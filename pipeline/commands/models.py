@@ -34,26 +34,27 @@ def models() -> None:
 @json_option
 def list_networks(as_json: bool) -> None:
     """List the networks that are known by name, and which of them are here."""
-    from stylegan2.embedded import embedded_path
+    from stylegan2.embedded import EMBEDDED_NETWORKS
     from stylegan2.zoo import NETWORKS, is_present
 
     rows: list[dict[str, Any]] = [
         {
-            "name": "embedded",
-            "title": "Faces, comes with realdrag",
-            "here": embedded_path().exists(),
+            "name": network.name,
+            "title": network.title,
+            "here": network.path.exists(),
             "size_mb": None,
             "licence": "see LICENSE",
         }
+        for network in EMBEDDED_NETWORKS
     ]
-    for name, network in NETWORKS.items():
+    for name, listed in NETWORKS.items():
         rows.append(
             {
                 "name": name,
-                "title": network.title,
+                "title": listed.title,
                 "here": is_present(name),
-                "size_mb": network.size_mb,
-                "licence": network.licence,
+                "size_mb": listed.size_mb,
+                "licence": listed.licence,
             }
         )
     width = max(len(row["name"]) for row in rows)

@@ -11,6 +11,7 @@ import click
 from inversion.config import PERCEPTUAL_CHOICES
 from pipeline.machine.bench import DEVICES
 from pipeline.settings.recipe import Setting, config_from_json, settings
+from stylegan2.embedded import EMBEDDED
 
 T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -148,7 +149,7 @@ seed_option = click.option(
 
 network_option = click.option(
     "--network",
-    default="embedded",
+    default=EMBEDDED,
     show_default=True,
     help="Name of a known network (see realdrag models list), or a file.",
 )

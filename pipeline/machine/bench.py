@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from inversion.config import OFFLINE_PERCEPTUAL, PERCEPTUAL_CHOICES
 from pipeline.machine.memory import keep_freed_memory
 from pipeline.progress import Notice, Sink, Step
-from stylegan2.embedded import EMBEDDED, embedded_path
+from stylegan2.embedded import embedded_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,18 +125,23 @@ class Bench:
 
     def network_path(self, name: str) -> Path:
         """Return a network's file, downloading a known one that is not there yet."""
-        if name == EMBEDDED:
-            return embedded_path()
+        if (embedded := embedded_network(name)) is not None:
+            return embedded.path
         from stylegan2 import zoo
 
         return zoo.resolve(name, on_progress=self.downloading)
 
     def generator(self, name: str, weights: str | None = None) -> Generator:
-        """Load a network by name or path. Raises WeightsInvalid when its hash is not `weights`."""
+        """Load a network by name or path. Raises WeightsInvalid when its hash is not `weights`.
+
+        A workspace of an earlier version calls another network embedded: its weights tell which.
+        """
         from stylegan2.checkpoint import WeightsInvalid, weights_hash
         from stylegan2.formats.convert import load_network
         from stylegan2.zoo import cache_folder
 
+        if (embedded := embedded_network(name, weights)) is not None:
+            name = embedded.name
         with self._loading:
             if name not in self._generators:
                 generator = load_network(

@@ -55,11 +55,13 @@ def _free(folder: Path) -> str:
 def _weights() -> dict[str, Any]:
     from inversion.faces.fan import weights_present
     from inversion.perceptual import BACKBONES
-    from stylegan2.embedded import embedded_path
+    from stylegan2.embedded import EMBEDDED_NETWORKS
 
     here = {True: "here", False: "not here"}
     facts = {
-        "generator": f"{here[embedded_path().exists()]}: {embedded_path().name}",
+        **{
+            each.name: f"{here[each.path.exists()]}: {each.path.name}" for each in EMBEDDED_NETWORKS
+        },
         "face-alignment": here[weights_present()],
     }
     for name, backbone in BACKBONES.items():
@@ -72,12 +74,13 @@ def _in_use(bench: Bench) -> dict[str, Any]:
     from inversion.config import OFFLINE_PERCEPTUAL
     from inversion.faces.fan import weights_present
     from inversion.perceptual import BACKBONES
+    from stylegan2.embedded import EMBEDDED
 
     offline = os.environ.get("REALDRAG_OFFLINE", "") not in ("", "0")
     missing = "offline" if offline else "a download if it can be had, else offline"
     return {
         "device": bench.device,
-        "network": "embedded",
+        "network": EMBEDDED,
         "faces found by": "face-alignment" if weights_present() else missing,
         "faces compared by": (
             "lpips-vgg" if BACKBONES["vgg"].path.exists() else f"{missing} ({OFFLINE_PERCEPTUAL})"

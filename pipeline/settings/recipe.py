@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from drag.config import DragConfig
 from inversion.config import PERCEPTUAL_CHOICES, ProjectionConfig
 from pti.config import TuningConfig
+from stylegan2.embedded import EMBEDDED
 
 T = TypeVar("T")
 
@@ -207,7 +208,7 @@ PARTS: Mapping[str, type[Any]] = {
 class Recipe:
     """Everything that is chosen between a photo and its edit, but for the points."""
 
-    network: str = "embedded"
+    network: str = EMBEDDED
     perceptual: str = "auto"
     seed: int = 0
     align: AlignConfig = field(default_factory=AlignConfig)

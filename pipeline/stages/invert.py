@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
-from inversion.encoder import encoder_for
+from inversion.encoder_file import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
 from inversion.projection import Inversion, project, settled
@@ -52,7 +52,7 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     starts = yield from read_starts(generator, asked["weights"], samples)
     start_w = None
     if encoder is not None:
-        start_w = encoder(target.cpu()).to(bench.device)
+        start_w = encoder.w(target.cpu()).to(bench.device)
     elif starts.table is not None:
         start_w = nearest_w(starts.table, target, perceptual)
     rng = torch.Generator().manual_seed(asked["seed"])

@@ -35,6 +35,7 @@ from pipeline.studio.sketch import keep_mask, mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
 from pipeline.studio.worker import StudioBusy
+from stylegan2.embedded import EMBEDDED
 
 STATIC = Path(__file__).parent / "static"
 
@@ -132,7 +133,7 @@ class FailureRoute(APIRoute):
 
 
 def create_app(
-    root: Path, token: str, port: int, *, network: str = "embedded", device: str = "auto"
+    root: Path, token: str, port: int, *, network: str = EMBEDDED, device: str = "auto"
 ) -> FastAPI:
     """Build the studio of the photos in a folder, behind its door."""
     studio = Studio(root, network, device)

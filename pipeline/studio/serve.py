@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pipeline.studio.app import create_app
 from pipeline.studio.desk import Desk
 from pipeline.studio.jobs import take_photo
+from stylegan2.embedded import EMBEDDED
 
 HOST = "127.0.0.1"
 SOCKET_MESSAGE_BYTES = 64 * 1024
@@ -46,7 +47,7 @@ def serve(
     *,
     photo: Path | None = None,
     port: int = 0,
-    network: str = "embedded",
+    network: str = EMBEDDED,
     device: str = "auto",
     ready: Callable[[str], None],
 ) -> None:

@@ -22,6 +22,7 @@ from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
 from pipeline.studio.view import view
 from pipeline.studio.worker import Progress, StudioBusy, Task, Worker
+from stylegan2.embedded import EMBEDDED
 
 DRAG_INTERVAL = 1 / 40
 """Seconds between two live pictures of a drag, at least."""
@@ -46,7 +47,7 @@ class Live:
 class Studio:
     """One folder of photos, one worker, any number of pages."""
 
-    def __init__(self, root: Path, network: str = "embedded", device: str = "auto") -> None:
+    def __init__(self, root: Path, network: str = EMBEDDED, device: str = "auto") -> None:
         self.desk = Desk(root, network)
         self.hub = Hub()
         self._live = Live()
