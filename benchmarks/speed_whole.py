@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.browser import CHROMIUM
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table
 from benchmarks.studio_speed import measure
 from benchmarks.timing import measure_command, quartiles, seconds_text
 from pipeline.jobs.demo import POINTS, write_demo
-from tools.studio_screenshots import CHROMIUM
 
 STAGES = ("invert", "tune", "drag")
 

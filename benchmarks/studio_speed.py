@@ -14,10 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.browser import ARGUMENTS, CHROMIUM, PAGE_MS, PREPARING_MS, studio
 from pipeline.jobs.demo import write_demo
-from tools.studio_screenshots import CHROMIUM, PAGE_MS, PREPARING_MS, studio
-
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")
 
 REPETITIONS = 5
 SETTLING_MS = 500

@@ -141,7 +141,7 @@ def test_json_is_one_object_a_line_from_the_first_step_to_done(finished: Case, r
 def test_words_go_to_stderr_and_only_the_outcome_to_stdout(finished: Case, run: Run) -> None:
     outcome = run(finished.tune())
     assert outcome.out == "photo.realdrag: " + ", ".join(
-        ("aligned.png", "inverted.png", "tuned.png", "result.png", "compare.png", "drag.gif\n")
+        ("aligned.png", "inverted.png", "tuned.png", "drag.gif", "result.png", "compare.png\n")
     )
     assert outcome.err.splitlines()[0] == "workspace: photo.realdrag"
     assert "\r" not in outcome.err

@@ -14,16 +14,40 @@ import pytest
 
 from pipeline.commands.root import root
 from pipeline.failures import FAILURES
+from pipeline.stage_table import STAGES
 
 HERE = Path(__file__).parent.parent
 
-MAY_IMPORT = {
+MAY_IMPORT: dict[str, set[str]] = {
     "stylegan2": set(),
     "inversion": {"stylegan2"},
     "drag": {"stylegan2"},
     "pti": {"stylegan2", "inversion"},
     "pipeline": {"stylegan2", "inversion", "drag", "pti"},
 }
+
+ROOMS: dict[str, set[str]] = {
+    "failures": set(),
+    "progress": set(),
+    "stage_table": set(),
+    "settings": set(),
+    "picture": set(),
+    "disk": {"progress", "stage_table"},
+    "machine": {"progress", "disk"},
+    "stages": {"progress", "settings", "picture", "disk", "machine"},
+    "jobs": {"progress", "stage_table", "settings", "picture", "disk", "machine", "stages"},
+    "commands": {
+        "failures", "progress", "stage_table", "settings", "disk", "machine", "jobs",
+    },
+    "studio": {
+        "failures", "progress", "settings", "picture", "disk", "machine", "stages", "jobs",
+    },
+    "__main__": {"commands"},
+}  # fmt: skip
+"""The rooms of pipeline/, bottom-up, and which of the others each may import."""
+
+DOORS = {"pipeline.commands.studio": "pipeline.studio.serve"}
+"""The command that starts the studio."""
 
 WITHOUT_TORCH = (
     "pipeline.commands.root",
@@ -60,10 +84,17 @@ def imports(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_point_down_only(package: str) -> None:
-    forbidden = (MAY_IMPORT.keys() | {"tests", "tools"}) - MAY_IMPORT[package] - {package}
+    everything = MAY_IMPORT.keys() | {"tests", "tools", "benchmarks"}
+    forbidden = everything - MAY_IMPORT[package] - {package}
     for name, tree in sources(package):
         for imported in imports(tree):
             assert imported.split(".")[0] not in forbidden, f"{name} imports {imported}"
+
+
+def test_benchmarks_need_no_tools() -> None:
+    for name, tree in sources("benchmarks"):
+        for imported in imports(tree):
+            assert imported.split(".")[0] not in ("tools", "tests"), f"{name} imports {imported}"
 
 
 def test_pivotal_tuning_takes_only_the_projection_and_the_distance_from_inversion() -> None:
@@ -74,17 +105,34 @@ def test_pivotal_tuning_takes_only_the_projection_and_the_distance_from_inversio
                 assert imported in allowed, f"{name} imports {imported}"
 
 
-def test_the_command_line_and_the_studio_do_not_import_each_other_at_the_top() -> None:
+def test_every_room_of_the_pipeline_is_in_the_table() -> None:
+    rooms = {path.stem for path in (HERE / "pipeline").iterdir() if path.suffix in ("", ".py")}
+    assert rooms - {"__init__", "__pycache__"} == ROOMS.keys()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
+    below = list(ROOMS)[: list(ROOMS).index(room)]
+    assert ROOMS[room] <= set(below), f"{room} may import a room above it"
     for name, tree in sources("pipeline"):
-        top = ast.Module([node for node in tree.body if not isinstance(node, ast.If)], [])
-        for node in top.body:
-            if not isinstance(node, ast.Import | ast.ImportFrom):
-                continue
-            for imported in imports(ast.Module([node], [])):
-                if name.startswith("pipeline.commands"):
-                    assert not imported.startswith("pipeline.studio"), name
-                if name.startswith("pipeline.studio"):
-                    assert not imported.startswith("pipeline.commands"), name
+        if name.split(".")[1:2] != [room]:
+            continue
+        for imported in imports(tree):
+            parts = imported.split(".")
+            if parts[0] == "pipeline" and DOORS.get(name) != imported:
+                assert parts[1] in ROOMS[room] | {room}, f"{name} imports {imported}"
+
+
+def test_stages_know_artifacts_but_no_workspace() -> None:
+    unknown = {"pipeline.disk.workspace", "pipeline.disk.state", "pipeline.disk.places"}
+    for name, tree in sources("pipeline"):
+        if name.startswith("pipeline.stages."):
+            assert unknown.isdisjoint(imports(tree)), f"{name} knows where its work is kept"
+
+
+def test_every_stage_of_the_table_has_its_file_of_code() -> None:
+    code = {name.rsplit(".", 1)[1] for name, _ in sources("pipeline") if ".stages." in name}
+    assert STAGES.keys() <= code
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)

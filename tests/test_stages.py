@@ -23,7 +23,6 @@ from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
 from pipeline.machine.bench import Bench
 from pipeline.progress import Event, Step
-from pipeline.stages import Stage
 from pipeline.stages.artifact_files import (
     DELTA,
     DRAG,
@@ -34,6 +33,7 @@ from pipeline.stages.artifact_files import (
     read_tuned,
     render,
 )
+from pipeline.stages.work import Work
 from stylegan2.checkpoint import weights_hash
 from stylegan2.images import to_uint8
 from tests.conftest import Run
@@ -289,10 +289,10 @@ def test_several_photos_are_tuned_into_one_generator_kept_in_each_workspace(
         assert np.array_equal(own, pixels(folder / "tuned.png"))
         assert run(finished.drag("-w", folder.name)).code == OK
 
-    def refuse(self: Stage, task: object) -> None:
+    def refuse(work: Work) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(Stage, "run", refuse)
+    monkeypatch.setattr("pipeline.jobs.obtain.compute", refuse)
     backwards = ["-w", "other.realdrag", "-w", "photo.realdrag"]
     assert run(finished.tune(*backwards)).code == OK
 

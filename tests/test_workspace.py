@@ -15,7 +15,7 @@ from filelock import FileLock
 from pipeline.disk.storage import read_sealed
 from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
-from pipeline.stages import Stage
+from pipeline.stages.work import Work, compute
 from tests.conftest import Run
 from tests.pipeline_cases import Case, make_photo
 
@@ -26,13 +26,12 @@ STAGES = ("align", "invert", "tune", "drag", "result")
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the stages that had to compute, in order."""
     names: list[str] = []
-    original = Stage.run
 
-    def counting(self: Stage, task: object) -> object:
-        names.append(self.name)
-        return original(self, task)  # type: ignore[arg-type]
+    def counting(work: Work) -> object:
+        names.append(work.request.stage)
+        return compute(work)
 
-    monkeypatch.setattr(Stage, "run", counting)
+    monkeypatch.setattr("pipeline.jobs.obtain.compute", counting)
     return names
 
 

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,16 +17,12 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.browser import ARGUMENTS, CHROMIUM, PAGE_MS, PREPARING_MS, studio
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 
 MOST_BYTES = 250_000
 """A picture of README is compressed until it is smaller."""
-
-PAGE_MS = 120_000
-PREPARING_MS = 3_600_000
-"""Milliseconds to wait for the page, and for projection and tuning."""
 
 MOVES = (((0.387, 0.705), (0.372, 0.698)), ((0.617, 0.705), (0.632, 0.698)))
 """Where points are pressed and where they are dragged to, in shares of the face's width."""
@@ -66,26 +57,14 @@ SHORT = {"tune": {"steps": 40}}
 
 
 @contextmanager
-def studio(folder: Path) -> Iterator[str]:
-    """Run `realdrag studio` in a folder, and give the address that it prints."""
-    command = [sys.executable, "-m", "pipeline", "studio", "--no-browser", "--json"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield next(event["address"] for event in map(json.loads, process.stdout))
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
-
-
-@contextmanager
 def windows(looks: Sequence[Look], scale: float) -> Iterator[dict[str, Any]]:
     """Open a window for every look, by its name."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, "--hide-scrollbars"]
+        )
         pages = {}
         for look in looks:
             context = browser.new_context(

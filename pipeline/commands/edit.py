@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +27,12 @@ from pipeline.disk.artifact import Artifact
 from pipeline.disk.places import chosen_workspace
 from pipeline.disk.workspace import Workspace
 from pipeline.settings.recipe import PARTS, Recipe
+from pipeline.stage_table import STAGES
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
 
-PICTURES = (
-    "aligned.png",
-    "inverted.png",
-    "tuned.png",
-    "result.png",
-    "result.jpg",
-    "result.webp",
-    "compare.png",
-    "drag.gif",
-)
-
 photo_argument = click.argument("photo", type=click.Path(path_type=Path))
-
-HEADINGS = {
-    "align": "Face",
-    "invert": "Projection",
-    "tune": "Tuning",
-    "drag": "Dragging",
-    "result": "Result",
-}
 
 
 def part_options(*parts: str, prefixed: bool = False) -> Decorator:
@@ -58,7 +41,7 @@ def part_options(*parts: str, prefixed: bool = False) -> Decorator:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for part in reversed(parts):
             prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-            function = config_options(PARTS[part], HEADINGS[part], prefix)(function)
+            function = config_options(PARTS[part], STAGES[part].heading, prefix)(function)
         return function
 
     return decorate
@@ -309,7 +292,7 @@ def _done(console: Console, workspace: Workspace, dragged: Artifact | None = Non
     assert state is not None
     pictures = {
         name: str(workspace.folder / name)
-        for name in PICTURES
+        for name in chain.from_iterable(stage.shows for stage in STAGES.values())
         if (workspace.folder / name).exists()
     }
     plain: dict[str, Any] = {

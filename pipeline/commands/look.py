@@ -11,7 +11,7 @@ from pipeline.commands.console import Console
 from pipeline.commands.options import GroupedCommand, json_option, machine_options
 from pipeline.disk.places import workspaces_in
 from pipeline.disk.workspace import Workspace
-from pipeline.stages import STAGES
+from pipeline.stage_table import STAGES
 
 
 @click.command(

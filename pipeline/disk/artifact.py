@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.disk.storage import read_sealed, sync_folder, write_sealed, write_synced
+from pipeline.stage_table import Stage
 
 MANIFEST = "manifest.json"
 DRAFT_PREFIX = ".draft-"
@@ -74,6 +75,17 @@ class Request:
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
     hints: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        stage: Stage,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        hints: Mapping[str, str] | None = None,
+    ) -> Request:
+        """Ask for a stage in its present version."""
+        return cls(stage.name, stage.version, config, inputs, hints or {})
 
     @property
     def fingerprint(self) -> str:

@@ -1,18 +1,11 @@
-"""Where workspaces lie: found, opened, and claimed for a photo."""
+"""Where workspaces lie: listed, and opened."""
 
 from __future__ import annotations
 
-import glob
-import itertools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.disk.artifact import file_hash
-from pipeline.disk.storage import writing
 from pipeline.disk.workspace import STATE, StageMissing, Workspace, WorkspaceInvalid
-from pipeline.progress import Job
 
 SUFFIX = ".realdrag"
 
@@ -42,68 +35,3 @@ def open_workspace(folder: Path) -> Workspace:
 def chosen_workspace(folder: Path | None, parent: Path) -> Workspace:
     """Return the workspace `folder`, or the one used last in `parent`."""
     return last_workspace(parent) if folder is None else open_workspace(folder)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A photo's workspace, locked until `held` is left; fresh when it was made just now."""
-
-    workspace: Workspace
-    held: AbstractContextManager[object]
-    fresh: bool
-
-
-def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
-    """Open and lock a photo's workspace in `parent`, or make it. Two photos never share one.
-
-    With `folder` it is that one and no other. Raises PhotoUnreadable before anything is written,
-    and WorkspaceInvalid when `folder` is another photo's.
-    """
-    sha256 = photo_hash(photo)
-    for place in [folder] if folder is not None else _places(photo, parent, sha256):
-        if not (place / STATE).exists():
-            _check_photo(photo)
-            with writing(place.parent):
-                place.mkdir(parents=True, exist_ok=True)
-        workspace = Workspace(place)
-        held = yield from workspace.lock()
-        try:
-            state = yield from workspace.load_state()
-            fresh = state is None
-            if state is None:
-                state = workspace.save_photo(photo, sha256)
-            if state.photo["sha256"] == sha256:
-                return Claim(workspace, held, fresh)
-        except BaseException:
-            held.__exit__(None, None, None)
-            raise
-        held.__exit__(None, None, None)
-    raise WorkspaceInvalid(
-        f"{folder} is the workspace of another photo: choose another folder with --workspace, "
-        "or leave it out"
-    )
-
-
-def photo_hash(photo: Path) -> str:
-    """Return the sha256 of a photo's file. Raises PhotoUnreadable where there is none."""
-    if not photo.is_file():
-        _check_photo(photo)
-    return file_hash(photo)
-
-
-def _check_photo(photo: Path) -> None:
-    """Raise PhotoUnreadable, which says what is wrong, before anything is written."""
-    from pipeline.picture.photo import read_photo
-
-    read_photo(photo)
-
-
-def _places(photo: Path, parent: Path, sha256: str) -> Iterator[Path]:
-    """Yield the folder that this photo has already, then names that are free or become it."""
-    for place in sorted(parent.glob(f"{glob.escape(photo.stem)}*{SUFFIX}")):
-        with suppress(ValueError, OSError):
-            state = Workspace(place).read_state()
-            if state is not None and state.photo["sha256"] == sha256:
-                yield place
-    yield parent / f"{photo.stem}{SUFFIX}"
-    yield from (parent / f"{photo.stem}-{number}{SUFFIX}" for number in itertools.count(2))

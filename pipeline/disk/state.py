@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.disk.artifact import FILE_PREFIX, Artifact, Request
-from pipeline.stages import STAGES
+from pipeline.stage_table import STAGES
 
 
 @dataclass(frozen=True)

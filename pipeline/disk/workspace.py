@@ -1,4 +1,4 @@
-"""One photo's folder: runs stages, reuses what is valid, and survives whatever happens to it."""
+"""One photo's folder: its state and artifacts, found, verified, kept, and shown at the top."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from pipeline.disk.artifact import (
     DRAFT_PREFIX,
-    FILE_PREFIX,
     Artifact,
     ArtifactCorrupt,
+    Draft,
     Request,
     adopt,
     commit,
@@ -30,22 +30,13 @@ from pipeline.disk.artifact import (
 )
 from pipeline.disk.state import State, pieced_together
 from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
-from pipeline.machine.bench import Bench
-from pipeline.machine.memory import give_back_memory
-from pipeline.progress import Job, Notice, StageDone, StageStarted
-from pipeline.stages import STAGES, Task
+from pipeline.disk.tuned_picture import tuned_picture
+from pipeline.progress import Job, Notice
+from pipeline.stage_table import STAGES
 
 STATE = "workspace.json"
 
 LOCK_POLL_SECONDS = 0.2
-
-ADVICE = {
-    "align": "run `realdrag invert PHOTO` first",
-    "invert": "run `realdrag invert PHOTO` first",
-    "tune": "run `realdrag tune` first",
-    "drag": "run `realdrag drag --points FILE` first",
-    "result": "run `realdrag drag --points FILE` first",
-}
 
 
 class WorkspaceInvalid(Exception):
@@ -174,45 +165,29 @@ class Workspace:
         self._verified[fingerprint] = artifact
         return artifact
 
-    def obtain(self, request: Request, bench: Bench) -> Job[Artifact]:
-        """Return the artifact that a request asks for: the one on disk, or a new one.
+    def verified(self, fingerprint: str) -> Artifact | None:
+        """Return an artifact that was found, kept or lent since the lock was taken."""
+        return self._verified.get(fingerprint)
 
-        Inputs that are damaged are made again first.
-        """
-        found = yield from self.find(request)
-        if found is not None:
-            yield _done(found, reused=True)
-            return found
-        inputs, files = yield from self._inputs(request, bench)
-        yield StageStarted(request.stage)
-        started = time.monotonic()
+    @contextmanager
+    def draft(self, request: Request) -> Iterator[Draft]:
+        """Give a draft for an artifact; it is gone on leaving unless it was kept."""
         with writing(self.folder), open_draft(self.artifacts, request) as draft:
-            settled = yield from STAGES[request.stage].run(
-                Task(request, inputs, files, draft, bench)
-            )
-            request = request.with_config(**settled)
-            found = yield from self.find(request)
-            if found is None:
-                recorded = {"seconds": round(time.monotonic() - started, 3), **bench.record()}
-                found = commit(draft, request, recorded)
-                self._verified[request.fingerprint] = found
-        give_back_memory()
-        yield _done(found, reused=False)
-        return found
+            yield draft
 
-    def current(self, stage: str, bench: Bench) -> Job[Artifact]:
-        """Return the current artifact of a stage, made again if it is damaged.
+    def keep(self, draft: Draft, request: Request, recorded: Mapping[str, Any]) -> Artifact:
+        """Make a draft the artifact of a request. recorded is kept beside it in the manifest."""
+        made = commit(draft, request, recorded)
+        self._verified[request.fingerprint] = made
+        return made
 
-        Raises StageMissing when there is none.
-        """
+    def current_request(self, stage: str) -> Job[Request]:
+        """Return what the current artifact of a stage was asked to be. Raises StageMissing."""
         state = yield from self.load_state()
         request = None if state is None else state.request(stage)
         if request is None:
-            raise StageMissing(f"{self.name} has no {stage} result yet: {ADVICE[stage]}")
-        found = yield from self.find(request)
-        if found is None:
-            found = yield from self.obtain(request, bench)
-        return found
+            raise StageMissing(f"{self.name} has no {stage} result yet: {STAGES[stage].advice}")
+        return request
 
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact the current one of its stage, and show the current pictures at the top.
@@ -252,52 +227,11 @@ class Workspace:
             self._verified[artifact.fingerprint] = found
         return found
 
-    def picture(self, artifact: Artifact, name: str) -> str:
-        """Return the artifact's file behind a picture at the top.
+    def outside_file(self, name: str, sha256: str, hint: str | None) -> Path:
+        """Find a file from outside: where it was, or its copy in an artifact, damaged or not.
 
-        A generator tuned for several photos has a picture for each, in the order of its inputs.
+        Raises WorkspaceInvalid when it is gone or has changed.
         """
-        if name != "tuned.png":
-            return name
-        state = self.read_state()
-        own = "" if state is None else state.current.get("invert", "")
-        return tuned_picture(artifact.request, own)
-
-    def _show(self, artifact: Artifact) -> None:
-        files: Mapping[str, Any] = artifact.manifest["files"]
-        for name in STAGES[artifact.request.stage].shows:
-            source, target = self.picture(artifact, name), self.folder / name
-            if source not in files:
-                target.unlink(missing_ok=True)
-            elif not target.exists() or file_hash(target) != artifact.file_sha256(source):
-                replace_file(target, artifact.path(source).read_bytes())
-
-    def _inputs(
-        self, request: Request, bench: Bench
-    ) -> Job[tuple[dict[str, Artifact], dict[str, Path]]]:
-        state = self.read_state()
-        inputs: dict[str, Artifact] = {}
-        files: dict[str, Path] = {}
-        for name, value in request.inputs.items():
-            if value.startswith(FILE_PREFIX):
-                sha256 = value.removeprefix(FILE_PREFIX)
-                files[name] = self._file(name, sha256, request.hints.get(name))
-                continue
-            if value in self._verified:
-                inputs[name] = self._verified[value]
-                continue
-            asked = None if state is None else state.requests.get(value)
-            if asked is None:
-                raise WorkspaceInvalid(
-                    f"{self.name}: what {request.stage} stands on ({name}) is not in this "
-                    f"workspace; run `realdrag {request.stage}` again"
-                )
-            found = yield from self.find(asked)
-            inputs[name] = found if found is not None else (yield from self.obtain(asked, bench))
-        return inputs, files
-
-    def _file(self, name: str, sha256: str, hint: str | None) -> Path:
-        """Find a file from outside: where it was, or its copy in an artifact, damaged or not."""
         places = [Path(hint)] if hint else []
         places += [*self.artifacts.glob(f"*/{name}.*"), *self.damaged.glob(f"*/{name}.*")]
         for place in places:
@@ -310,18 +244,25 @@ class Workspace:
             "or run the commands from `realdrag invert PHOTO` on again"
         )
 
+    def picture(self, artifact: Artifact, name: str) -> str:
+        """Return the artifact's file behind a picture at the top.
 
-def tuned_picture(request: Request, invert: str) -> str:
-    """Return the file of a tune artifact that shows the photo of an inversion."""
-    for name, fingerprint in request.inputs.items():
-        if name.startswith("invert.") and fingerprint == invert:
-            return f"tuned-{name.removeprefix('invert.')}.png"
-    raise WorkspaceInvalid("the tuned generator was not tuned for this photo: run tune again")
+        A generator tuned for several photos has a picture for each, in the order of its inputs.
+        """
+        if name != "tuned.png":
+            return name
+        state = self.read_state()
+        own = "" if state is None else state.current.get("invert", "")
+        return tuned_picture(artifact, own)
 
-
-def _done(artifact: Artifact, *, reused: bool) -> StageDone:
-    seconds = float(artifact.manifest["seconds"])
-    return StageDone(artifact.request.stage, artifact.fingerprint, seconds, reused, artifact.info)
+    def _show(self, artifact: Artifact) -> None:
+        files: Mapping[str, Any] = artifact.manifest["files"]
+        for name in STAGES[artifact.request.stage].shows:
+            source, target = self.picture(artifact, name), self.folder / name
+            if source not in files:
+                target.unlink(missing_ok=True)
+            elif not target.exists() or file_hash(target) != artifact.file_sha256(source):
+                replace_file(target, artifact.path(source).read_bytes())
 
 
 def _holder(path: Path) -> str:

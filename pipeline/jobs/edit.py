@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from inversion.config import OFFLINE_PERCEPTUAL
 from pipeline.disk.artifact import Artifact, Request, file_hash, file_input
-from pipeline.disk.places import claim, photo_hash
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
+from pipeline.jobs.claim import claim, photo_hash
+from pipeline.jobs.obtain import current, obtain
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
 from pipeline.progress import Job, Notice
 from pipeline.settings.recipe import Recipe, config_to_json
-from pipeline.stages import STAGES
+from pipeline.stage_table import STAGES
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -61,7 +62,7 @@ def invert(
     with claimed.held:
         try:
             align = yield from _settled(workspace, align, "landmark_source", BEST_LANDMARKS_FIRST)
-            aligned = yield from workspace.obtain(align, bench)
+            aligned = yield from obtain(workspace, align, bench)
             config = {
                 "weights": network.weights,
                 "perceptual": _perceptual_name(recipe.perceptual),
@@ -69,7 +70,7 @@ def invert(
                 "projection": config_to_json(recipe.invert),
             }
             hints = {"network": network.name}
-            request = STAGES["invert"].request(config, {"align": aligned.fingerprint}, hints)
+            request = Request.of(STAGES["invert"], config, {"align": aligned.fingerprint}, hints)
             request = yield from _settled(workspace, request, "perceptual", BEST_PERCEPTUAL_FIRST)
             if points is not None:
                 yield from _place_points(points, aligned, {}, {}, {})
@@ -80,7 +81,7 @@ def invert(
                 workspace.discard()
             raise
         workspace.make_current(aligned)
-        inverted = yield from workspace.obtain(request, bench)
+        inverted = yield from obtain(workspace, request, bench)
         workspace.make_current(inverted)
     return workspace
 
@@ -94,8 +95,8 @@ def tune(workspaces: Sequence[Workspace], recipe: Recipe, bench: Bench) -> Job[l
             stack.enter_context((yield from workspace.lock()))
         pairs = []
         for _, workspace in ordered:
-            inverted = yield from workspace.current("invert", bench)
-            aligned = yield from workspace.current("align", bench)
+            inverted = yield from current(workspace, "invert", bench)
+            aligned = yield from current(workspace, "align", bench)
             pairs.append((inverted, aligned, workspace))
         pairs.sort(key=lambda pair: pair[0].fingerprint)
         first = pairs[0][0].request
@@ -117,7 +118,7 @@ def tune(workspaces: Sequence[Workspace], recipe: Recipe, bench: Bench) -> Job[l
         for i, (inverted, aligned, _) in enumerate(pairs):
             inputs[f"invert.{i}"] = inverted.fingerprint
             inputs[f"align.{i}"] = aligned.fingerprint
-        request = STAGES["tune"].request(config, inputs)
+        request = Request.of(STAGES["tune"], config, inputs)
         return (yield from _tune_once(request, pairs, bench))
 
 
@@ -133,7 +134,7 @@ def _tune_once(
     for inverted, aligned, _ in pairs:
         home.lend(inverted)
         home.lend(aligned)
-    tuned = yield from home.obtain(request, bench)
+    tuned = yield from obtain(home, request, bench)
     kept = []
     for _, _, workspace in pairs:
         own = tuned if workspace is home else (yield from workspace.adopt(tuned))
@@ -148,14 +149,14 @@ def drag(workspace: Workspace, asked: DragRequest, recipe: Recipe, bench: Bench)
         inputs: dict[str, str] = {}
         hints: dict[str, str] = {}
         for stage in STAGES["drag"].needs:
-            inputs[stage] = (yield from workspace.current(stage, bench)).fingerprint
-        aligned = yield from workspace.current("align", bench)
+            inputs[stage] = (yield from current(workspace, stage, bench)).fingerprint
+        aligned = yield from current(workspace, "align", bench)
         config: dict[str, Any] = {
             "drag": config_to_json(recipe.drag),
             "size": aligned.info["size"],
         }
         if asked.continued:
-            before = yield from workspace.current("drag", bench)
+            before = yield from current(workspace, "drag", bench)
             inputs["from"] = before.fingerprint
             if asked.points is None:
                 _same_points(before, config, inputs, hints)
@@ -165,13 +166,16 @@ def drag(workspace: Workspace, asked: DragRequest, recipe: Recipe, bench: Bench)
             raise ValueError("a drag needs points unless it is continued")
         if asked.warn and asked.points is not None:
             hints["warn_in"] = asked.points.space
-        dragged = yield from workspace.obtain(STAGES["drag"].request(config, inputs, hints), bench)
+        dragged = yield from obtain(
+            workspace, Request.of(STAGES["drag"], config, inputs, hints), bench
+        )
         workspace.make_current(dragged)
-        request = STAGES["result"].request(
+        request = Request.of(
+            STAGES["result"],
             {"result": config_to_json(recipe.result)},
             {"align": inputs["align"], "tune": inputs["tune"], "drag": dragged.fingerprint},
         )
-        result = yield from workspace.obtain(request, bench)
+        result = yield from obtain(workspace, request, bench)
         workspace.make_current(result)
         return dragged
 
@@ -207,7 +211,7 @@ def _align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | Non
     inputs = {"photo": file_input(photo_hash(photo))}
     hints = {"photo": str(photo.resolve())}
     if recipe.align.align == "none":
-        return STAGES["align"].request(config, inputs, hints)
+        return Request.of(STAGES["align"], config, inputs, hints)
     if landmarks is not None:
         from inversion.faces.landmarks import read_landmarks
 
@@ -215,11 +219,11 @@ def _align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | Non
         inputs["landmarks"] = file_input(file_hash(landmarks))
         hints["landmarks"] = str(landmarks.resolve())
         config["landmark_source"] = "file"
-        return STAGES["align"].request(config, inputs, hints)
+        return Request.of(STAGES["align"], config, inputs, hints)
     source = recipe.align.landmark_source
     config["landmark_source"] = "finder" if source == "offline" else source
     config["face"] = recipe.align.face
-    return STAGES["align"].request(config, inputs, hints)
+    return Request.of(STAGES["align"], config, inputs, hints)
 
 
 def _settled(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.disk.storage import writing
 from pipeline.disk.workspace import Workspace
+from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
 from pipeline.progress import Job
 
@@ -25,8 +26,8 @@ def export_tuned(
     from stylegan2.formats.export import export_network
 
     with (yield from workspace.lock()):
-        tune = yield from workspace.current("tune", bench)
-        invert = yield from workspace.current("invert", bench)
+        tune = yield from current(workspace, "tune", bench)
+        invert = yield from current(workspace, "invert", bench)
         generator = read_tuned(bench, invert, tune)
         inversion = read_inversion(invert, bench.device)
     for name, noise in generator.synthesis.noise_consts().items():
@@ -44,7 +45,7 @@ def export_latent(workspace: Workspace, target: Path, bench: Bench, *, edited: b
     from stylegan2.formats.export import write_latents
 
     with (yield from workspace.lock()):
-        artifact = yield from workspace.current("drag" if edited else "invert", bench)
+        artifact = yield from current(workspace, "drag" if edited else "invert", bench)
         tensors = read_tensors(artifact, DRAG if edited else LATENT)
     with writing(target.absolute().parent):
         write_latents(tensors["ws" if edited else "w_pivot"], target)

@@ -17,54 +17,53 @@ from inversion.faces.landmarks import (
     read_landmarks,
 )
 from pipeline.disk.artifact import bytes_hash, file_input
-from pipeline.disk.workspace import WorkspaceInvalid
-from pipeline.picture.photo import Photo, read_photo
+from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
 from pipeline.progress import Job, Notice
-from pipeline.stages import Task
 from pipeline.stages.artifact_files import png_bytes
+from pipeline.stages.work import Work
 
 FINDER = "finder"
 """What landmarks.Face.source calls the offline finder."""
 
 
-def run(task: Task) -> Job[Mapping[str, Any]]:
+def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write aligned.png and a copy of the photo; settles landmark_source."""
-    config = task.request.config
-    path = task.files["photo"]
+    config = work.request.config
+    path = work.files["photo"]
     photo = read_photo(path)
     data = path.read_bytes()
-    if file_input(bytes_hash(data)) != task.request.inputs["photo"]:
-        raise WorkspaceInvalid(f"{path} was changed while it was being read: run invert again")
+    if file_input(bytes_hash(data)) != work.request.inputs["photo"]:
+        raise PhotoUnreadable(f"{path} was changed while it was being read: run invert again")
     name = f"photo{path.suffix.lower()}"
-    task.draft.write(name, data)
+    work.draft.write(name, data)
     size = config["size"]
     if config["align"] == "none":
         found, face = None, None
         aligned = align_none(photo.pixels, size)
     else:
-        found, face = yield from _face(task, photo)
+        found, face = yield from _face(work, photo)
         aligned = align(photo.pixels, ffhq_quad(face), size)
-    task.draft.write("aligned.png", png_bytes(aligned.image))
-    task.draft.info.update(_facts(name, photo, aligned, size, found, face))
+    work.draft.write("aligned.png", png_bytes(aligned.image))
+    work.draft.info.update(_facts(name, photo, aligned, size, found, face))
     return {} if face is None else {"landmark_source": face.source}
 
 
-def _face(task: Task, photo: Photo) -> Job[tuple[FacesFound, Face]]:
+def _face(work: Work, photo: Photo) -> Job[tuple[FacesFound, Face]]:
     """Find or read the face that is meant."""
-    if "landmarks" in task.files:
-        face = read_landmarks(task.files["landmarks"])
-        task.draft.write("landmarks.json", task.files["landmarks"].read_bytes())
+    if "landmarks" in work.files:
+        face = read_landmarks(work.files["landmarks"])
+        work.draft.write("landmarks.json", work.files["landmarks"].read_bytes())
         return FacesFound((face,), face.source), face
-    source = task.request.config["landmark_source"]
+    source = work.request.config["landmark_source"]
     found = find_faces(
         photo.pixels,
         "offline" if source == FINDER else source,
-        task.bench.device,
-        task.bench.downloading,
+        work.bench.device,
+        work.bench.downloading,
     )
     for notice in found.notices:
         yield Notice(notice)
-    number = task.request.config["face"]
+    number = work.request.config["face"]
     face = choose_face(found.faces, number)
     if len(found.faces) > 1:
         taken = f"taking face {number}" if number else "taking the largest; choose with --face N"

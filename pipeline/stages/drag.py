@@ -15,12 +15,11 @@ from drag.distinctness import check_handles
 from drag.masks import keep_outside, movable_mask
 from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
-from pipeline.disk.workspace import tuned_picture
+from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Preview
 from pipeline.picture.animation import gif_bytes, moments
 from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.recipe import config_from_json
-from pipeline.stages import Task
 from pipeline.stages.artifact_files import (
     DRAG,
     UInt8Image,
@@ -32,29 +31,30 @@ from pipeline.stages.artifact_files import (
     write_made,
     write_tensors,
 )
+from pipeline.stages.work import Work
 from stylegan2.images import to_tensor, to_uint8
 
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}
 """Pictures that each step offers to whoever watches: newton's are long."""
 
 
-def run(task: Task) -> Job[Mapping[str, Any]]:
+def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write ws, the edited face and an animation; settles stopped_at when it is cancelled."""
-    asked, bench = task.request.config, task.bench
-    movable = yield from _movable(task)
-    inversion = read_inversion(task.inputs["invert"], bench.device)
-    generator = read_tuned(bench, task.inputs["invert"], task.inputs["tune"])
+    asked, bench = work.request.config, work.bench
+    movable = yield from _movable(work)
+    inversion = read_inversion(work.inputs["invert"], bench.device)
+    generator = read_tuned(bench, work.inputs["invert"], work.inputs["tune"])
     start = inversion.w_pivot
-    if "from" in task.inputs:
-        start = read_tensors(task.inputs["from"], DRAG)["ws"].to(bench.device)
+    if "from" in work.inputs:
+        start = read_tensors(work.inputs["from"], DRAG)["ws"].to(bench.device)
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
     config = config_from_json(DragConfig, asked["drag"])
     session = DragSession(generator, start, inversion.noise_consts, points, config, movable)
 
-    if "warn_in" in task.request.hints:
-        yield from _warnings(task, session.first_features, points)
+    if "warn_in" in work.request.hints:
+        yield from _warnings(work, session.first_features, points)
 
-    kept = _picture_before(task) if movable is not None else None
+    kept = _picture_before(work) if movable is not None else None
 
     @torch.no_grad()
     def render(ws: Tensor) -> Tensor:
@@ -93,10 +93,10 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     assert stop is not None
     end, end_ws = session.result
 
-    write_made(task.draft, "edited.png", render(end_ws))
+    write_made(work.draft, "edited.png", render(end_ws))
     path = torch.cat(track)
     frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
-    task.draft.write("drag.gif", gif_bytes(frames))
+    work.draft.write("drag.gif", gif_bytes(frames))
     tensors = {
         "ws": end_ws,
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
@@ -105,8 +105,8 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
     }
     if movable is not None:
         tensors["movable"] = movable
-    write_tensors(task.draft, DRAG, tensors)
-    task.draft.info.update(_facts(task, session.last.step, end, stop))
+    write_tensors(work.draft, DRAG, tensors)
+    work.draft.info.update(_facts(work, session.last.step, end, stop))
     return {"stopped_at": session.last.step} if stop is StopReason.CANCELLED else {}
 
 
@@ -114,40 +114,40 @@ def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> U
     return to_uint8(render(between(way, moment)))
 
 
-def _picture_before(task: Task) -> Tensor:
+def _picture_before(work: Work) -> Tensor:
     """Read the picture that the drag starts from: what a mask protects stays as it is there."""
-    if "from" in task.inputs:
-        before = read_pixels(task.inputs["from"], "edited.png")
+    if "from" in work.inputs:
+        before = read_pixels(work.inputs["from"], "edited.png")
     else:
-        tune = task.inputs["tune"]
-        before = read_pixels(tune, tuned_picture(tune.request, task.request.inputs["invert"]))
-    return to_tensor(before, task.bench.device)
+        tune = work.inputs["tune"]
+        before = read_pixels(tune, tuned_picture(tune, work.request.inputs["invert"]))
+    return to_tensor(before, work.bench.device)
 
 
-def _movable(task: Task) -> Job[Tensor | None]:
+def _movable(work: Work) -> Job[Tensor | None]:
     """Read the mask, and keep a copy of it."""
-    if "mask" not in task.files:
+    if "mask" not in work.files:
         return None
-    path = task.files["mask"]
-    info = task.inputs["align"].info
+    path = work.files["mask"]
+    info = work.inputs["align"].info
     matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
     width, height = info["photo_size"]
-    points_file = PointsFile(task.request.config["mask_space"], (), path)
+    points_file = PointsFile(work.request.config["mask_space"], (), path)
     mask = movable_mask(points_file, matrix, info["size"], (width, height))
     assert mask is not None
-    task.draft.write("mask.png", path.read_bytes())
+    work.draft.write("mask.png", path.read_bytes())
     for notice in mask.notices:
         yield Notice(notice)
-    return mask.movable.to(task.bench.device)
+    return mask.movable.to(work.bench.device)
 
 
-def _warnings(task: Task, features: Tensor, points: Sequence[DragPoint]) -> Job[None]:
+def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[None]:
     """Say which handles may drift, and where near them another one would hold better."""
-    info = task.inputs["align"].info
+    info = work.inputs["align"].info
     handles = [point.handle for point in points]
     limits = (info["size"], info["size"])
     to_space = np.eye(3)
-    if task.request.hints["warn_in"] == "photo":
+    if work.request.hints["warn_in"] == "photo":
         limits = info["photo_size"]
         to_space = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
     for number, hold in enumerate(check_handles(features, handles, info["size"]), start=1):
@@ -168,17 +168,17 @@ def _warnings(task: Task, features: Tensor, points: Sequence[DragPoint]) -> Job[
         yield PointNotice(text, number, (x, y), round(hold.distinctness, 3), better)
 
 
-def _facts(task: Task, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
-    invert = task.inputs["invert"]
+def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
+    invert = work.inputs["invert"]
     return {
         "network": invert.request.hints["network"],
         "weights": invert.request.config["weights"],
-        "perceptual": task.inputs["tune"].info["perceptual"],
-        "landmark_source": task.inputs["align"].info["landmark_source"],
+        "perceptual": work.inputs["tune"].info["perceptual"],
+        "landmark_source": work.inputs["align"].info["landmark_source"],
         "stop": stop.value,
         "steps": steps,
         "step": end.step,
         "handles": [list(xy) for xy in end.handles],
-        "targets": [point[2:] for point in task.request.config["points"]],
+        "targets": [point[2:] for point in work.request.config["points"]],
         "distances": list(end.distances),
     }

@@ -17,7 +17,6 @@ from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
 from pipeline.settings.recipe import config_from_json
-from pipeline.stages import Task
 from pipeline.stages.artifact_files import (
     LATENT,
     UInt8Image,
@@ -29,14 +28,15 @@ from pipeline.stages.artifact_files import (
     write_tensors,
 )
 from pipeline.stages.start_tables import read_starts
+from pipeline.stages.work import Work
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws
 
 
-def run(task: Task) -> Job[Mapping[str, Any]]:
+def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write latent.safetensors and inverted.png; settles perceptual."""
-    asked, bench = task.request.config, task.bench
+    asked, bench = work.request.config, work.bench
     config = config_from_json(ProjectionConfig, asked["projection"])
     perceptual = bench.perceptual(asked["perceptual"])
     if asked["perceptual"] == "auto" and perceptual.name == OFFLINE_PERCEPTUAL:
@@ -44,8 +44,8 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
             "LPIPS' weights cannot be had: faces are compared with the offline distance "
             f"{perceptual.name}"
         )
-    generator = bench.generator(task.request.hints["network"], asked["weights"])
-    target = read_target(task.inputs["align"], bench.device)
+    generator = bench.generator(work.request.hints["network"], asked["weights"])
+    target = read_target(work.inputs["align"], bench.device)
     encoder = encoder_for(asked["weights"]) if config.start == "auto" else None
     config = settled(config, encoded=encoder is not None)
     samples = 0 if encoder is not None or config.start == "mean" else config.start_samples
@@ -67,18 +67,18 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         yield Step("invert", step.step, step.total, {"distance": step.distance})
     assert latest is not None
     tensors = stored(latest.inversion)
-    write_tensors(task.draft, LATENT, tensors)
+    write_tensors(work.draft, LATENT, tensors)
     inversion = restored(tensors, bench.device)
     picture = render(generator, inversion)
-    write_made(task.draft, "inverted.png", picture)
+    write_made(work.draft, "inverted.png", picture)
     first_w = starts.statistics.mean[None] if start_w is None else start_w
     with torch.no_grad():
         start = generator.synthesis(to_ws(first_w.to(bench.device), generator.num_ws))
-    task.draft.info.update(
-        network=task.request.hints["network"],
+    work.draft.info.update(
+        network=work.request.hints["network"],
         weights=asked["weights"],
         perceptual=perceptual.name,
-        landmark_source=task.inputs["align"].info["landmark_source"],
+        landmark_source=work.inputs["align"].info["landmark_source"],
         start="encoder" if encoder is not None else "mean" if start_w is None else "nearest",
         precision="fp32" if low is None else "bf16",
         stop="step_limit",

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.disk.workspace import tuned_picture
+from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.picture.composite import paste_back
 from pipeline.picture.photo import read_photo, write_photo
 from pipeline.progress import Job, Step
-from pipeline.stages import Task
 from pipeline.stages.artifact_files import read_pixels
+from pipeline.stages.work import Work
 
 UInt8Image = npt.NDArray[np.uint8]
 
@@ -25,21 +25,21 @@ COMPARE_MARGIN = 0.15
 """What compare.png shows around the crop, as a share of the crop."""
 
 
-def run(task: Task) -> Job[Mapping[str, Any]]:
+def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write the whole photo with the edited face, and compare.png."""
-    config = task.request.config["result"]
-    align, tune, drag = (task.inputs[name] for name in ("align", "tune", "drag"))
+    config = work.request.config["result"]
+    align, tune, drag = (work.inputs[name] for name in ("align", "tune", "drag"))
     photo = read_photo(align.path(align.info["photo"]))
     own = drag.request.inputs["invert"]
-    tuned = read_pixels(tune, tuned_picture(tune.request, own))
+    tuned = read_pixels(tune, tuned_picture(tune, own))
     quad = np.array(align.info["quad"], dtype=np.float64)
     edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
     name = f"result.{config['format']}"
-    write_photo(edited, task.draft.path(name), photo, config["keep_gps"])
+    write_photo(edited, work.draft.path(name), photo, config["keep_gps"])
     yield Step("result", 1, 2, {})
-    write_photo(compare(photo.pixels, edited, quad), task.draft.path("compare.png"))
+    write_photo(compare(photo.pixels, edited, quad), work.draft.path("compare.png"))
     yield Step("result", 2, 2, {})
-    task.draft.info.update(
+    work.draft.info.update(
         photo=align.info["photo"],
         size=[edited.shape[1], edited.shape[0]],
         stop=drag.info["stop"],

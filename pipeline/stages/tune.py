@@ -16,7 +16,6 @@ from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
 from pipeline.settings.recipe import RecipeInvalid, config_from_json
-from pipeline.stages import Task
 from pipeline.stages.artifact_files import (
     DELTA,
     UInt8Image,
@@ -27,6 +26,7 @@ from pipeline.stages.artifact_files import (
     write_made,
     write_tensors,
 )
+from pipeline.stages.work import Work
 from pti.config import TuningConfig
 from pti.tuning import TuningStep, tune, tuned_blocks
 from stylegan2.checkpoint import apply_delta, weight_delta
@@ -37,17 +37,17 @@ LOW_PSNR = 26.0
 """Below this, in dB, the face that would be dragged is visibly not the photo's."""
 
 
-def run(task: Task) -> Job[Mapping[str, Any]]:
+def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write the difference of the weights and a tuned picture of each photo."""
-    asked, bench = task.request.config, task.bench
+    asked, bench = work.request.config, work.bench
     config = config_from_json(TuningConfig, asked["tuning"])
     count = asked["photos"]
-    inverts = [task.inputs[f"invert.{i}"] for i in range(count)]
+    inverts = [work.inputs[f"invert.{i}"] for i in range(count)]
     base = base_generator(bench, inverts[0])
     _check_blocks(base, config)
     perceptual = bench.perceptual(asked["perceptual"])
     inversions = [read_inversion(invert, bench.device) for invert in inverts]
-    targets = [read_target(task.inputs[f"align.{i}"], bench.device) for i in range(count)]
+    targets = [read_target(work.inputs[f"align.{i}"], bench.device) for i in range(count)]
     tuned = copy.deepcopy(base)
     rng = torch.Generator().manual_seed(asked["seed"])
     low = bf16_from(config.precision, bench.device, base.resolution)
@@ -63,13 +63,13 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
         yield Step("tune", step.step, step.total, values)
     assert last is not None
     delta = weight_delta(base, tuned)
-    write_tensors(task.draft, DELTA, delta)
+    write_tensors(work.draft, DELTA, delta)
     # What was stored is rounded, so everything from here on is rendered from what was stored.
     stored = apply_delta(base, delta)
     photos = []
     for i, (inversion, target) in enumerate(zip(inversions, targets, strict=True)):
         picture = render(stored, inversion)
-        write_made(task.draft, f"tuned-{i}.png", picture)
+        write_made(work.draft, f"tuned-{i}.png", picture)
         photos.append(_fidelity(base, inversion, picture, target, perceptual))
     worst = min(photos, key=lambda each: each["after"]["psnr"])
     if worst["after"]["psnr"] < LOW_PSNR:
@@ -78,11 +78,11 @@ def run(task: Task) -> Job[Mapping[str, Any]]:
             f"{LOW_PSNR:.0f} and more): compare tuned.png with aligned.png before dragging; more "
             "steps, or another network, may help"
         )
-    task.draft.info.update(
+    work.draft.info.update(
         network=inverts[0].request.hints["network"],
         weights=inverts[0].request.config["weights"],
         perceptual=perceptual.name,
-        landmark_source=[task.inputs[f"align.{i}"].info["landmark_source"] for i in range(count)],
+        landmark_source=[work.inputs[f"align.{i}"].info["landmark_source"] for i in range(count)],
         precision="fp32" if low is None else "bf16",
         stop=last.stop,
         steps=last.step,

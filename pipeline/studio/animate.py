@@ -17,7 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 from drag.masks import keep_outside
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.storage import replace_file, writing
-from pipeline.disk.workspace import StageMissing, Workspace, tuned_picture
+from pipeline.disk.tuned_picture import tuned_picture
+from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
 from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
 from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
@@ -71,13 +73,13 @@ def film(
     """Write the film of all drags that led to the present picture. Raises StageMissing."""
     with (yield from workspace.lock()):
         for stage in ("align", "invert", "tune", "drag"):
-            yield from workspace.current(stage, bench)
+            yield from current(workspace, stage, bench)
         made = {stage: desk.current(workspace, stage) for stage in ("invert", "tune", "drag")}
         invert, tune, drag = made["invert"], made["tune"], made["drag"]
         assert invert is not None and tune is not None and drag is not None
         inversion = read_inversion(invert, bench.device)
         generator = read_tuned(bench, invert, tune)
-        before = read_pixels(tune, tuned_picture(tune.request, invert.fingerprint))
+        before = read_pixels(tune, tuned_picture(tune, invert.fingerprint))
         frames = _frames(desk, workspace, drag, before)
         chosen = [frames[i] for i in spread(len(frames), MAX_FRAMES[format])]
         side = generator.resolution * max(1, -(-LEAST_SIDE // generator.resolution))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from drag.points import DragPoint, PointsFile, PointsInvalid
-from pipeline.disk.places import claim
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs import edit
+from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
 from pipeline.progress import Job, Step
 from pipeline.studio.desk import Desk, at_once
