@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stylegan2.precision import PRECISION
 
-PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "offline")
+PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "lpips-squeeze", "offline")
 """Perceptual distances that can be asked for."""
 
 OFFLINE_PERCEPTUAL = "realdrag-v2"

@@ -5,12 +5,7 @@ A distance is built once, by `build_perceptual`, and passed to whatever needs on
 
 from __future__ import annotations
 
-import os
-import urllib.error
-import urllib.request
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +13,12 @@ from torch import Tensor, nn
 
 from inversion.config import OFFLINE_PERCEPTUAL, PERCEPTUAL_CHOICES
 from inversion.perceptual_network import PerceptualNetwork, load_network
+from inversion.torch_hub import checkpoints_folder
+from stylegan2.downloads.known_file import KnownFile, obtain
+from stylegan2.downloads.transfer import DownloadFailed, OnProgress
 
 MAX_SIZE = 256
 """Larger pictures are area-averaged to this before comparison, as NVIDIA's projector does."""
-
-CONNECT_SECONDS = 4.0
 
 
 class PerceptualUnavailable(Exception):
@@ -104,81 +100,58 @@ class OfflineDistance(PerceptualDistance):
 # Which one
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """Where torchvision keeps the weights that LPIPS stands on; the hash is in the file's name."""
-
-    url: str
-    hash_prefix: str
-    megabytes: int
-
-    @property
-    def path(self) -> Path:
-        """Return where torch.hub looks for the file."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.url.rsplit("/", 1)[-1]
-
-
+_TORCHVISION = "https://download.pytorch.org/models/"
 BACKBONES = {
-    "vgg": Backbone("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af", 553),
-    "alex": Backbone(
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79", 244
+    "lpips-vgg": KnownFile(
+        f"{_TORCHVISION}vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        553,
+    ),
+    "lpips-alex": KnownFile(
+        f"{_TORCHVISION}alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        244,
+    ),
+    "lpips-squeeze": KnownFile(
+        f"{_TORCHVISION}squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+        5,
     ),
 }
-
-_unreachable: set[str] = set()
-
-
-def fetch_backbone(backbone: Backbone, *, offline: bool = False) -> None:
-    """Make sure a backbone's weights are on disk, downloading them when they can be had.
-
-    Raises PerceptualUnavailable without network, when offline, or when the download is damaged.
-    An address that did not answer is not tried again by this process.
-    """
-    if backbone.path.exists():
-        return
-    if offline or os.environ.get("REALDRAG_OFFLINE") == "1":
-        raise PerceptualUnavailable(f"{backbone.path} is not there, and downloads are switched off")
-    advice = f"download {backbone.url} to {backbone.path}, or use --perceptual offline"
-    if backbone.url in _unreachable:
-        raise PerceptualUnavailable(f"{backbone.url} cannot be reached; {advice}")
-    try:
-        request = urllib.request.Request(backbone.url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=CONNECT_SECONDS):
-            pass
-        backbone.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            backbone.url, str(backbone.path), hash_prefix=backbone.hash_prefix, progress=False
-        )
-    except (OSError, RuntimeError) as error:
-        _unreachable.add(backbone.url)
-        raise PerceptualUnavailable(f"{backbone.url} cannot be had ({error}); {advice}") from error
+"""The ImageNet networks that LPIPS stands on. Their hashes begin with the digits that torchvision
+puts into the files' names."""
 
 
-def resolve_perceptual(choice: str, *, offline: bool = False) -> str:
+def resolve_perceptual(choice: str, on_progress: OnProgress | None = None) -> str:
     """Turn a choice into the distance that will be used: itself, or for "auto" the best there is.
 
     "auto" is LPIPS on VGG16, as in StyleGAN2's projector; where its weights cannot be had, it is
-    the offline distance. Raises PerceptualUnavailable when a distance asked for by name cannot
-    be had.
+    the offline distance. Weights that are not there yet are downloaded, which on_progress hears
+    of. Raises PerceptualUnavailable when a distance asked for by name cannot be had.
     """
     if choice not in PERCEPTUAL_CHOICES:
         raise ValueError(f"perceptual must be one of {PERCEPTUAL_CHOICES}, got {choice!r}")
     if choice == "offline":
         return choice
+    name = "lpips-vgg" if choice == "auto" else choice
     try:
-        fetch_backbone(BACKBONES["alex" if choice == "lpips-alex" else "vgg"], offline=offline)
-    except PerceptualUnavailable:
-        if choice != "auto":
-            raise
-        return "offline"
-    return "lpips-vgg" if choice == "auto" else choice
+        obtain(BACKBONES[name], checkpoints_folder(), on_progress)
+    except DownloadFailed as error:
+        if choice == "auto":
+            return "offline"
+        raise PerceptualUnavailable(
+            f"the weights of {name} cannot be had: {error}, or use --perceptual offline"
+        ) from error
+    return name
 
 
 def build_perceptual(
-    choice: str = "auto", device: torch.device | str = "cpu"
+    choice: str = "auto",
+    device: torch.device | str = "cpu",
+    on_progress: OnProgress | None = None,
 ) -> PerceptualDistance:
     """Build the distance that `resolve_perceptual` settles on."""
-    resolved = resolve_perceptual(choice)
+    resolved = resolve_perceptual(choice, on_progress)
     distance: PerceptualDistance
     if resolved == "offline":
         distance = OfflineDistance()

@@ -42,6 +42,17 @@ def home(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow downloads, from the tests' own servers and with short waits."""
+    from stylegan2.downloads import transfer
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("REALDRAG_OFFLINE", raising=False)
+    monkeypatch.setattr(transfer, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(transfer, "_silent", {})
+
+
+@pytest.fixture
 def case(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """A folder with a photo, a tiny network and points; it is the current folder."""
     made = make_case(tmp_path / "case")

@@ -57,6 +57,7 @@ WITHOUT_TORCH = (
     "pipeline.machine.doctor",
     "pipeline.jobs.export",
     "stylegan2.zoo",
+    "stylegan2.downloads.known_file",
     "inversion.config",
     "pti.config",
     "drag.config",

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import json
 import sys
-import threading
-import time
 import types
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +17,7 @@ import pytest
 import torch
 
 from inversion.faces import fan
-from inversion.faces.fan import FaceAlignmentUnavailable, WeightsFile
+from inversion.faces.fan import FaceAlignmentUnavailable
 from inversion.faces.landmarks import (
     LandmarksInvalid,
     NoFaceFound,
@@ -30,6 +26,9 @@ from inversion.faces.landmarks import (
     find_faces,
     read_landmarks,
 )
+from inversion.torch_hub import checkpoints_folder
+from stylegan2.downloads.known_file import KnownFile
+from tests.download_server import Site, serving
 
 Array = npt.NDArray[Any]
 
@@ -48,7 +47,6 @@ EYES_MOUTH = np.array([(30, 40), (70, 40), (50, 60), (35, 84), (65, 86)], float)
 def _own_weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the network and from what is on this machine."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(fan, "_failures", {})
     monkeypatch.setattr(fan, "_models", {})
     monkeypatch.setenv("REALDRAG_OFFLINE", "1")
 
@@ -167,7 +165,7 @@ def test_without_weights_the_offline_finder_takes_over_and_says_so(
     assert x0 < 30 and x1 > 70 and y0 < 40 and y1 > 90
     (notice,) = found.notices
     assert "approximately" in notice
-    assert "REALDRAG_OFFLINE" in notice and str(fan.weights_folder()) in notice
+    assert "REALDRAG_OFFLINE" in notice and str(checkpoints_folder()) in notice
 
 
 def test_the_offline_finder_asked_for_needs_no_notice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +174,7 @@ def test_the_offline_finder_asked_for_needs_no_notice(monkeypatch: pytest.Monkey
 
 
 def test_face_alignment_asked_for_without_weights_is_an_error() -> None:
-    with pytest.raises(FaceAlignmentUnavailable, match=r"Connect to the internet, or put https"):
+    with pytest.raises(FaceAlignmentUnavailable, match=r"unset REALDRAG_OFFLINE, or put https"):
         find_faces(np.zeros((100, 100, 3), np.uint8), "face-alignment")
 
 
@@ -193,110 +191,77 @@ def test_a_library_that_cannot_be_imported_is_replaced_too(
 # ---- the weights
 
 
-class Server(http.server.ThreadingHTTPServer):
-    cut = False
-
-    def __init__(self, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        server: Server
-
-        def do_GET(self) -> None:
-            self.server.asked.append(self.path)
-            body = self.server.files[self.path.lstrip("/")]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if self.server.cut else body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with Server(Handler) as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-        yield running
-        running.shutdown()
+def site(downloads: None) -> Iterator[Site]:
+    with serving(Site()) as site:
+        yield site
 
 
-def serve(server: Server, monkeypatch: pytest.MonkeyPatch, **content: bytes) -> None:
+def serve(site: Site, monkeypatch: pytest.MonkeyPatch, **content: bytes) -> None:
     """Let the library's two files come from the local server."""
-    monkeypatch.delenv("REALDRAG_OFFLINE")
+    files = []
     for constant, body in content.items():
-        known = getattr(fan, constant)
-        server.files[known.name] = body
-        url = f"http://127.0.0.1:{server.server_address[1]}/{known.name}"
-        file = WeightsFile(known.name, url, hashlib.sha256(body).hexdigest())
-        monkeypatch.setattr(fan, constant, file)
+        name = getattr(fan, constant).name
+        site.files[name] = body
+        files.append(KnownFile(f"{site.url}{name}", hashlib.sha256(body).hexdigest(), 1))
+    monkeypatch.setattr(fan, "WEIGHTS", tuple(files))
+
+
+def weights() -> list[str]:
+    """Return the files that lie in the library's folder."""
+    return sorted(p.name for p in checkpoints_folder().iterdir() if p.suffix != ".lock")
 
 
 def test_weights_are_fetched_once_whole_and_with_progress(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(server, monkeypatch, DETECTOR_WEIGHTS=b"d" * 900_000, LANDMARK_WEIGHTS=b"l" * 700_000)
-    progress: list[tuple[int, int | None]] = []
-    folder = fan.weights_folder()
-    assert not fan.weights_present()
+    serve(site, monkeypatch, DETECTOR_WEIGHTS=b"d" * 900_000, LANDMARK_WEIGHTS=b"l" * 700_000)
+    progress: list[tuple[str, int, int | None]] = []
     for _ in range(2):
-        fan._obtain(folder, lambda done, total: progress.append((done, total)))
-    assert fan.weights_present()
-    assert len(server.asked) == 2
-    assert (900_000, 900_000) in progress and progress[-1] == (700_000, 700_000)
-    assert {path.stat().st_size for path in folder.iterdir()} == {900_000, 700_000}
+        fan._obtain(checkpoints_folder(), lambda *told: progress.append(told))
+    names = [fan.DETECTOR_WEIGHTS.name, fan.LANDMARK_WEIGHTS.name]
+    assert site.asked == names and weights() == sorted(names)
+    assert (names[0], 900_000, 900_000) in progress
+    assert progress[-1] == (names[1], 700_000, 700_000)
+
+
+def test_a_download_of_weights_goes_on_where_it_broke_off(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(site, monkeypatch, DETECTOR_WEIGHTS=b"d" * 5000, LANDMARK_WEIGHTS=b"l" * 5000)
+    site.cuts = [2000]
+    fan._obtain(checkpoints_folder(), None)
+    assert [request.get("range") for request in site.requests] == [None, "bytes=2000-", None]
 
 
 def test_a_damaged_file_on_disk_is_fetched_again(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(server, monkeypatch, DETECTOR_WEIGHTS=b"d" * 5000, LANDMARK_WEIGHTS=b"l" * 5000)
-    folder = fan.weights_folder()
+    serve(site, monkeypatch, DETECTOR_WEIGHTS=b"d" * 5000, LANDMARK_WEIGHTS=b"l" * 5000)
+    folder = checkpoints_folder()
     folder.mkdir(parents=True)
     (folder / fan.DETECTOR_WEIGHTS.name).write_bytes(b"d" * 4999)
     (folder / fan.LANDMARK_WEIGHTS.name).write_bytes(b"l" * 5000)
     fan._obtain(folder, None)
-    assert server.asked == ["/" + fan.DETECTOR_WEIGHTS.name]
+    assert site.asked == [fan.DETECTOR_WEIGHTS.name]
     assert (folder / fan.DETECTOR_WEIGHTS.name).read_bytes() == b"d" * 5000
 
 
-@pytest.mark.parametrize("fault", ["cut", "other bytes"])
-def test_a_bad_download_leaves_nothing_and_is_not_tried_again(
-    server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
+def test_other_bytes_leave_nothing_and_a_later_download_succeeds(
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(server, monkeypatch, DETECTOR_WEIGHTS=b"d" * 5000, LANDMARK_WEIGHTS=b"l" * 5000)
-    if fault == "cut":
-        server.cut = True
-    else:
-        server.files[fan.DETECTOR_WEIGHTS.name] = b"<html>not here</html>"
-    folder = fan.weights_folder()
-    for _ in range(2):
-        with pytest.raises(FaceAlignmentUnavailable, match="could not be fetched"):
-            fan._obtain(folder, None)
-    assert list(folder.iterdir()) == []
-    assert len(server.asked) == 1
-
-
-def test_a_machine_without_network_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REALDRAG_OFFLINE")
-
-    def hang(*_: object, **__: object) -> None:
-        time.sleep(5)
-
-    monkeypatch.setattr(urllib.request, "urlopen", hang)
-    monkeypatch.setattr(fan, "_CONNECT_SECONDS", 0.2)
-    start = time.monotonic()
-    for _ in range(3):
-        with pytest.raises(FaceAlignmentUnavailable, match="no answer"):
-            fan._obtain(fan.weights_folder(), None)
-    assert time.monotonic() - start < 2
+    serve(site, monkeypatch, DETECTOR_WEIGHTS=b"d" * 5000, LANDMARK_WEIGHTS=b"l" * 5000)
+    site.files[fan.DETECTOR_WEIGHTS.name] = b"not the weights"
+    with pytest.raises(FaceAlignmentUnavailable, match="not the known file"):
+        fan._obtain(checkpoints_folder(), None)
+    assert weights() == []
+    site.files[fan.DETECTOR_WEIGHTS.name] = b"d" * 5000
+    fan._obtain(checkpoints_folder(), None)
+    assert len(weights()) == 2
 
 
 def test_the_real_library_loads_what_was_fetched_and_finds_no_face_in_grey(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than all else here
     from face_alignment.detection.sfd.net_s3fd import s3fd
@@ -313,14 +278,14 @@ def test_the_real_library_loads_what_was_fetched_and_finds_no_face_in_grey(
         torch.save(state, stream)
         return stream.getvalue()
 
-    serve(server, monkeypatch, DETECTOR_WEIGHTS=zeros(s3fd()), LANDMARK_WEIGHTS=zeros(FAN(4)))
+    serve(site, monkeypatch, DETECTOR_WEIGHTS=zeros(s3fd()), LANDMARK_WEIGHTS=zeros(FAN(4)))
     grey = np.full((160, 140, 3), 128, np.uint8)
     with pytest.raises(NoFaceFound):
         find_faces(grey, "face-alignment")
 
     # With a box given, an empty heatmap puts every point into the first of the 64 x 64 cells of
     # the library's crop, whose side is 200/195 of the box's two sides together.
-    model = fan._models[fan.weights_folder(), "cpu"]
+    model = fan._models[checkpoints_folder(), "cpu"]
     box = np.array([40.0, 50.0, 70.0, 90.0, 1.0])
     monkeypatch.setattr(model.face_detector, "detect_from_image", lambda image: [box])
     (face,) = fan.find_landmarks(grey, "cpu")

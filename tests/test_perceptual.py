@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +12,20 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from inversion import perceptual
 from inversion.config import OFFLINE_PERCEPTUAL
 from inversion.fidelity import fidelity, ms_ssim
 from inversion.perceptual import (
-    Backbone,
+    BACKBONES,
     LpipsDistance,
     OfflineDistance,
     PerceptualUnavailable,
     build_perceptual,
-    fetch_backbone,
     resolve_perceptual,
 )
 from inversion.perceptual_network import load_network, network_path
 from stylegan2.checkpoint import WeightsInvalid
+from stylegan2.downloads.known_file import KnownFile
+from tests.download_server import CONTENT, OTHER, Site, serving
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +43,9 @@ def blurred(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(F.avg_pool2d(x, factor), size=x.shape[-2:], mode="bilinear")
 
 
-def test_the_lpips_distance_is_the_packages_own(portraits: Tensor) -> None:
-    ours = LpipsDistance("alex", random_backbone=True)
+@pytest.mark.parametrize("backbone", ["alex", "squeeze"])
+def test_the_lpips_distance_is_the_packages_own(portraits: Tensor, backbone: str) -> None:
+    ours = LpipsDistance(backbone, random_backbone=True)
     theirs = ours.model(portraits[:1], portraits[1:]).flatten()
     assert torch.allclose(ours(portraits[:1], portraits[1:]), theirs, rtol=1e-4)
 
@@ -177,53 +177,50 @@ def test_the_weights_are_about_a_megabyte() -> None:
     assert network_path().stat().st_size < 1_500_000
 
 
-class _Weights(http.server.BaseHTTPRequestHandler):
-    payload = b"weights"
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.payload)))
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        self.wfile.write(self.payload)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def address() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Weights)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(downloads: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A server that has made-up backbones, and an empty folder to put them into."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(perceptual, "_unreachable", set())
-    monkeypatch.delenv("REALDRAG_OFFLINE", raising=False)
-    return tmp_path
+    with serving(Site()) as site:
+        for name in BACKBONES:
+            sha256 = hashlib.sha256(CONTENT).hexdigest()
+            monkeypatch.setitem(BACKBONES, name, KnownFile(f"{site.url}{name}.pth", sha256, 1))
+        yield site
 
 
-def test_a_backbone_is_downloaded_once_and_its_hash_checked(address: str, hub: Path) -> None:
-    import hashlib
+def test_a_backbone_is_downloaded_once_into_torchs_folder(site: Site, tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int | None]] = []
+    for _ in range(2):
+        assert resolve_perceptual("lpips-alex", lambda *told: heard.append(told)) == "lpips-alex"
+    assert (tmp_path / "checkpoints" / "lpips-alex.pth").read_bytes() == CONTENT
+    assert site.asked == ["lpips-alex.pth"]
+    assert heard[-1] == ("lpips-alex.pth", len(CONTENT), len(CONTENT))
 
-    good = Backbone(f"{address}/w.pth", hashlib.sha256(b"weights").hexdigest()[:8], 1)
-    fetch_backbone(good)
-    assert good.path.read_bytes() == b"weights"
-    bad = Backbone(f"{address}/other.pth", "00000000", 1)
-    with pytest.raises(PerceptualUnavailable, match="other.pth"):
-        fetch_backbone(bad)
-    assert not bad.path.exists()
+
+def test_a_backbones_download_goes_on_where_it_broke_off(site: Site) -> None:
+    site.cuts = [300_000]
+    assert resolve_perceptual("auto") == "lpips-vgg"
+    assert site.requests[1]["range"] == "bytes=300000-"
+    assert site.sent == len(CONTENT)
+
+
+def test_a_backbone_with_other_bytes_is_not_used(site: Site, tmp_path: Path) -> None:
+    site.content = OTHER
+    with pytest.raises(PerceptualUnavailable, match=r"lpips-vgg.*not the known file.*offline"):
+        resolve_perceptual("lpips-vgg")
+    assert not (tmp_path / "checkpoints" / "lpips-vgg.pth").exists()
+    assert resolve_perceptual("auto") == "offline"
+
+
+def test_a_damaged_backbone_is_fetched_again(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "lpips-vgg.pth").write_bytes(CONTENT[:1000])
+    assert resolve_perceptual("auto") == "lpips-vgg"
+    assert (tmp_path / "checkpoints" / "lpips-vgg.pth").read_bytes() == CONTENT
 
 
 def test_without_its_weights_auto_falls_back_and_a_named_choice_explains(
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
 
@@ -235,14 +232,30 @@ def test_without_its_weights_auto_falls_back_and_a_named_choice_explains(
     assert resolve_perceptual("auto") == "offline"
     assert build_perceptual("auto").name == OFFLINE_PERCEPTUAL
     assert tried == ["once"]
-    with pytest.raises(PerceptualUnavailable, match="--perceptual offline"):
+    with pytest.raises(PerceptualUnavailable, match="no route.*--perceptual offline"):
         resolve_perceptual("lpips-alex")
 
 
-def test_offline_mode_never_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REALDRAG_OFFLINE", "1")
-    monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: pytest.fail("asked the network"))
+def test_offline_mode_never_asks_the_network(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALDRAG_OFFLINE", "yes")
     assert resolve_perceptual("auto") == "offline"
+    assert site.asked == []
+
+
+def test_the_backbones_are_the_files_that_torchvision_loads() -> None:
+    from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
+
+    theirs = {
+        "lpips-vgg": VGG16_Weights.IMAGENET1K_V1,
+        "lpips-alex": AlexNet_Weights.IMAGENET1K_V1,
+        "lpips-squeeze": SqueezeNet1_1_Weights.IMAGENET1K_V1,
+    }
+    assert {name: weights.url for name, weights in theirs.items()} == {
+        name: file.url for name, file in BACKBONES.items()
+    }
+    for file in BACKBONES.values():
+        assert file.name.removesuffix(".pth").endswith(f"-{file.sha256[:8]}")
+        assert len(file.sha256) == 64
 
 
 def test_fidelity_of_equal_pictures_is_perfect_and_falls_with_noise(portraits: Tensor) -> None:

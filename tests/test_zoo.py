@@ -6,104 +6,41 @@ import hashlib
 import json
 import multiprocessing
 import os
-import random
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stylegan2 import download, zoo
+from stylegan2 import zoo
+from stylegan2.downloads import transfer
+from stylegan2.downloads.transfer import DownloadFailed
 from stylegan2.embedded import embedded_path
-from stylegan2.zoo import DownloadFailed, HashMismatch, Network, UnknownNetwork, resolve
+from stylegan2.environment import cache_folder
+from stylegan2.known_networks import KNOWN_NETWORKS, KnownNetwork
+from stylegan2.zoo import HashMismatch, UnknownNetwork, is_known_name, resolve
+from tests.download_server import CONTENT, OTHER, Site, serving
 
-CONTENT = random.Random(1).randbytes(700_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-OTHER = random.Random(2).randbytes(700_000)
-
-
-@dataclass
-class Site:
-    """What the server does, and what it was asked."""
-
-    content: bytes = CONTENT
-    statuses: list[int] = field(default_factory=list)  # answers for the first requests; 0: normal
-    cuts: list[int] = field(default_factory=list)  # bytes after which the first answers break off
-    ranges: bool = True
-    etag: str | None = '"v1"'
-    content_type: str = "application/octet-stream"
-    requests: list[dict[str, str]] = field(default_factory=list)
-    sent: int = 0
-    url: str = ""
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Serve a Site on 127.0.0.1, as the listed network "test" (its hash is known) and "new"."""
-    site = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            site.requests.append({key.lower(): value for key, value in self.headers.items()})
-            self.close_connection = True
-            if (status := site.statuses.pop(0) if site.statuses else 0) != 0:
-                self.send_error(status)
-                return
-            start, status = 0, 200
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            same = self.headers.get("If-Range") in (None, site.etag)
-            if asked and same and site.ranges:
-                start, status = int(asked[1]), 206
-                if start >= len(site.content):
-                    self.send_response(416)
-                    self.send_header("Content-Range", f"bytes */{len(site.content)}")
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-            body = site.content[start:]
-            self.send_response(status)
-            self.send_header("Content-Type", site.content_type)
-            self.send_header("Content-Length", str(len(body)))
-            if status == 206:
-                last = len(site.content) - 1
-                self.send_header("Content-Range", f"bytes {start}-{last}/{len(site.content)}")
-            if site.etag is not None:
-                self.send_header("ETag", site.etag)
-            self.end_headers()
-            body = body[: site.cuts.pop(0)] if site.cuts else body
-            self.wfile.write(body)
-            site.sent += len(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_port}/network.pkl"
-    monkeypatch.setenv("REALDRAG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.delenv("REALDRAG_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "RETRY_WAIT_S", 0.0)
-    for name, sha256 in (("test", SHA256), ("new", None)):
-        network = Network(name, "A test", site.url, 16, "none", sha256=sha256)
-        monkeypatch.setitem(zoo.NETWORKS, name, network)
-    yield site
-    server.shutdown()
-    server.server_close()
-    server.server_close()
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, downloads: None) -> Iterator[Site]:
+    """Serve a Site as the listed network "test" (its hash is known) and "new"."""
+    with serving(Site()) as site:
+        monkeypatch.setenv("REALDRAG_HOME", str(tmp_path / "home"))
+        for name, sha256 in (("test", SHA256), ("new", None)):
+            url = f"{site.url}network.pkl"
+            network = KnownNetwork(name, "A test", url, 16, "none", sha256=sha256)
+            monkeypatch.setitem(KNOWN_NETWORKS, name, network)
+        yield site
 
 
 def networks_folder() -> Path:
-    return zoo.cache_folder() / "networks"
+    return cache_folder() / "networks"
 
 
 def leftovers() -> list[str]:
@@ -116,7 +53,7 @@ def leftovers() -> list[str]:
 
 def test_first_use_downloads_and_the_second_does_not_ask(site: Site) -> None:
     seen: list[tuple[int, int | None]] = []
-    path = resolve("test", on_progress=lambda done, total: seen.append((done, total)))
+    path = resolve("test", on_progress=lambda name, done, total: seen.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -138,12 +75,14 @@ def test_cut_connection_is_continued_where_it_broke(site: Site) -> None:
 
 def test_download_is_continued_by_a_later_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.cuts = [300_000]
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
     with pytest.raises(DownloadFailed, match="300000 of 700000 bytes.*run the command again"):
         resolve("test")
     assert leftovers() == ["test.pkl.part", "test.pkl.part.json"]
     seen: list[int] = []
-    assert resolve("test", on_progress=lambda done, _: seen.append(done)).read_bytes() == CONTENT
+    assert (
+        resolve("test", on_progress=lambda name, done, _: seen.append(done)).read_bytes() == CONTENT
+    )
     assert seen[0] > 300_000
     assert site.sent == len(CONTENT)
 
@@ -158,7 +97,7 @@ def test_file_that_changed_in_between_is_fetched_anew(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.content, site.cuts = OTHER, [300_000]
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
     with pytest.raises(DownloadFailed):
         resolve("new")
     site.content, site.etag = CONTENT, '"v2"'
@@ -169,7 +108,7 @@ def test_without_mark_or_hash_a_beginning_is_not_trusted(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.content, site.cuts, site.etag = OTHER, [300_000], None
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
     with pytest.raises(DownloadFailed):
         resolve("new")
     site.content = CONTENT
@@ -181,7 +120,7 @@ def test_wrong_beginning_of_a_known_file_is_found_by_its_hash_and_dropped(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.content, site.cuts, site.etag = OTHER, [300_000], None
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
     with pytest.raises(DownloadFailed):
         resolve("test")
     site.content = CONTENT
@@ -202,10 +141,13 @@ def test_busy_server_is_asked_again(site: Site) -> None:
     assert len(site.requests) == 4
 
 
-def test_file_put_there_by_hand_is_checked_and_used(site: Site) -> None:
+def test_file_put_there_by_hand_is_checked_and_used(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALDRAG_OFFLINE", "1")
     networks_folder().mkdir(parents=True)
     (networks_folder() / "test.pkl").write_bytes(CONTENT)
-    assert resolve("test", offline=True).read_bytes() == CONTENT
+    assert resolve("test").read_bytes() == CONTENT
     assert site.requests == []
 
 
@@ -224,7 +166,7 @@ def test_server_that_always_cuts_is_given_up_with_advice(site: Site) -> None:
     site.cuts = [0] * 50
     with pytest.raises(DownloadFailed, match=r"6 attempts.*broke off.*give its path"):
         resolve("test")
-    assert len(site.requests) == download.ATTEMPTS
+    assert len(site.requests) == transfer.ATTEMPTS
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -245,23 +187,22 @@ def test_web_page_instead_of_the_file_is_recognised(site: Site, content_type: st
 
 
 def test_unreachable_server_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "ATTEMPTS", 2)
-    gone = Network("gone", "", "http://127.0.0.1:9/x.pkl", 16, "none")
-    monkeypatch.setitem(zoo.NETWORKS, "gone", gone)
-    with pytest.raises(DownloadFailed, match=r"127\.0\.0\.1:9.*cannot be reached"):
+    gone = KnownNetwork("gone", "", "http://127.0.0.1:9/x.pkl", 16, "none")
+    monkeypatch.setitem(KNOWN_NETWORKS, "gone", gone)
+    with pytest.raises(DownloadFailed, match=r"127\.0\.0\.1:9.*cannot be reached.*give its path"):
         resolve("gone")
 
 
-@pytest.mark.parametrize("how", ["argument", "environment"])
-def test_offline_mode_asks_nobody(site: Site, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if how == "environment":
-        monkeypatch.setenv("REALDRAG_OFFLINE", "1")
-    with pytest.raises(DownloadFailed, match="offline"):
-        resolve("test", offline=how == "argument")
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_offline_mode_asks_nobody(site: Site, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALDRAG_OFFLINE", value)
+    with pytest.raises(DownloadFailed, match="offline mode.*unset REALDRAG_OFFLINE"):
+        resolve("test")
     assert site.requests == []
-    monkeypatch.delenv("REALDRAG_OFFLINE", raising=False)
+    monkeypatch.setenv("REALDRAG_OFFLINE", "0")
     path = resolve("test")
-    assert resolve("test", offline=True) == path
+    monkeypatch.setenv("REALDRAG_OFFLINE", value)
+    assert resolve("test") == path
 
 
 def test_cache_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
@@ -280,7 +221,7 @@ def test_full_disk_is_named(site: Site) -> None:
 
 
 def test_exception_of_the_progress_callback_keeps_what_arrived(site: Site) -> None:
-    def stop(done: int, _: int | None) -> None:
+    def stop(name: str, done: int, _: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -309,7 +250,7 @@ def test_wrong_bytes_are_set_aside_until_they_are_accepted(site: Site) -> None:
     assert resolve("test", accept_hash=True).read_bytes() == OTHER
     assert len(site.requests) == asked
     assert leftovers() == ["test.pkl"]
-    pins = json.loads((zoo.cache_folder() / "pins.json").read_text())
+    pins = json.loads((cache_folder() / "pins.json").read_text())
     assert pins["test"]["sha256"] == served
     assert resolve("test").read_bytes() == OTHER
 
@@ -341,8 +282,8 @@ def test_wrong_file_put_there_by_hand_is_set_aside(site: Site) -> None:
 
 def test_damaged_pins_count_as_none(site: Site) -> None:
     resolve("test")
-    (zoo.cache_folder() / "pins.json").write_text("{not json")
-    assert resolve("test", offline=True).read_bytes() == CONTENT
+    (cache_folder() / "pins.json").write_text("{not json")
+    assert resolve("test").read_bytes() == CONTENT
     assert len(site.requests) == 1
     assert zoo.is_present("test")
 
@@ -352,7 +293,7 @@ def test_damaged_pins_count_as_none(site: Site) -> None:
 
 
 def resolve_in_child(url: str, results: Any) -> None:
-    zoo.NETWORKS["test"] = Network("test", "", url, 16, "none", sha256=SHA256)
+    KNOWN_NETWORKS["test"] = KnownNetwork("test", "", url, 16, "none", sha256=SHA256)
     results.put(hashlib.sha256(resolve("test").read_bytes()).hexdigest())
 
 
@@ -378,6 +319,19 @@ def test_path_is_returned_as_it_is(tmp_path: Path) -> None:
     assert resolve("embedded") == embedded_path()
 
 
+def test_a_networks_name_wins_over_a_file_of_that_name(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "test").write_bytes(b"another file")
+    assert resolve("embedded") == embedded_path()
+    assert resolve("test").read_bytes() == CONTENT
+    assert resolve("./test").read_bytes() == b"another file"
+    assert is_known_name("test") and is_known_name("embedded")
+    assert not is_known_name("./test") and not is_known_name("./embedded")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("ffhq-1042", "ffhq-1024"), ("qqqq", "models list"), ("./x.pkl", "list")]
 )
@@ -388,11 +342,11 @@ def test_unknown_name_gets_a_hint(name: str, hint: str) -> None:
 
 def test_list_is_consistent() -> None:
     assert {"ffhq-1024", "ffhq-512", "ffhq-256", "metfaces-1024", "afhqcat-512"} <= set(
-        zoo.NETWORKS
+        KNOWN_NETWORKS
     )
-    urls = [network.url for network in zoo.NETWORKS.values()]
+    urls = [network.url for network in KNOWN_NETWORKS.values()]
     assert len(set(urls)) == len(urls) == 27
-    for name, network in zoo.NETWORKS.items():
+    for name, network in KNOWN_NETWORKS.items():
         assert name == network.name and str(network.resolution) in name
         assert network.url.startswith("https://") and network.url.endswith(".pkl")
         assert network.sha256 is None or re.fullmatch("[0-9a-f]{64}", network.sha256)
@@ -404,9 +358,9 @@ def test_cache_folder_follows_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REALDRAG_HOME", str(tmp_path / "é space"))
-    assert zoo.cache_folder() == tmp_path / "é space"
+    assert cache_folder() == tmp_path / "é space"
     monkeypatch.delenv("REALDRAG_HOME")
-    assert zoo.cache_folder() == Path.home() / ".cache" / "realdrag"
+    assert cache_folder() == Path.home() / ".cache" / "realdrag"
 
 
 def test_listing_networks_does_not_import_torch() -> None:

@@ -1,24 +1,15 @@
 """The face-alignment library: its weights, and 68 landmarks for every face of a photo.
 
-The library fetches its weights itself, without a time limit, without looking at their hash and
-unpickling freely (version 1.5.0). Here they are fetched beforehand into the place it looks in,
+The library would fetch its weights itself, without a time limit, without looking at their hash
+and unpickling freely (version 1.5.0). Here they are fetched beforehand into the place it looks in,
 so that it finds them complete.
 """
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import math
-import os
-import queue
-import threading
-import urllib.request
-import uuid
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,44 +18,36 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from inversion.torch_hub import checkpoints_folder
+from stylegan2.downloads.known_file import KnownFile, obtain
+from stylegan2.downloads.transfer import DownloadFailed, OnProgress
+
 UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
-OnProgress = Callable[[int, "int | None"], None]
 
 DETECTION_SIDE = 1024
 """Faces are looked for in a copy whose longer side is at most this, in pixels."""
 _REGION = 512
 """Landmarks are placed in a copy of the face scaled so that the library's crop has this side."""
-_CONNECT_SECONDS = 3.0
-_READ_SECONDS = 20.0
 
 
 class FaceAlignmentUnavailable(Exception):
     """The face-alignment library cannot be used; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class WeightsFile:
-    """A file of weights that the library loads."""
-
-    name: str
-    url: str
-    sha256: str
-
-
 _BASE = "https://www.adrianbulat.com/downloads/python-fan/"
-DETECTOR_WEIGHTS = WeightsFile(
-    "s3fd-619a316812.pth",
-    _BASE + "s3fd-619a316812.pth",
+DETECTOR_WEIGHTS = KnownFile(
+    f"{_BASE}s3fd-619a316812.pth",
     "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
+    90,
 )
-LANDMARK_WEIGHTS = WeightsFile(
-    "2DFAN4-11f355bf06.pth.tar",
-    _BASE + "2DFAN4-11f355bf06.pth.tar",
+LANDMARK_WEIGHTS = KnownFile(
+    f"{_BASE}2DFAN4-11f355bf06.pth.tar",
     "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
+    96,
 )
-
-_failures: dict[Path, str] = {}
+WEIGHTS = (DETECTOR_WEIGHTS, LANDMARK_WEIGHTS)
+"""Files that the library loads."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +59,14 @@ class FoundLandmarks:
     score: float
 
 
-def weights_folder() -> Path:
-    """Give the folder in which the library looks for its weights."""
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def weights_present() -> bool:
-    """Say whether both files are on disk, without reading them."""
-    files = (DETECTOR_WEIGHTS, LANDMARK_WEIGHTS)
-    return all((weights_folder() / file.name).is_file() for file in files)
-
-
 def find_landmarks(
     pixels: UInt8Array, device: str, on_progress: OnProgress | None = None
 ) -> list[FoundLandmarks]:
     """Find every face in uint8 RGB [H, W, 3]; an empty list when there is none.
 
-    on_progress(bytes, total or None) is told of a download. Raises FaceAlignmentUnavailable.
+    on_progress hears of the download at first use. Raises FaceAlignmentUnavailable.
     """
-    model = _model(weights_folder(), device, on_progress)
+    model = _model(checkpoints_folder(), device, on_progress)
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels)
     scale = min(1.0, DETECTION_SIDE / max(height, width))
@@ -167,83 +139,11 @@ def _load(folder: Path, device: str) -> Any:
 
 
 def _obtain(folder: Path, on_progress: OnProgress | None) -> None:
-    """Make sure that both files are on disk and right; a failure is remembered, not repeated."""
-    if folder in _failures:
-        raise FaceAlignmentUnavailable(_failures[folder])
-    wanted = [f for f in (DETECTOR_WEIGHTS, LANDMARK_WEIGHTS) if not _is_whole(folder / f.name, f)]
-    if not wanted:
-        return
+    """Make sure that both files are on disk and right."""
     try:
-        if os.environ.get("REALDRAG_OFFLINE", "") not in ("", "0"):
-            raise OSError("REALDRAG_OFFLINE is set")
-        for file in wanted:
-            _download(file, folder, on_progress)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        names = " and ".join(file.url for file in wanted)
-        _failures[folder] = (
-            f"The weights of face-alignment are not on this machine and could not be fetched "
-            f"({error}). Connect to the internet, or put {names} into {folder}."
-        )
-        raise FaceAlignmentUnavailable(_failures[folder]) from error
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _is_whole(path: Path, file: WeightsFile) -> bool:
-    if not path.is_file():
-        return False
-    state = path.stat()
-    return _sha256(path, state.st_size, state.st_mtime_ns) == file.sha256
-
-
-def _download(file: WeightsFile, folder: Path, on_progress: OnProgress | None) -> None:
-    """Fetch a file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{file.name}.{uuid.uuid4().hex}.part"
-    digest = hashlib.sha256()
-    done = 0
-    try:
-        with _connect(file.url) as answer, part.open("xb") as out:
-            length = answer.headers.get("Content-Length")
-            total = int(length) if length else None
-            while block := answer.read(1 << 18):
-                out.write(block)
-                digest.update(block)
-                done += len(block)
-                if on_progress is not None:
-                    on_progress(done, total)
-        if digest.hexdigest() != file.sha256:
-            raise ValueError(f"{file.url} gave {done} bytes that are not the known weights")
-        os.replace(part, folder / file.name)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _connect(url: str) -> http.client.HTTPResponse:
-    """Open an address within _CONNECT_SECONDS, the look-up of its name included.
-
-    urlopen's own limit does not hold for the name, which takes long where there is no network.
-    """
-    outcome: queue.Queue[http.client.HTTPResponse | Exception] = queue.Queue(1)
-
-    def ask() -> None:
-        try:
-            outcome.put(urllib.request.urlopen(url, timeout=_READ_SECONDS))
-        except Exception as error:  # handed to the caller below
-            outcome.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = outcome.get(timeout=_CONNECT_SECONDS)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {_CONNECT_SECONDS:.0f} s from {url}") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        for file in WEIGHTS:
+            obtain(file, folder, on_progress)
+    except DownloadFailed as error:
+        raise FaceAlignmentUnavailable(
+            f"The weights of face-alignment cannot be had: {error}."
+        ) from error

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inversion.faces.fan import FaceAlignmentUnavailable, OnProgress, find_landmarks
+from inversion.faces.fan import FaceAlignmentUnavailable, find_landmarks
+from stylegan2.downloads.transfer import OnProgress
 
 UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]

@@ -35,7 +35,8 @@ def models() -> None:
 def list_networks(as_json: bool) -> None:
     """List the networks that are known by name, and which of them are here."""
     from stylegan2.embedded import EMBEDDED_NETWORKS
-    from stylegan2.zoo import NETWORKS, is_present
+    from stylegan2.known_networks import KNOWN_NETWORKS
+    from stylegan2.zoo import is_present
 
     rows: list[dict[str, Any]] = [
         {
@@ -47,7 +48,7 @@ def list_networks(as_json: bool) -> None:
         }
         for network in EMBEDDED_NETWORKS
     ]
-    for name, listed in NETWORKS.items():
+    for name, listed in KNOWN_NETWORKS.items():
         rows.append(
             {
                 "name": name,
@@ -75,7 +76,7 @@ def list_networks(as_json: bool) -> None:
 @machine_options
 def info(network: str, as_json: bool, device: str) -> None:
     """Describe NETWORK, a name or a file: sizes, weights, licence."""
-    from stylegan2.zoo import NETWORKS
+    from stylegan2.known_networks import KNOWN_NETWORKS
 
     console = Console(as_json, device)
     generator = console.bench.generator(network)
@@ -84,9 +85,9 @@ def info(network: str, as_json: bool, device: str) -> None:
         "file": str(console.bench.network_path(network)),
         **_facts(generator),
     }
-    if network in NETWORKS:
-        facts["licence"] = NETWORKS[network].licence
-        facts["from"] = NETWORKS[network].url
+    if network in KNOWN_NETWORKS:
+        facts["licence"] = KNOWN_NETWORKS[network].licence
+        facts["from"] = KNOWN_NETWORKS[network].url
     console.done(facts, *(f"{name:<16} {value}" for name, value in facts.items()))
 
 

@@ -22,7 +22,7 @@ from pipeline.stage_table import STAGES
 if TYPE_CHECKING:
     from drag.points import PointsFile
 
-BEST_PERCEPTUAL_FIRST = ("lpips-vgg", "lpips-alex", OFFLINE_PERCEPTUAL)
+BEST_PERCEPTUAL_FIRST = ("lpips-vgg", "lpips-alex", "lpips-squeeze", OFFLINE_PERCEPTUAL)
 """What "auto" takes when it is already there, best first."""
 
 BEST_LANDMARKS_FIRST = ("face-alignment", "finder")

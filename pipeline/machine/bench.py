@@ -94,7 +94,7 @@ class Bench:
         self._generators: dict[str, Generator] = {}
         self._hashes: dict[str, str] = {}
         self._distances: dict[str, PerceptualDistance] = {}
-        self._downloaded = -1
+        self._downloaded = ("", -1)
         self._loading = threading.Lock()
         self.stop = threading.Event()
 
@@ -116,17 +116,20 @@ class Bench:
         if self._watch is not None:
             self._watch(preview)
 
-    def downloading(self, done: int, total: int | None) -> None:
-        """Tell how far a download is, in bytes; as steps of a megabyte, one event for each."""
+    def downloading(self, name: str, done: int, total: int | None) -> None:
+        """Tell how far a file's download is, in bytes: a notice first, then steps of a megabyte."""
+        if self._report is None:
+            return
         done, total = done // 1_000_000, (total or 0) // 1_000_000
-        if self._report is not None and done != self._downloaded:
-            self._downloaded = done
+        if name != self._downloaded[0]:
+            size = f" ({total} MB)" if total else ""
+            self._report(Notice(f"downloading {name}{size}, once; it can be cut off and continued"))
+        if (name, done) != self._downloaded:
+            self._downloaded = name, done
             self._report(Step("download", done, max(total, done, 1), {}))
 
     def network_path(self, name: str) -> Path:
         """Return a network's file, downloading a known one that is not there yet."""
-        if (embedded := embedded_network(name)) is not None:
-            return embedded.path
         from stylegan2 import zoo
 
         return zoo.resolve(name, on_progress=self.downloading)
@@ -137,8 +140,8 @@ class Bench:
         A workspace of an earlier version calls another network embedded: its weights tell which.
         """
         from stylegan2.checkpoint import WeightsInvalid, weights_hash
+        from stylegan2.environment import cache_folder
         from stylegan2.formats.convert import load_network
-        from stylegan2.zoo import cache_folder
 
         if (embedded := embedded_network(name, weights)) is not None:
             name = embedded.name
@@ -173,7 +176,7 @@ class Bench:
                 "run invert again"
             )
         if choice not in self._distances:
-            self._distances[choice] = build_perceptual(choice, self.device)
+            self._distances[choice] = build_perceptual(choice, self.device, self.downloading)
         return self._distances[choice]
 
     def record(self) -> dict[str, Any]:

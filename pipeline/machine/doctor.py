@@ -6,9 +6,12 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.machine.bench import Bench, versions
+
+if TYPE_CHECKING:
+    from stylegan2.downloads.known_file import KnownFile
 
 
 def examine(bench: Bench) -> dict[str, dict[str, Any]]:
@@ -24,7 +27,7 @@ def examine(bench: Bench) -> dict[str, dict[str, Any]]:
 def _machine() -> dict[str, Any]:
     import torch
 
-    from stylegan2.zoo import cache_folder
+    from stylegan2.environment import cache_folder
 
     devices = ["cpu"]
     if torch.cuda.is_available():
@@ -53,37 +56,41 @@ def _free(folder: Path) -> str:
 
 
 def _weights() -> dict[str, Any]:
-    from inversion.faces.fan import weights_present
+    from inversion.faces.fan import WEIGHTS
     from inversion.perceptual import BACKBONES
+    from inversion.torch_hub import checkpoints_folder
     from stylegan2.embedded import EMBEDDED_NETWORKS
 
     here = {True: "here", False: "not here"}
     facts = {
-        **{
-            each.name: f"{here[each.path.exists()]}: {each.path.name}" for each in EMBEDDED_NETWORKS
-        },
-        "face-alignment": here[weights_present()],
+        each.name: f"{here[each.path.exists()]}: {each.path.name}" for each in EMBEDDED_NETWORKS
     }
-    for name, backbone in BACKBONES.items():
-        size = f"{backbone.megabytes} MB"
-        facts[f"lpips-{name}"] = f"{here[backbone.path.exists()]} ({size}): {backbone.path}"
+    known = {**{f"face-alignment {i}": file for i, file in enumerate(WEIGHTS, 1)}, **BACKBONES}
+    for name, file in known.items():
+        path = checkpoints_folder() / file.name
+        facts[name] = f"{here[path.exists()]} ({file.megabytes} MB): {path}"
     return facts
 
 
 def _in_use(bench: Bench) -> dict[str, Any]:
     from inversion.config import OFFLINE_PERCEPTUAL
-    from inversion.faces.fan import weights_present
+    from inversion.faces.fan import WEIGHTS
     from inversion.perceptual import BACKBONES
+    from inversion.torch_hub import checkpoints_folder
     from stylegan2.embedded import EMBEDDED
+    from stylegan2.environment import downloads_are_off
 
-    offline = os.environ.get("REALDRAG_OFFLINE", "") not in ("", "0")
+    def here(*files: KnownFile) -> bool:
+        return all((checkpoints_folder() / file.name).exists() for file in files)
+
+    offline = downloads_are_off()
     missing = "offline" if offline else "a download if it can be had, else offline"
     return {
         "device": bench.device,
         "network": EMBEDDED,
-        "faces found by": "face-alignment" if weights_present() else missing,
+        "faces found by": "face-alignment" if here(*WEIGHTS) else missing,
         "faces compared by": (
-            "lpips-vgg" if BACKBONES["vgg"].path.exists() else f"{missing} ({OFFLINE_PERCEPTUAL})"
+            "lpips-vgg" if here(BACKBONES["lpips-vgg"]) else f"{missing} ({OFFLINE_PERCEPTUAL})"
         ),
         "downloads": "switched off (REALDRAG_OFFLINE)" if offline else "allowed",
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.disk.storage import read_sealed, write_sealed
 from pipeline.machine.bench import Bench
-from stylegan2.zoo import cache_folder
+from stylegan2.environment import cache_folder
+from stylegan2.zoo import is_known_name
 
 INDEX = "networks.json"
 
@@ -29,10 +29,10 @@ def identify(name: str, bench: Bench) -> Network:
     the network is found again from another folder. Raises what finding or reading it raises.
     """
     path = bench.network_path(name)
-    if Path(name).exists():
-        name = str(Path(name).resolve())
-    state = path.stat()
     key = str(path.resolve())
+    if not is_known_name(name):
+        name = key
+    state = path.stat()
     known = _read_index().get(key)
     if known is None or (known["size"], known["mtime_ns"]) != (state.st_size, state.st_mtime_ns):
         from stylegan2.checkpoint import weights_hash

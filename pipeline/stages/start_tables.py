@@ -19,9 +19,9 @@ from pipeline.disk.artifact import (
 )
 from pipeline.progress import Job, Notice, Step
 from pipeline.stages.artifact_files import read_tensors, write_tensors
+from stylegan2.environment import cache_folder
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, w_statistics
-from stylegan2.zoo import cache_folder
 
 VERSION = 1
 SEED = 1
