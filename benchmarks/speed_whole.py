@@ -20,7 +20,7 @@ from benchmarks.studio_speed import measure
 from benchmarks.timing import measure_command, quartiles, seconds_text
 from pipeline.jobs.demo import POINTS, write_demo
 
-STAGES = ("invert", "tune", "drag")
+COMMANDS = ("invert", "tune", "drag")
 
 GOALS = {"the three commands": 45.0, "realdrag --help": 0.4, "edit, all there": 3.0}
 """Seconds, on two CPU cores."""
@@ -89,13 +89,13 @@ def whole_edit(timed: Timed, folder: Path, device: str, again: int) -> None:
         "tune": ["tune", *options],
         "drag": ["drag", *point_words(), *options],
     }
-    for stage in STAGES:
+    for stage in COMMANDS:
         timed.run(f"{stage}, first run", folder, *words[stage])
-    timed.add_sum("the three commands", [f"{stage}, first run" for stage in STAGES])
+    timed.add_sum("the three commands", [f"{stage}, first run" for stage in COMMANDS])
     for _ in range(again):
-        for stage in STAGES:
+        for stage in COMMANDS:
             timed.run(f"{stage}, all there", folder, *words[stage])
-        parts = [f"{stage}, all there" for stage in STAGES]
+        parts = [f"{stage}, all there" for stage in COMMANDS]
         timed.add_sum("the three commands, all there", parts)
         timed.run("edit, all there", folder, "edit", photo.name, *point_words(), *options)
 
@@ -166,7 +166,7 @@ def _studio_table(studio: dict[str, Any]) -> Table:
 def _groups(timed: Timed) -> dict[str, dict[str, Mean]]:
     """Return bars of the stages, the first time and again."""
     groups: dict[str, dict[str, Mean]] = {}
-    for stage in STAGES:
+    for stage in COMMANDS:
         groups[stage] = {
             when: Mean(quartiles(timed.seconds[f"{stage}, {when}"]).median, 0.0, 1)
             for when in ("first run", "all there")

@@ -57,7 +57,7 @@ AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Hold:
+class HandleCheck:
     """How distinct a handle is, and if it may drift, the nearest point that holds better.
 
     better is xy in pixels of the picture, None where there is none within NEAR.
@@ -138,19 +138,19 @@ def better_handle(
     return None
 
 
-def check_handles(features: Tensor, handles: Sequence[XY], resolution: int) -> list[Hold]:
+def check_handles(features: Tensor, handles: Sequence[XY], resolution: int) -> list[HandleCheck]:
     """Tell of each handle how it holds, with a better point for those that may drift.
 
     Arguments as in `distinctness`. No two better points are near each other.
     """
     taken = list(handles)
-    holds = []
+    checks = []
     for index, value in enumerate(distinctness(features, handles, resolution)):
-        hold = Hold(value)
-        if hold.may_drift:
+        check = HandleCheck(value)
+        if check.may_drift:
             others = taken[:index] + taken[index + 1 :]
-            hold = Hold(value, better_handle(features, handles[index], resolution, others))
-            if hold.better is not None:
-                taken.append(hold.better)
-        holds.append(hold)
-    return holds
+            check = HandleCheck(value, better_handle(features, handles[index], resolution, others))
+            if check.better is not None:
+                taken.append(check.better)
+        checks.append(check)
+    return checks

@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from drag.config import DragConfig
-from drag.distinctness import Hold
+from drag.distinctness import HandleCheck
 from pipeline.commands.console import Console
 from pipeline.commands.options import config_from_options, config_options
 from pipeline.disk.workspace import Workspace
 from pipeline.failures import BAD_INPUT, BUG, CANCELLED, NO_FACE, OK, WEIGHTS
-from pipeline.settings.recipe import PARTS, settings
+from pipeline.settings.recipe import PARTS
+from pipeline.settings.schema import settings
 from stylegan2.checkpoint import load_generator
 from stylegan2.formats.export import read_latents
 from tests.conftest import Run
@@ -441,7 +442,7 @@ def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path)
     assert photo.read_bytes() == before
 
 
-def with_holds(monkeypatch: pytest.MonkeyPatch, *holds: Hold) -> None:
+def with_holds(monkeypatch: pytest.MonkeyPatch, *holds: HandleCheck) -> None:
     """Let the handles of a drag hold like that."""
     monkeypatch.setattr("pipeline.stages.drag.check_handles", lambda *given: list(holds))
 
@@ -450,7 +451,7 @@ def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in
     finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A photo of 48 x 40 pixels in the middle of a face of 32 x 32: 1.5 pixels each, 4 above it.
-    with_holds(monkeypatch, Hold(0.5), Hold(0.0321, (15.5, 19.5)))
+    with_holds(monkeypatch, HandleCheck(0.5), HandleCheck(0.0321, (15.5, 19.5)))
     outcome = run(finished.drag("--r1", "7"))
     assert outcome.code == OK
     told = (
@@ -477,7 +478,7 @@ def test_a_better_point_is_named_in_the_space_of_the_points_file(
     finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_points(finished.points, space="aligned")
-    with_holds(monkeypatch, Hold(0.01), Hold(0.01, (15.5, 19.5)))
+    with_holds(monkeypatch, HandleCheck(0.01), HandleCheck(0.01, (15.5, 19.5)))
     told = run(finished.drag()).err
     assert "point 1 at (12, 14) has little texture" in told
     assert "may drift; there is no better point near it" in told
@@ -490,12 +491,12 @@ def test_a_better_point_is_named_in_the_space_of_the_points_file(
 def test_a_better_point_that_is_not_in_the_photo_is_not_offered(
     finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_holds(monkeypatch, Hold(0.5), Hold(0.01, (15.5, 1.0)))
+    with_holds(monkeypatch, HandleCheck(0.5), HandleCheck(0.01, (15.5, 1.0)))
     assert "there is no better point near it" in run(finished.drag("--r1", "9")).err
 
 
 def test_handles_that_hold_are_passed_over_in_silence(
     finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_holds(monkeypatch, Hold(0.5), Hold(0.5))
+    with_holds(monkeypatch, HandleCheck(0.5), HandleCheck(0.5))
     assert "note:" not in run(finished.drag("--r1", "10")).err

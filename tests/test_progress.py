@@ -8,20 +8,8 @@ import math
 
 import pytest
 
-from pipeline.progress import (
-    BarSink,
-    Event,
-    Job,
-    JsonSink,
-    Notice,
-    PlainSink,
-    StageDone,
-    StageStarted,
-    Step,
-    StepClock,
-    clock_text,
-    follow,
-)
+from pipeline.commands.sinks import BarSink, JsonSink, PlainSink, clock_text
+from pipeline.progress import Event, Job, Notice, StageDone, StageStarted, Step, StepClock, follow
 
 DONE = StageDone("tune", "ab", 12.34, False, {"stop": "no_progress", "steps": 7})
 

@@ -10,9 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from drag.config import DragConfig
-from pipeline.settings.recipe import (
-    PARTS,
-    Recipe,
+from pipeline.settings.recipe import PARTS, Recipe
+from pipeline.settings.schema import (
     RecipeInvalid,
     config_from_json,
     config_to_json,

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from drag.config import DragConfig
-from drag.distinctness import Hold
+from drag.distinctness import HandleCheck
 from pipeline.disk.artifact import read_artifact
 from tests.studio_pages import (
     SIZE,
@@ -540,9 +540,12 @@ def test_films_are_saved_with_their_points_when_that_is_ticked(
 def flat_on_the_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let handles drift in the left half of the face; two pixels right of the middle they hold."""
 
-    def check(features: Any, handles: Any, resolution: int) -> list[Hold]:
+    def check(features: Any, handles: Any, resolution: int) -> list[HandleCheck]:
         middle = resolution / 2
-        return [Hold(1.0) if x > middle else Hold(0.01, (middle + 2, y)) for x, y in handles]
+        return [
+            HandleCheck(1.0) if x > middle else HandleCheck(0.01, (middle + 2, y))
+            for x, y in handles
+        ]
 
     monkeypatch.setattr("drag.distinctness.check_handles", check)
 
@@ -594,7 +597,7 @@ def test_where_there_is_no_better_place_the_hint_says_so_and_goes_while_dragging
     page: Any, server: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "drag.distinctness.check_handles", lambda features, handles, size: [Hold(0.0)]
+        "drag.distinctness.check_handles", lambda features, handles, size: [HandleCheck(0.0)]
     )
     ident = open_ready(page, server, 73, "flat.jpg")
     drag_mouse(page, (0.4, 0.6), (0.2, 0.7))

@@ -15,11 +15,10 @@ from filelock import FileLock
 from pipeline.disk.storage import read_sealed
 from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
+from pipeline.stage_table import STAGES
 from pipeline.stages.work import Work, compute
 from tests.conftest import Run
 from tests.pipeline_cases import Case, make_photo
-
-STAGES = ("align", "invert", "tune", "drag", "result")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tools.perceptual_check import read_dev
 
 PHOTOS = 20
 STARTS = ("encoder", "nearest", "mean")
-STAGES = ("start", "projected", "tuned")
+MOMENTS = ("start", "projected", "tuned")
 Figures = dict[str, float]
 
 
@@ -112,7 +112,7 @@ def fidelity_table(
     starts = start_latents(generator, targets, perceptual, statistics, samples)
     steps = steps or settled(ProjectionConfig(), encoded=True).steps
     figures: dict[tuple[str, str], list[Figures]] = {
-        (start, stage): [] for start in STARTS if start in starts for stage in STAGES
+        (start, stage): [] for start in STARTS if start in starts for stage in MOMENTS
     }
     for start, latents in starts.items():
         projection = settled(ProjectionConfig(steps=steps), encoded=start == "encoder")

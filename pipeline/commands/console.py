@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pipeline.commands.sinks import BarSink, JsonSink, PlainSink
 from pipeline.failures import BAD_INPUT, BUG, REPORT, failure_of, message_of, to_json
 from pipeline.machine.bench import Bench
-from pipeline.progress import BarSink, Event, Job, JsonSink, PlainSink, StageDone, Step, follow
+from pipeline.progress import Event, Job, StageDone, Step, follow
 
 T = TypeVar("T")
 

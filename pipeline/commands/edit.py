@@ -75,7 +75,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
 
     Makes the workspace PHOTO.realdrag in this folder, or uses the one that is there.
     """
-    from pipeline.jobs import edit as job
+    from pipeline.jobs import edit as jobs
 
     recipe = Recipe(
         network=options["network"],
@@ -85,7 +85,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     )
     console = Console(as_json, options["device"])
     made = console.run(
-        job.invert(
+        jobs.invert(
             photo,
             recipe,
             console.bench,
@@ -117,14 +117,14 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
 @part_options("tune")
 def tune(folders: Sequence[Path], as_json: bool, **options: Any) -> None:
     """Tune the network until it renders the photo exactly (PTI)."""
-    from pipeline.jobs import edit as job
+    from pipeline.jobs import edit as jobs
 
     recipe = Recipe(
         perceptual=options["perceptual"], seed=options["seed"], **read_parts(options, "tune")
     )
     console = Console(as_json, options["device"])
     workspaces = [_chosen(folder) for folder in folders] or [_chosen(None)]
-    console.run(job.tune(workspaces, recipe, console.bench))
+    console.run(jobs.tune(workspaces, recipe, console.bench))
     for workspace in workspaces[:-1]:
         click.echo(_where(workspace), err=True)
     _done(console, workspaces[-1])
@@ -159,7 +159,7 @@ def drag(
 
     Ctrl-C ends the drag and keeps its last step as the result; a second Ctrl-C gives it up.
     """
-    from pipeline.jobs import edit as job
+    from pipeline.jobs import edit as jobs
 
     points = read_point_options(points_path, point_texts)
     if points is None and not continued:
@@ -168,7 +168,7 @@ def drag(
     console = Console(as_json, options["device"])
     chosen = _chosen(workspace)
     dragged = console.run(
-        job.drag(chosen, job.DragRequest(points, continued), recipe, console.bench)
+        jobs.drag(chosen, jobs.DragRequest(points, continued), recipe, console.bench)
     )
     _done(console, chosen, dragged)
 
@@ -201,7 +201,7 @@ def edit(
 
     What is already in the photo's workspace is not done again.
     """
-    from pipeline.jobs import edit as job
+    from pipeline.jobs import edit as jobs
 
     points = read_point_options(points_path, point_texts)
     if points is None:
@@ -214,7 +214,7 @@ def edit(
     )
     console = Console(as_json, options["device"])
     made, dragged = console.run(
-        job.edit(
+        jobs.edit(
             photo,
             points,
             recipe,
@@ -243,12 +243,12 @@ def edit(
 @machine_options
 def demo(output: Path, as_json: bool, device: str) -> None:
     """Edit NASA's portrait of Eileen Collins with built-in points: no photo, no download."""
-    from pipeline.jobs import edit as job
+    from pipeline.jobs import edit as jobs
     from pipeline.jobs.demo import RECIPE, write_demo
 
     photo, points = write_demo(output)
     console = Console(as_json, device)
-    made, dragged = console.run(job.edit(photo, points, RECIPE, console.bench, parent=output))
+    made, dragged = console.run(jobs.edit(photo, points, RECIPE, console.bench, parent=output))
     _done(console, made, dragged)
 
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from inversion.config import PERCEPTUAL_CHOICES
-from pipeline.machine.bench import DEVICES
-from pipeline.settings.recipe import Setting, config_from_json, settings
+from pipeline.machine.devices import DEVICES
+from pipeline.settings.schema import Setting, config_from_json, settings
 from stylegan2.embedded import EMBEDDED
 
 T = TypeVar("T")

@@ -33,7 +33,7 @@ def studio(
     The page is served to this machine only. Photos and edits lie in the current folder, as with
     the other commands.
     """
-    from pipeline.machine.bench import pick_device
+    from pipeline.machine.devices import pick_device
     from pipeline.studio.serve import serve
 
     console = Console(as_json, device)

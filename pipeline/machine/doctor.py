@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.machine.bench import Bench, versions
+from pipeline.machine.bench import Bench
+from pipeline.machine.devices import versions
 
 if TYPE_CHECKING:
     from stylegan2.downloads.known_file import KnownFile

@@ -14,7 +14,7 @@ INDEX = "networks.json"
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkIdentity:
     """A network file: how it was asked for, the hash of its weights, and its picture size."""
 
     name: str
@@ -22,7 +22,7 @@ class Network:
     resolution: int
 
 
-def identify(name: str, bench: Bench) -> Network:
+def identify(name: str, bench: Bench) -> NetworkIdentity:
     """Tell which weights a network has, without loading it when its file is a known one.
 
     A file counts as known by path, size and time of change. A path is made absolute, so that
@@ -45,7 +45,7 @@ def identify(name: str, bench: Bench) -> Network:
             "resolution": generator.resolution,
         }
         _remember(key, known, bench)
-    return Network(name, known["weights"], known["resolution"])
+    return NetworkIdentity(name, known["weights"], known["resolution"])
 
 
 def _read_index() -> dict[str, Any]:

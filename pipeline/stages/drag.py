@@ -19,7 +19,7 @@ from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Preview
 from pipeline.picture.animation import gif_bytes, moments
 from pipeline.progress import Job, Notice, PointNotice, Step
-from pipeline.settings.recipe import config_from_json
+from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
     UInt8Image,
@@ -150,13 +150,13 @@ def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[
     if work.request.hints["warn_in"] == "photo":
         limits = info["photo_size"]
         to_space = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
-    for number, hold in enumerate(check_handles(features, handles, info["size"]), start=1):
-        if not hold.may_drift:
+    for number, check in enumerate(check_handles(features, handles, info["size"]), start=1):
+        if not check.may_drift:
             continue
         x, y = (round(v, 1) for v in transform(to_space, handles[number - 1]))
         better = None
-        if hold.better is not None:
-            near_x, near_y = (round(v, 1) for v in transform(to_space, hold.better))
+        if check.better is not None:
+            near_x, near_y = (round(v, 1) for v in transform(to_space, check.better))
             # Where the face is cut off by the photo's edge, the crop goes on beyond it.
             if 0 <= near_x <= limits[0] - 1 and 0 <= near_y <= limits[1] - 1:
                 better = near_x, near_y
@@ -165,7 +165,7 @@ def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[
             text += "there is no better point near it"
         else:
             text += f"({better[0]:g}, {better[1]:g}) is a nearby point that holds better"
-        yield PointNotice(text, number, (x, y), round(hold.distinctness, 3), better)
+        yield PointNotice(text, number, (x, y), round(check.distinctness, 3), better)
 
 
 def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:

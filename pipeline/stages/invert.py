@@ -16,7 +16,7 @@ from inversion.projection import Inversion, project, settled
 from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
-from pipeline.settings.recipe import config_from_json
+from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     LATENT,
     UInt8Image,

@@ -15,7 +15,7 @@ from inversion.projection import Inversion
 from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
-from pipeline.settings.recipe import RecipeInvalid, config_from_json
+from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
     DELTA,
     UInt8Image,

@@ -23,7 +23,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.failures import BUG, REPORT, failure_of, to_json
 from pipeline.jobs.demo import write_demo
-from pipeline.machine.bench import versions
+from pipeline.machine.devices import versions
 from pipeline.studio import saving
 from pipeline.studio.animate import Format
 from pipeline.studio.desk import settings_schema

@@ -19,7 +19,8 @@ from pipeline.disk.state import State
 from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
 from pipeline.disk.workspace import STATE, StageMissing, Workspace
 from pipeline.progress import Job, Notice
-from pipeline.settings.recipe import PARTS, Recipe, json_schema
+from pipeline.settings.recipe import PARTS, Recipe
+from pipeline.settings.schema import json_schema
 from pipeline.studio.sketch import (
     START,
     Edit,

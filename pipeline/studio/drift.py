@@ -47,11 +47,11 @@ class Holds:
         return [
             {
                 "handle": list(handle),
-                "distinctness": round(hold.distinctness, 3),
-                "may_drift": hold.may_drift,
-                "better": None if hold.better is None else [round(v, 2) for v in hold.better],
+                "distinctness": round(check.distinctness, 3),
+                "may_drift": check.may_drift,
+                "better": None if check.better is None else [round(v, 2) for v in check.better],
             }
-            for handle, hold in zip(handles, check_handles(features, handles, size), strict=True)
+            for handle, check in zip(handles, check_handles(features, handles, size), strict=True)
         ]
 
     def _features(self, workspace: Workspace) -> Tensor:

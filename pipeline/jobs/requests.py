@@ -1,0 +1,117 @@
+"""What each stage is asked for: settings, points and files put into requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inversion.config import OFFLINE_PERCEPTUAL
+from pipeline.disk.artifact import Artifact, Request, file_hash, file_input
+from pipeline.disk.workspace import Workspace
+from pipeline.jobs.claim import photo_hash
+from pipeline.progress import Job, Notice
+from pipeline.settings.recipe import Recipe
+from pipeline.stage_table import STAGES
+
+if TYPE_CHECKING:
+    from drag.points import PointsFile
+
+BEST_PERCEPTUAL_FIRST = ("lpips-vgg", "lpips-alex", "lpips-squeeze", OFFLINE_PERCEPTUAL)
+"""What "auto" takes when it is already there, best first."""
+
+BEST_LANDMARKS_FIRST = ("face-alignment", "finder")
+
+
+def align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | None) -> Request:
+    """Ask for an alignment; settings that change nothing are left out of its identity."""
+    config: dict[str, Any] = {"align": recipe.align.align, "size": size}
+    inputs = {"photo": file_input(photo_hash(photo))}
+    hints = {"photo": str(photo.resolve())}
+    if recipe.align.align == "none":
+        return Request.of(STAGES["align"], config, inputs, hints)
+    if landmarks is not None:
+        from inversion.faces.landmarks import read_landmarks
+
+        read_landmarks(landmarks)
+        inputs["landmarks"] = file_input(file_hash(landmarks))
+        hints["landmarks"] = str(landmarks.resolve())
+        config["landmark_source"] = "file"
+        return Request.of(STAGES["align"], config, inputs, hints)
+    source = recipe.align.landmark_source
+    config["landmark_source"] = "finder" if source == "offline" else source
+    config["face"] = recipe.align.face
+    return Request.of(STAGES["align"], config, inputs, hints)
+
+
+def settled(
+    workspace: Workspace, request: Request, setting: str, best_first: Iterable[str]
+) -> Job[Request]:
+    """Settle a setting that is left on "auto" by what is already there, if anything is."""
+    if request.config.get(setting) == "auto":
+        for choice in best_first:
+            settled = request.with_config(**{setting: choice})
+            if (yield from workspace.find(settled)) is not None:
+                return settled
+    return request
+
+
+def perceptual_name(choice: str) -> str:
+    return OFFLINE_PERCEPTUAL if choice == "offline" else choice
+
+
+def place_points(
+    asked: PointsFile,
+    aligned: Artifact,
+    config: dict[str, Any],
+    inputs: dict[str, str],
+    hints: dict[str, str],
+) -> Job[None]:
+    """Put points into a drag's request, in pixels of the aligned face."""
+    import numpy as np
+
+    from drag.points import PointsInvalid, to_aligned
+
+    for notice in asked.notices:
+        yield Notice(notice)
+    info = aligned.info
+    width, height = info["photo_size"]
+    matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
+    points = to_aligned(asked, matrix, info["size"], (width, height))
+    config["points"] = [[*point.handle, *point.target] for point in points]
+    if asked.mask_path is not None:
+        if not asked.mask_path.is_file():
+            raise PointsInvalid(f"mask {asked.mask_path}: there is no such file")
+        config["mask_space"] = asked.space
+        inputs["mask"] = file_input(file_hash(asked.mask_path))
+        hints["mask"] = str(asked.mask_path.resolve())
+
+
+def check_mask(points: PointsFile, aligned: Artifact) -> None:
+    """Raise PointsInvalid for a mask that the drag would refuse, before time is spent."""
+    if points.mask_path is None:
+        return
+    import numpy as np
+
+    from drag.masks import movable_mask
+
+    info = aligned.info
+    matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
+    width, height = info["photo_size"]
+    movable_mask(points, matrix, info["size"], (width, height))
+
+
+def same_points(
+    before: Artifact, config: dict[str, Any], inputs: dict[str, str], hints: dict[str, str]
+) -> None:
+    """Ask for the targets of an earlier drag again, from where its handles are now."""
+    edge = before.request.config["size"] - 0.5
+    handles = [[min(max(v, -0.5), edge) for v in xy] for xy in before.info["handles"]]
+    targets = before.info["targets"]
+    config["points"] = [[*h, *t] for h, t in zip(handles, targets, strict=True)]
+    if "warn_in" in before.request.hints:
+        hints["warn_in"] = before.request.hints["warn_in"]
+    if "mask" in before.request.inputs:
+        config["mask_space"] = before.request.config["mask_space"]
+        inputs["mask"] = before.request.inputs["mask"]
+        hints["mask"] = str(before.path("mask.png"))
