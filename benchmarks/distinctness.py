@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from drag.points import DragPoint
 from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
 from pti.config import TuningConfig
+from stylegan2.arrays import Float64Array
 from stylegan2.generator import Generator, NoiseConsts
 
 TITLE = "Which handles drift"
@@ -38,8 +38,6 @@ BANDS = {
     f"from {AMPLE * LEAST:g}: offered instead": (AMPLE * LEAST, float("inf")),
 }
 
-Float64 = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Face:
@@ -48,7 +46,7 @@ class Face:
     generator: Generator
     ws: Tensor
     noise_consts: NoiseConsts | None
-    five: Float64
+    five: Float64Array
 
 
 def run(options: Options) -> Section:
@@ -111,7 +109,7 @@ def faces(options: Options) -> Iterator[Face]:
 
 
 def points_on(
-    five: Float64, size: int, rng: np.random.Generator, random_places: int
+    five: Float64Array, size: int, rng: np.random.Generator, random_places: int
 ) -> Sequence[DragPoint]:
     """Place handles on landmarks [5, 2] and at random; those that would leave the picture not."""
     way = DISTANCE * size / SIZE

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from drag.points import DragPoint
+from stylegan2.arrays import Float64Array
 
-Float64 = npt.NDArray[np.float64]
 Vector = tuple[float, float]
 
 
@@ -85,7 +84,7 @@ class StandardDrag:
 
 
 def standard_drags(
-    five: Float64, resolution: int, shapes: Mapping[str, Shape] = SHAPES
+    five: Float64Array, resolution: int, shapes: Mapping[str, Shape] = SHAPES
 ) -> tuple[StandardDrag, ...]:
     """Place drags, the standard ones, on a face with landmarks [5, 2] in pixels of the picture.
 
@@ -107,7 +106,7 @@ def standard_drags(
     return tuple(drags)
 
 
-def region_of(circle: Circle, five: Float64, resolution: int) -> Tensor:
+def region_of(circle: Circle, five: Float64Array, resolution: int) -> Tensor:
     """Return bool [R, R], True inside the circle."""
     centre = _place(five, circle.landmark, circle.beside)
     radius = circle.radius * np.linalg.norm(five[1] - five[0])
@@ -115,7 +114,7 @@ def region_of(circle: Circle, five: Float64, resolution: int) -> Tensor:
     return torch.from_numpy(np.hypot(columns - centre[0], rows - centre[1]) <= radius)
 
 
-def _place(five: Float64, landmark: str, beside: Vector) -> Float64:
+def _place(five: Float64Array, landmark: str, beside: Vector) -> Float64Array:
     landmarks = {
         "eye left": five[0],
         "eye right": five[1],
@@ -125,12 +124,12 @@ def _place(five: Float64, landmark: str, beside: Vector) -> Float64:
         "between the eyes": five[:2].mean(axis=0),
         "mouth": five[3:].mean(axis=0),
     }
-    place: Float64 = landmarks[landmark] + _turned(five, beside)
+    place: Float64Array = landmarks[landmark] + _turned(five, beside)
     return place
 
 
-def _turned(five: Float64, vector: Vector) -> Float64:
+def _turned(five: Float64Array, vector: Vector) -> Float64Array:
     """Turn a vector in eye distances into pixels of the picture."""
     x, y = five[1] - five[0]
-    turned: Float64 = np.array([[x, -y], [y, x]]) @ np.array(vector)
+    turned: Float64Array = np.array([[x, -y], [y, x]]) @ np.array(vector)
     return turned

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,13 +15,12 @@ from benchmarks.section import Options
 from inversion.faces.fan import FaceAlignmentUnavailable
 from inversion.faces.finder import FaceFinder, load_finder
 from inversion.faces.landmarks import NoFaceFound, find_faces
+from stylegan2.arrays import Float64Array
 from stylegan2.formats.convert import load_network
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws
 from stylegan2.zoo import resolve
-
-Float64 = npt.NDArray[np.float64]
 
 TRUNCATION_PSI = 0.7
 """Of random faces, where nothing else is said."""
@@ -74,7 +72,7 @@ class LandmarkDetector:
             self._finder = load_finder()
             self.name, self.count = "the face finder in the package (5 points)", 5
 
-    def find(self, picture: Tensor) -> Float64 | None:
+    def find(self, picture: Tensor) -> Float64Array | None:
         """Return the landmarks [K, 2] of a picture [1, 3, R, R] in its own pixels.
 
         None when there is no face.
@@ -87,7 +85,7 @@ class LandmarkDetector:
             found = self._finder.find(pixels)
             if not found:
                 return None
-            points: Float64 = found[0][0].astype(np.float64)
+            points: Float64Array = found[0][0].astype(np.float64)
         else:
             try:
                 face = find_faces(pixels, "face-alignment").faces[0]
@@ -97,7 +95,7 @@ class LandmarkDetector:
             points = face.landmarks68
         return from_512(points, size)
 
-    def five(self, points: Float64) -> Float64:
+    def five(self, points: Float64Array) -> Float64Array:
         """Pick eyes, nose and corners of the mouth [5, 2] of what `find` returned."""
         return points if len(points) == 5 else points[list(FIVE_OF_68)]
 
@@ -107,7 +105,7 @@ def faces_with_landmarks(
     detector: LandmarkDetector,
     seed: int,
     truncation_psi: float = TRUNCATION_PSI,
-) -> Iterator[tuple[RandomFace, Float64]]:
+) -> Iterator[tuple[RandomFace, Float64Array]]:
     """Yield random faces whose landmarks are found, inside the picture, with these."""
     for face in random_faces(generator, seed, truncation_psi):
         points = detector.find(face.picture)

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-UInt8Image = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-BoolImage = npt.NDArray[np.bool_]
+from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
 
 SIZE = 512
 """Pictures are brought to this size before their flow is sought."""
@@ -31,7 +27,7 @@ LEAST_SHARE = 0.25
 class Flow:
     """Displacements [512, 512, 2] (xy) from one picture to another, and where they hold."""
 
-    moves: Float32
+    moves: Float32Array
     checked: BoolImage
 
 
@@ -46,7 +42,7 @@ def flow_between(first: UInt8Image, second: UInt8Image) -> Flow:
     return Flow(there, passes_check(there, back))
 
 
-def passes_check(there: Float32, back: Float32) -> BoolImage:
+def passes_check(there: Float32Array, back: Float32Array) -> BoolImage:
     """Tell where `back` [H, W, 2], read where `there` leads, undoes it."""
     height, width = there.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -59,7 +55,7 @@ def passes_check(there: Float32, back: Float32) -> BoolImage:
     return passed
 
 
-def moves_at(flow: Flow, places: Float64) -> Float64:
+def moves_at(flow: Flow, places: Float64Array) -> Float64Array:
     """Read the flow at places [P, 2], xy in pixels of 512: [P, 2], NaN where it is unknown."""
     y, x = np.mgrid[0:SIZE, 0:SIZE]
     found = np.full((len(places), 2), np.nan)
@@ -71,12 +67,12 @@ def moves_at(flow: Flow, places: Float64) -> Float64:
     return found
 
 
-def to_512(places: Float64, resolution: int) -> Float64:
+def to_512(places: Float64Array, resolution: int) -> Float64Array:
     """Turn positions in a picture of that resolution into positions in a 512 picture."""
     return (places + 0.5) * (SIZE / resolution) - 0.5
 
 
-def from_512(places: Float64, resolution: int) -> Float64:
+def from_512(places: Float64Array, resolution: int) -> Float64Array:
     """Turn positions in a 512 picture into positions in a picture of that resolution."""
     return (places + 0.5) * (resolution / SIZE) - 0.5
 
@@ -87,6 +83,6 @@ def _grey(picture: UInt8Image) -> UInt8Image:
     return np.asarray(cv2.resize(grey, (SIZE, SIZE), interpolation=mode), np.uint8)
 
 
-def _dis(a: UInt8Image, b: UInt8Image) -> Float32:
+def _dis(a: UInt8Image, b: UInt8Image) -> Float32Array:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(dis.calc(a, b, np.zeros((SIZE, SIZE, 2), np.float32)), np.float32)

@@ -6,17 +6,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from benchmarks.section import Mean
 from inversion.perceptual import PerceptualDistance
+from stylegan2.arrays import Float64Array
 
-Float64 = npt.NDArray[np.float64]
 
-
-def frechet_distance(a: Float64, b: Float64) -> float:
+def frechet_distance(a: Float64Array, b: Float64Array) -> float:
     """Return the distance of the Gaussians fitted to a [N, D] and b [M, D].
 
     The trace of the root of the product of the two covariances is the sum of the singular
@@ -31,7 +29,7 @@ def frechet_distance(a: Float64, b: Float64) -> float:
     return float(apart + np.square(x).sum() + np.square(y).sum() - 2 * shared)
 
 
-def frechet_mean(a: Float64, reference: Float64) -> Mean:
+def frechet_mean(a: Float64Array, reference: Float64Array) -> Mean:
     """Return the distance with its standard error by the jackknife over a; n is len(a)."""
     n = len(a)
     if n < 3:
@@ -42,7 +40,7 @@ def frechet_mean(a: Float64, reference: Float64) -> Mean:
 
 
 @torch.no_grad()
-def pooled_features(pictures: Sequence[Tensor], perceptual: PerceptualDistance) -> Float64:
+def pooled_features(pictures: Sequence[Tensor], perceptual: PerceptualDistance) -> Float64Array:
     """Return mean and standard deviation of each feature channel of each picture: [N, D]."""
     rows = []
     for picture in pictures:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -25,12 +24,11 @@ from inversion.projection import Inversion, ProjectionConfig, project, settled
 from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
 from pti.tuning import tune
+from stylegan2.arrays import Float64Array
 from stylegan2.checkpoint import apply_delta, weight_delta, weights_hash
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor
 from stylegan2.latents import WStatistics, w_statistics
-
-Float64 = npt.NDArray[np.float64]
 
 QUICK_TUNING = TuningConfig(steps=60)
 """What the quick form can afford; the full form tunes as realdrag does."""
@@ -42,7 +40,7 @@ class DevPhoto:
 
     name: str
     target: Tensor
-    five: Float64
+    five: Float64Array
 
 
 @dataclass(frozen=True)

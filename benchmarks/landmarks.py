@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.faces import (
-    Float64,
     LandmarkDetector,
     RandomFace,
     faces_with_landmarks,
@@ -27,6 +26,7 @@ from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
 from inversion.perceptual import build_perceptual
+from stylegan2.arrays import Float64Array
 from stylegan2.generator import Generator
 
 TITLE = "Face landmarks"
@@ -141,7 +141,7 @@ def run(options: Options) -> Section:
 
 def far_pairs(
     generator: Generator, detector: LandmarkDetector, seed: int
-) -> Iterator[tuple[RandomFace, Float64, Float64]]:
+) -> Iterator[tuple[RandomFace, Float64Array, Float64Array]]:
     """Yield a face, its landmarks, and those of the next one that is LEAST_DISTANCE away."""
     faces = faces_with_landmarks(generator, detector, seed, TRUNCATION_PSI)
     least = LEAST_DISTANCE * generator.resolution / SIZE
@@ -162,7 +162,7 @@ def _choose(rng: np.random.Generator, detector: LandmarkDetector, size: int) -> 
     return five.tolist() if size == 5 else list(range(size))
 
 
-def _points(handles: Float64, targets: Float64) -> tuple[DragPoint, ...]:
+def _points(handles: Float64Array, targets: Float64Array) -> tuple[DragPoint, ...]:
     return tuple(
         DragPoint((float(a), float(b)), (float(c), float(d)))
         for (a, b), (c, d) in zip(handles, targets, strict=True)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from drag.points import PointsFile, PointsInvalid
-
-BoolImage = npt.NDArray[np.bool_]
+from stylegan2.arrays import BoolImage, Float64Array
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
@@ -36,7 +34,7 @@ class MovableMask:
 
 def movable_mask(
     points_file: PointsFile,
-    photo_to_aligned: npt.NDArray[np.float64],
+    photo_to_aligned: Float64Array,
     size: int,
     photo_size: tuple[int, int],
 ) -> MovableMask | None:
@@ -107,7 +105,7 @@ def read_mask(path: Path, size: tuple[int, int], of_what: str) -> BoolImage:
     return white
 
 
-def warp_mask(mask: BoolImage, photo_to_aligned: npt.NDArray[np.float64], size: int) -> BoolImage:
+def warp_mask(mask: BoolImage, photo_to_aligned: Float64Array, size: int) -> BoolImage:
     """Bring a photo's mask [H, W] to the aligned face [size, size].
 
     A pixel may change when at least half of the positions looked up inside it may.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
+
+from stylegan2.arrays import Float64Array
 
 Space = Literal["photo", "aligned"]
 
@@ -92,7 +93,7 @@ def parse_points(data: object, folder: Path) -> PointsFile:
 
 def to_aligned(
     points_file: PointsFile,
-    photo_to_aligned: npt.NDArray[np.float64],
+    photo_to_aligned: Float64Array,
     size: int,
     photo_size: tuple[int, int],
 ) -> list[DragPoint]:
@@ -121,7 +122,7 @@ def to_aligned(
     return aligned
 
 
-def transform(matrix: npt.NDArray[np.float64], xy: tuple[float, float]) -> tuple[float, float]:
+def transform(matrix: Float64Array, xy: tuple[float, float]) -> tuple[float, float]:
     """Apply a 3x3 matrix to one position."""
     x, y, scale = (float(v) for v in matrix @ np.array([*xy, 1.0]))
     return x / scale, y / scale

@@ -15,3 +15,8 @@ def file_sha256(path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def bytes_sha256(data: bytes) -> str:
+    """Return the sha256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

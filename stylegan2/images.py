@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-UInt8Image = npt.NDArray[np.uint8]
+from stylegan2.arrays import UInt8Image
 
 
 def to_tensor(image: UInt8Image, device: torch.device | str = "cpu") -> Tensor:

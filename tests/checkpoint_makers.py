@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from stylegan2.arrays import Array
 from stylegan2.generator import Generator, GeneratorConfig
 
 CONFIG = GeneratorConfig(16, z_dim=8, w_dim=8, mapping_layers=2, channels=(6, 5, 4))
-
-Array = npt.NDArray[Any]
 
 
 def random_tensors(config: GeneratorConfig = CONFIG, seed: int = 0) -> dict[str, Tensor]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from inversion.faces.alignment import (
@@ -17,8 +14,7 @@ from inversion.faces.alignment import (
     photo_to_aligned,
 )
 from inversion.faces.landmarks import Face, LandmarksInvalid
-
-Array = npt.NDArray[Any]
+from stylegan2.arrays import Array, UInt8Image
 
 
 def face(*points: tuple[float, float]) -> Face:
@@ -40,9 +36,9 @@ def waves(x: Array, y: Array) -> Array:
     return np.stack([red, green, blue], axis=-1)
 
 
-def photo(height: int, width: int) -> npt.NDArray[np.uint8]:
+def photo(height: int, width: int) -> UInt8Image:
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    pixels: npt.NDArray[np.uint8] = waves(x, y).round().astype(np.uint8)
+    pixels: UInt8Image = waves(x, y).round().astype(np.uint8)
     return pixels
 
 

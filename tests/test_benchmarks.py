@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +26,7 @@ from benchmarks.report import Stored, load, provenance, store, write_page
 from benchmarks.section import Mean, Options, Section, SectionSkipped, Table, mean_of
 from benchmarks.there_and_back import there_and_back
 from drag.points import DragPoint
+from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.generator import Generator, NoiseConsts
 from stylegan2.images import to_tensor
 from stylegan2.latents import to_ws
@@ -138,7 +138,7 @@ def test_a_failing_benchmark_does_not_stop_the_others_and_is_told(
 # --------------------------------------------------------------------------- flow
 
 
-def texture(seed: int = 0) -> npt.NDArray[np.uint8]:
+def texture(seed: int = 0) -> UInt8Image:
     """Make a smooth random picture [128, 128, 3]."""
     noise = np.random.default_rng(seed).normal(size=(128, 128)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 3)
@@ -146,7 +146,7 @@ def texture(seed: int = 0) -> npt.NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def shifted(picture: npt.NDArray[np.uint8], x: float, y: float) -> npt.NDArray[np.uint8]:
+def shifted(picture: UInt8Image, x: float, y: float) -> UInt8Image:
     matrix = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
     return np.asarray(cv2.warpAffine(picture, matrix, (128, 128), flags=cv2.INTER_CUBIC), np.uint8)
 
@@ -199,9 +199,9 @@ def test_the_frechet_distance_of_two_gaussians_is_the_formula_with_matrix_roots(
     a = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 1.0
     b = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4))
 
-    def root(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def root(matrix: Float64Array) -> Float64Array:
         values, vectors = np.linalg.eigh(matrix)
-        whole: npt.NDArray[np.float64] = vectors * np.sqrt(values.clip(0)) @ vectors.T
+        whole: Float64Array = vectors * np.sqrt(values.clip(0)) @ vectors.T
         return whole
 
     first, second = np.cov(a.T), np.cov(b.T)

@@ -6,14 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from inversion.faces.alignment import align, align_none, aligned_to_photo, photo_to_aligned
 from pipeline.picture.composite import paste_back
-
-Array = npt.NDArray[Any]
-UInt8Array = npt.NDArray[np.uint8]
+from stylegan2.arrays import Array, UInt8Image
 
 RESOLUTION = 64
 SIZE = 480
@@ -29,7 +26,7 @@ def square(middle: tuple[float, float], side: float, angle: float = 0.0) -> Arra
 QUAD = square((239.5, 239.5), 384)
 
 
-def portrait(size: int = SIZE) -> UInt8Array:
+def portrait(size: int = SIZE) -> UInt8Image:
     """Paint a face: an oval with eyes, nose and mouth, and fine texture over everything."""
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     picture = np.zeros((size, size, 3)) + (70, 90, 120)
@@ -50,12 +47,12 @@ def portrait(size: int = SIZE) -> UInt8Array:
     noise = np.random.default_rng(0).normal(0, 1, (size, size, 1))
     fine = cv2.GaussianBlur(noise, (0, 0), 2.0)[..., None]
     texture = 10 * fine / fine.std() * (1 + 0.5 * np.sin(x * 60))[..., None]
-    pixels: UInt8Array = (picture + texture).round().clip(0, 255).astype(np.uint8)
+    pixels: UInt8Image = (picture + texture).round().clip(0, 255).astype(np.uint8)
     return pixels
 
 
 def warped(
-    pixels: UInt8Array, at: tuple[float, float], by: tuple[float, float], reach: float
+    pixels: UInt8Image, at: tuple[float, float], by: tuple[float, float], reach: float
 ) -> Any:
     """Move what is at a place, and less and less of its surroundings."""
     y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]].astype(np.float32)
@@ -66,7 +63,7 @@ def warped(
     return cv2.remap(pixels, source_x, source_y, cv2.INTER_CUBIC)
 
 
-def enlarged(picture: UInt8Array, quad: Array, pixels: UInt8Array) -> UInt8Array:
+def enlarged(picture: UInt8Image, quad: Array, pixels: UInt8Image) -> UInt8Image:
     """Paste the small picture the plain way, scaled up."""
     side = len(picture)
     matrix = photo_to_aligned(quad, side)[:2]
@@ -75,7 +72,7 @@ def enlarged(picture: UInt8Array, quad: Array, pixels: UInt8Array) -> UInt8Array
     return np.asarray(np.where(inside(quad, pixels)[..., None], large, pixels), np.uint8)
 
 
-def inside(quad: Array, pixels: UInt8Array) -> Array:
+def inside(quad: Array, pixels: UInt8Image) -> Array:
     """Mark the photo's pixels whose centres lie in the quad."""
     y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]]
     matrix = photo_to_aligned(quad, 1)

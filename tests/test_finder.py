@@ -28,6 +28,7 @@ from inversion.faces.finder import (
     fit_template,
     load_finder,
 )
+from stylegan2.arrays import UInt8Image
 from tools import train_finder
 from tools.finder_canvas import Placement, compose
 from tools.finder_data import (
@@ -40,7 +41,6 @@ from tools.finder_data import (
 )
 from tools.finder_measure import faceless_samples
 
-Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.floating]
 
 # Placed by eye on a six-fold enlargement of skimage.data.astronaut(); good to half a pixel.
@@ -63,7 +63,7 @@ def finder() -> FaceFinder:
 
 
 @pytest.fixture(scope="module")
-def astronaut() -> Pixels:
+def astronaut() -> UInt8Image:
     return np.asarray(skimage.data.astronaut())
 
 
@@ -72,7 +72,7 @@ def error(found: Points, truth: Points) -> float:
     return float(np.hypot(*(found - truth).T).mean() / np.hypot(*(truth[1] - truth[0])))
 
 
-def warped(pixels: Pixels, a: complex, b: complex, size: tuple[int, int]) -> Pixels:
+def warped(pixels: UInt8Image, a: complex, b: complex, size: tuple[int, int]) -> UInt8Image:
     """Move pixels and ASTRONAUT-like points by a z + b onto a grey picture [size]."""
     back, shift = 1 / a, -b / a
     shift = shift + 0.5 + 0.5j - back * (0.5 + 0.5j)
@@ -92,7 +92,9 @@ def moved(points: Points, a: complex, b: complex) -> Points:
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.4, 1.0, 1.7, 3.0])
-def test_a_face_is_found_at_every_size(finder: FaceFinder, astronaut: Pixels, scale: float) -> None:
+def test_a_face_is_found_at_every_size(
+    finder: FaceFinder, astronaut: UInt8Image, scale: float
+) -> None:
     side = round(512 * scale)
     pixels = np.asarray(Image.fromarray(astronaut).resize((side, side), Image.Resampling.LANCZOS))
     faces = finder.find(pixels)
@@ -103,14 +105,16 @@ def test_a_face_is_found_at_every_size(finder: FaceFinder, astronaut: Pixels, sc
     assert error((points + 0.5) / (side / 512) - 0.5, ASTRONAUT) < 0.08
 
 
-def test_a_face_an_eighth_of_the_side_wide_is_found(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_a_face_an_eighth_of_the_side_wide_is_found(
+    finder: FaceFinder, astronaut: UInt8Image
+) -> None:
     a, b = 0.62 + 0j, 300 + 200j
     faces = finder.find(warped(astronaut, a, b, (800, 640)))
     assert len(faces) == 1
     assert error(faces[0][0], moved(ASTRONAUT, a, b)) < 0.1
 
 
-def test_a_face_that_fills_the_picture_is_found(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_a_face_that_fills_the_picture_is_found(finder: FaceFinder, astronaut: UInt8Image) -> None:
     corner = np.array([172, 56])
     faces = finder.find(np.ascontiguousarray(astronaut[56:176, 172:276]))
     assert len(faces) == 1
@@ -118,7 +122,7 @@ def test_a_face_that_fills_the_picture_is_found(finder: FaceFinder, astronaut: P
 
 
 @pytest.mark.parametrize("degrees", [-40, -20, 20, 40])
-def test_a_turned_face_is_found(finder: FaceFinder, astronaut: Pixels, degrees: float) -> None:
+def test_a_turned_face_is_found(finder: FaceFinder, astronaut: UInt8Image, degrees: float) -> None:
     a = complex(np.exp(1j * np.radians(degrees)))
     b = 256 + 200j - a * (224 + 122j)
     faces = finder.find(warped(astronaut, a, b, (512, 512)))
@@ -126,7 +130,9 @@ def test_a_turned_face_is_found(finder: FaceFinder, astronaut: Pixels, degrees: 
     assert error(faces[0][0], moved(ASTRONAUT, a, b)) < 0.1
 
 
-def test_two_faces_of_different_size_are_both_found(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_two_faces_of_different_size_are_both_found(
+    finder: FaceFinder, astronaut: UInt8Image
+) -> None:
     small, put = 0.5 + 0j, 560 + 40j
     pixels = warped(astronaut, small, put, (820, 512)).copy()
     pixels[:, :512] = astronaut
@@ -137,7 +143,7 @@ def test_two_faces_of_different_size_are_both_found(finder: FaceFinder, astronau
     assert error(right, moved(ASTRONAUT, small, put)) < 0.1
 
 
-def test_light_grey_and_blur_do_not_hide_a_face(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_light_grey_and_blur_do_not_hide_a_face(finder: FaceFinder, astronaut: UInt8Image) -> None:
     grey = np.asarray(Image.fromarray(astronaut).convert("L").convert("RGB"))
     dark = (astronaut * 0.25).astype(np.uint8)
     small = Image.fromarray(astronaut).resize((160, 160), Image.Resampling.BOX)
@@ -160,14 +166,14 @@ def test_plain_and_noisy_pictures_give_no_face(finder: FaceFinder) -> None:
         assert finder.find(pixels) == []
 
 
-def test_a_face_upside_down_is_not_reported(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_a_face_upside_down_is_not_reported(finder: FaceFinder, astronaut: UInt8Image) -> None:
     assert finder.find(np.ascontiguousarray(astronaut[::-1, ::-1])) == []
 
 
 # --------------------------------------------------------------------------- how it behaves
 
 
-def test_a_mirrored_photo_gives_mirrored_points(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_a_mirrored_photo_gives_mirrored_points(finder: FaceFinder, astronaut: UInt8Image) -> None:
     straight = finder.find(astronaut)[0][0]
     mirrored = finder.find(np.ascontiguousarray(astronaut[:, ::-1]))[0][0]
     back = mirrored[list(MIRRORED)] * (-1, 1) + (511, 0)
@@ -176,14 +182,14 @@ def test_a_mirrored_photo_gives_mirrored_points(finder: FaceFinder, astronaut: P
     assert straight[:2, 1].max() < straight[2, 1] < straight[3:, 1].min()
 
 
-def test_the_same_photo_gives_the_same_points(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_the_same_photo_gives_the_same_points(finder: FaceFinder, astronaut: UInt8Image) -> None:
     first, again = finder.find(astronaut), load_finder().find(astronaut.copy())
     assert [score for _, score in first] == [score for _, score in again]
     for (a, _), (b, _) in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_photo_is_left_as_it_was(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_the_photo_is_left_as_it_was(finder: FaceFinder, astronaut: UInt8Image) -> None:
     pixels = astronaut.copy()
     finder.find(pixels)
     np.testing.assert_array_equal(pixels, astronaut)
@@ -194,7 +200,9 @@ def test_odd_pictures_give_no_face_and_no_error(finder: FaceFinder, shape: tuple
     assert finder.find(np.full((*shape, 3), 77, np.uint8)) == []
 
 
-def test_a_huge_photo_gives_points_in_its_own_pixels(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_a_huge_photo_gives_points_in_its_own_pixels(
+    finder: FaceFinder, astronaut: UInt8Image
+) -> None:
     pixels = np.asarray(Image.fromarray(astronaut).resize((4100, 4099)))
     faces = finder.find(pixels)
     assert len(faces) == 1
@@ -202,7 +210,9 @@ def test_a_huge_photo_gives_points_in_its_own_pixels(finder: FaceFinder, astrona
     assert error((faces[0][0] + 0.5) / scale - 0.5, ASTRONAUT) < 0.08
 
 
-def test_strided_and_readonly_pixels_are_accepted(finder: FaceFinder, astronaut: Pixels) -> None:
+def test_strided_and_readonly_pixels_are_accepted(
+    finder: FaceFinder, astronaut: UInt8Image
+) -> None:
     wide = np.repeat(astronaut, 2, axis=1)
     wide.flags.writeable = False
     np.testing.assert_array_equal(finder.find(wide[:, ::2])[0][0], finder.find(astronaut)[0][0])
@@ -217,7 +227,7 @@ def test_strided_and_readonly_pixels_are_accepted(finder: FaceFinder, astronaut:
         np.zeros((0, 8, 3), np.uint8),
     ],
 )
-def test_another_shape_or_type_is_named(finder: FaceFinder, pixels: Pixels) -> None:
+def test_another_shape_or_type_is_named(finder: FaceFinder, pixels: UInt8Image) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         finder.find(pixels)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -27,10 +26,9 @@ from inversion.faces.landmarks import (
     read_landmarks,
 )
 from inversion.torch_hub import checkpoints_folder
+from stylegan2.arrays import Array
 from stylegan2.downloads.known_file import KnownFile
 from tests.download_server import Site, serving
-
-Array = npt.NDArray[Any]
 
 # 68 points that lie roughly as in a face 100 pixels wide.
 FACE68 = np.zeros((68, 2))

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from drag.config import DragConfig
 from drag.distinctness import HandleCheck
 from pipeline.disk.artifact import read_artifact
+from stylegan2.arrays import BoolImage
 from tests.studio_pages import (
     SIZE,
     button,
@@ -221,7 +221,7 @@ def test_one_point_is_removed_and_all_are_cleared_by_their_buttons(
 # --------------------------------------------------------------------------------------- brush
 
 
-def mask(server: RunningStudio, ident: str) -> npt.NDArray[np.bool_] | None:
+def mask(server: RunningStudio, ident: str) -> BoolImage | None:
     answer = server.client.get(f"/api/workspaces/{ident}/mask")
     if answer.status_code == 404:
         return None

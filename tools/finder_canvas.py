@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from inversion.faces.finder import TEMPLATE, Complex
+from stylegan2.arrays import UInt8Image
 from tools.finder_data import MIRRORED73, Backgrounds, Portrait, Rectangle, Rng, fit
 
 
@@ -91,7 +91,7 @@ def _glasses(image: Image.Image, face: Complex, rng: Rng) -> None:
     draw.line(bridge, fill=colour, width=width)
 
 
-def disturb(image: Image.Image, rng: Rng, soften: float) -> npt.NDArray[np.uint8]:
+def disturb(image: Image.Image, rng: Rng, soften: float) -> UInt8Image:
     """Change the light and lose detail; `soften` is the largest factor of lost resolution."""
     if rng.random() < 0.4:
         grey = image.convert("L").convert("RGB")
@@ -165,7 +165,7 @@ class Placement:
 
 def compose(
     placements: Sequence[Placement], backgrounds: Backgrounds, size: int, rng: Rng, soften: float
-) -> tuple[npt.NDArray[np.uint8], list[Placed]]:
+) -> tuple[UInt8Image, list[Placed]]:
     """Draw one canvas uint8 [size, size, 3] and say where its faces are.
 
     Broken faces and those turned by more than a right angle do not count as faces.

@@ -16,22 +16,20 @@ import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from inversion.faces.finder import SCORE, FaceFinder, finder_from, load_finder
+from stylegan2.arrays import Array, UInt8Image
 from tools.finder_canvas import Placement, compose
 from tools.finder_data import Backgrounds, Portrait, Rng, load_portraits, split_by_person
 from tools.train_finder import draw_turn, similarity
 
-Pixels = npt.NDArray[np.uint8]
-Points = npt.NDArray[Any]
-Case = tuple[Pixels, list[Points]]
+Points = Array
+Case = tuple[UInt8Image, list[Points]]
 THRESHOLDS = (0.2, 0.35, 0.5, 0.62, 0.73, 0.88)
 FACELESS = [
     "brick",
@@ -55,7 +53,7 @@ FACELESS = [
 ]
 
 
-def faceless_samples() -> list[Pixels]:
+def faceless_samples() -> list[UInt8Image]:
     """Return scikit-image's pictures without a face that need no download, as uint8 RGB."""
     import skimage.data
 

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +44,11 @@ from inversion.faces.finder import (
     fit_template,
     to_input,
 )
+from stylegan2.arrays import Array, UInt8Image
 from tools.finder_canvas import Placement, compose, disturb
 from tools.finder_data import Backgrounds, Portrait, Rng, fit, load_portraits, split_by_person
 
-Sample = tuple[npt.NDArray[Any], ...]
+Sample = tuple[Array, ...]
 FIELD = 112
 """Side of the detector's training canvases, in pixels."""
 SIZES = (8.0, 23.0)
@@ -137,7 +137,7 @@ def refiner_sample(
     rng: Rng,
     portraits: Sequence[Portrait],
     backgrounds: Backgrounds,
-    mistaken: Sequence[npt.NDArray[np.uint8]],
+    mistaken: Sequence[UInt8Image],
 ) -> Sample:
     """Draw crop, points xy [73, 2] and which of them count, and 1 for a face or 0 for none."""
     kind = rng.random()
@@ -358,7 +358,7 @@ def mistakes(
     pictures: int,
     *,
     judged: bool,
-) -> list[npt.NDArray[np.uint8]]:
+) -> list[UInt8Image]:
     """Collect crops of what is wrongly taken for a face in portraits and faceless canvases.
 
     Without `judged` they are the detector's proposals; with it, what the refiner makes of those

@@ -6,13 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from inversion.faces.landmarks import Face, LandmarksInvalid
-
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
+from stylegan2.arrays import Float64Array, UInt8Image
 
 # Where the crop leaves the photo, the mirrored filling is blurred: this sigma, fully blurred at
 # this distance from the photo's edge, both as shares of the crop's side (as soft as FFHQ's).
@@ -29,7 +26,7 @@ class AlignedFace:
     before the photo's first pixel is (-0.5, -0.5).
     """
 
-    image: UInt8Array
+    image: UInt8Image
     quad: Float64Array
 
 
@@ -77,7 +74,7 @@ def crop_scale(quad: Float64Array, size: int) -> float:
     return float(max(np.hypot(*matrix[:2, 0]), np.hypot(*matrix[:2, 1])))
 
 
-def align(pixels: UInt8Array, quad: Float64Array, size: int) -> AlignedFace:
+def align(pixels: UInt8Image, quad: Float64Array, size: int) -> AlignedFace:
     """Cut the quad out of upright pixels uint8 [H, W, 3] as a size x size picture, antialiased.
 
     Outside the photo its mirror image fills the crop, softly blurred, as in FFHQ. Raises
@@ -112,7 +109,7 @@ def align(pixels: UInt8Array, quad: Float64Array, size: int) -> AlignedFace:
     return AlignedFace(image=np.array(aligned), quad=quad)
 
 
-def align_none(pixels: UInt8Array, size: int) -> AlignedFace:
+def align_none(pixels: UInt8Image, size: int) -> AlignedFace:
     """Take the whole picture; one that is not square is centred and its edges are repeated."""
     height, width = pixels.shape[:2]
     side = max(height, width)
@@ -134,8 +131,8 @@ def _turned(vector: Float64Array) -> Float64Array:
 
 
 def _surroundings(
-    pixels: UInt8Array, quad: Float64Array, margin: int, block: int
-) -> tuple[UInt8Array, Float64Array]:
+    pixels: UInt8Image, quad: Float64Array, margin: int, block: int
+) -> tuple[UInt8Image, Float64Array]:
     """Cut the photo's part around the quad and average blocks of it.
 
     Gives the picture, and the photo's pixel index at the centre of its first pixel.
@@ -151,7 +148,7 @@ def _surroundings(
     return part, np.array([x0, y0], dtype=np.float64) + (block - 1) / 2
 
 
-def _filled(image: UInt8Array, quad: Float64Array) -> tuple[UInt8Array, Float64Array]:
+def _filled(image: UInt8Image, quad: Float64Array) -> tuple[UInt8Image, Float64Array]:
     """Continue a picture as far as the quad goes beyond it; gives also the quad's shift."""
     height, width = image.shape[:2]
     low, high = quad.min(axis=0) - 2, quad.max(axis=0) + 2

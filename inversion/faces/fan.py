@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
 from inversion.torch_hub import checkpoints_folder
+from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.downloads.known_file import KnownFile, obtain
 from stylegan2.downloads.transfer import DownloadFailed, OnProgress
-
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
 
 DETECTION_SIDE = 1024
 """Faces are looked for in a copy whose longer side is at most this, in pixels."""
@@ -60,7 +57,7 @@ class FoundLandmarks:
 
 
 def find_landmarks(
-    pixels: UInt8Array, device: str, on_progress: OnProgress | None = None
+    pixels: UInt8Image, device: str, on_progress: OnProgress | None = None
 ) -> list[FoundLandmarks]:
     """Find every face in uint8 RGB [H, W, 3]; an empty list when there is none.
 

@@ -19,7 +19,8 @@ from PIL import Image
 from safetensors.torch import load
 from torch import Tensor, nn
 
-Float64 = npt.NDArray[np.float64]
+from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
+
 Complex = npt.NDArray[np.complex128]
 """Points as x + iy: a similarity is then z -> a z + b, and a carries scale and rotation."""
 
@@ -185,7 +186,7 @@ class Reductions:
         )
 
 
-def to_input(pictures: npt.NDArray[np.uint8]) -> Tensor:
+def to_input(pictures: UInt8Image) -> Tensor:
     """Turn uint8 [N, H, W, 3] into the networks' input, float32 [N, 3, H, W] channels last."""
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     return (x.float() - 128) / 64
@@ -205,7 +206,7 @@ def crop_of(a: complex, b: complex) -> tuple[complex, complex]:
     return scale, a * TEMPLATE.mean() + b - scale * middle
 
 
-def _distinct(points: Complex, scores: Float64, alike: float = math.inf) -> list[int]:
+def _distinct(points: Complex, scores: Float64Array, alike: float = math.inf) -> list[int]:
     """Return the indices of the best detection of each face, best first.
 
     Detections whose sizes differ by more than a factor of `alike` never exclude each other.
@@ -232,8 +233,8 @@ class FaceFinder:
         self.refiner = refiner.eval().to(memory_format=torch.channels_last)
 
     def find(
-        self, pixels: npt.NDArray[np.uint8], least_score: float = SCORE
-    ) -> list[tuple[npt.NDArray[np.float32], float]]:
+        self, pixels: UInt8Image, least_score: float = SCORE
+    ) -> list[tuple[Float32Array, float]]:
         """Return (points, score) of every face in uint8 RGB pixels [H, W, 3], best score first.
 
         Points are float32 [5, 2], xy in pixels, the first pixel's centre at (0, 0): eye at the
@@ -257,7 +258,7 @@ class FaceFinder:
             if scores[i] >= least_score
         ]
 
-    def propose(self, picture: Image.Image) -> tuple[Complex, Float64]:
+    def propose(self, picture: Image.Image) -> tuple[Complex, Float64Array]:
         """Return the detector's faces in all octaves: points [n, 5] and logits [n]."""
         points, logits = [np.zeros((0, 5), complex)], [np.zeros(0)]
         longest = max(picture.size)
@@ -280,8 +281,8 @@ class FaceFinder:
         return every[best], logit[best]
 
     def _refine(
-        self, picture: Reductions, points: Complex, proposed: Float64
-    ) -> tuple[Complex, Float64]:
+        self, picture: Reductions, points: Complex, proposed: Float64Array
+    ) -> tuple[Complex, Float64Array]:
         """Look at each proposal, and at the promising ones again where the first look put them.
 
         Returns points and summed logits of both networks of those looked at twice.
@@ -300,7 +301,7 @@ class FaceFinder:
 
     def look(
         self, picture: Reductions, points: Complex, mirrored: bool = False
-    ) -> tuple[Complex, Float64]:
+    ) -> tuple[Complex, Float64Array]:
         """Place points [n, 5] anew in straightened crops; returns them and face logits [n].
 
         With `mirrored`, the mean over each crop and its mirror image.
@@ -321,7 +322,7 @@ class FaceFinder:
         return a * (straight[..., 0] + 1j * straight[..., 1]) + b, judged
 
 
-def _peaks(logits: Tensor, offsets: Tensor) -> tuple[Complex, Float64]:
+def _peaks(logits: Tensor, offsets: Tensor) -> tuple[Complex, Float64Array]:
     """Read the local maxima of one picture's detector output: points [n, 5], logits [n]."""
     highest = F.max_pool2d(logits[:, None], 3, 1, 1)[:, 0]
     rows, columns = ((logits == highest) & (logits >= PROPOSED))[0].nonzero(as_tuple=True)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from inversion.faces.fan import FaceAlignmentUnavailable, find_landmarks
+from stylegan2.arrays import Array, Float64Array, UInt8Image
 from stylegan2.downloads.transfer import OnProgress
 
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
 SOURCES = ("auto", "face-alignment", "offline")
@@ -65,7 +63,7 @@ class FacesFound:
 
 
 def find_faces(
-    pixels: UInt8Array,
+    pixels: UInt8Image,
     source: str = "auto",
     device: str = "cpu",
     on_progress: OnProgress | None = None,
@@ -176,7 +174,7 @@ def read_landmarks(path: str | Path) -> Face:
     return Face(eyes_mouth, None, _box_of(eyes_mouth), "file", 1.0)
 
 
-def _found(faces: list[Face], notices: tuple[str, ...], pixels: UInt8Array) -> FacesFound:
+def _found(faces: list[Face], notices: tuple[str, ...], pixels: UInt8Image) -> FacesFound:
     if not faces:
         height, width = pixels.shape[:2]
         raise NoFaceFound(f"No face was found in this {width} x {height} picture. {_OTHERWISE}")
@@ -184,7 +182,7 @@ def _found(faces: list[Face], notices: tuple[str, ...], pixels: UInt8Array) -> F
     return FacesFound(tuple(largest_first), largest_first[0].source, notices)
 
 
-def _box_of(eyes_mouth: npt.NDArray[Any]) -> Box:
+def _box_of(eyes_mouth: Array) -> Box:
     """Put a box around a face known by five points, brows to chin."""
     eyes = eyes_mouth[:2].mean(axis=0)
     mouth = eyes_mouth[3:].mean(axis=0)

@@ -7,7 +7,6 @@ renamed: whatever happens, there is either the whole artifact or none.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 
 from pipeline.disk.storage import read_sealed, sync_folder, write_sealed, write_synced
 from pipeline.stage_table import Stage
+from stylegan2.hashing import bytes_sha256, file_sha256
 
 MANIFEST = "manifest.json"
 DRAFT_PREFIX = ".draft-"
@@ -40,20 +40,6 @@ class ArtifactCorrupt(Exception):
 def canonical_json(value: Any) -> str:
     """Write JSON in the one way that is hashed: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def bytes_hash(data: bytes) -> str:
-    """Return the sha256 of bytes."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def file_input(sha256: str) -> str:
@@ -91,7 +77,7 @@ class Request:
     def fingerprint(self) -> str:
         """Hash of stage, version, config and inputs."""
         identity = [self.stage, self.version, self.config, self.inputs]
-        return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+        return bytes_sha256(canonical_json(identity).encode())
 
     @property
     def folder_name(self) -> str:
@@ -168,7 +154,7 @@ def read_artifact(folder: Path) -> Artifact:
     for name, entry in files.items():
         path = folder / name
         try:
-            intact = path.stat().st_size == entry["size"] and file_hash(path) == entry["sha256"]
+            intact = path.stat().st_size == entry["size"] and file_sha256(path) == entry["sha256"]
         except OSError as error:
             raise ArtifactCorrupt(folder, f"{name}: {error.strerror}") from error
         if not intact:
@@ -213,7 +199,7 @@ def commit(draft: Draft, request: Request, recorded: Mapping[str, Any]) -> Artif
     for path in sorted(draft.folder.iterdir()):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-        files[path.name] = {"sha256": file_hash(path), "size": path.stat().st_size}
+        files[path.name] = {"sha256": file_sha256(path), "size": path.stat().st_size}
     manifest = {
         "fingerprint": request.fingerprint,
         "request": request.to_json(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import threading
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from stylegan2.hashing import bytes_sha256
 
 SEAL = "sha256"
 
@@ -84,7 +85,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def _render(body: Mapping[str, Any]) -> bytes:
     plain = json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
-    seal = hashlib.sha256(plain.encode()).hexdigest()
+    seal = bytes_sha256(plain.encode())
     sealed = json.dumps({**body, SEAL: seal}, indent=1, sort_keys=True, allow_nan=False)
     return f"{sealed}\n".encode()
 

@@ -23,7 +23,6 @@ from pipeline.disk.artifact import (
     Request,
     adopt,
     commit,
-    file_hash,
     open_draft,
     read_artifact,
     set_aside,
@@ -33,6 +32,7 @@ from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writi
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.progress import Job, Notice
 from pipeline.stage_table import STAGES
+from stylegan2.hashing import file_sha256
 
 STATE = "workspace.json"
 
@@ -236,7 +236,7 @@ class Workspace:
         places += [*self.artifacts.glob(f"*/{name}.*"), *self.damaged.glob(f"*/{name}.*")]
         for place in places:
             with suppress(OSError):
-                if file_hash(place) == sha256:
+                if file_sha256(place) == sha256:
                     return place
         was = f" (it was {hint})" if hint else ""
         raise WorkspaceInvalid(
@@ -261,7 +261,7 @@ class Workspace:
             source, target = self.picture(artifact, name), self.folder / name
             if source not in files:
                 target.unlink(missing_ok=True)
-            elif not target.exists() or file_hash(target) != artifact.file_sha256(source):
+            elif not target.exists() or file_sha256(target) != artifact.file_sha256(source):
                 replace_file(target, artifact.path(source).read_bytes())
 
 

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.disk.artifact import file_hash
 from pipeline.disk.places import SUFFIX
 from pipeline.disk.storage import writing
 from pipeline.disk.workspace import STATE, Workspace, WorkspaceInvalid
 from pipeline.progress import Job
+from stylegan2.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def photo_hash(photo: Path) -> str:
     """Return the sha256 of a photo's file. Raises PhotoUnreadable where there is none."""
     if not photo.is_file():
         _check_photo(photo)
-    return file_hash(photo)
+    return file_sha256(photo)
 
 
 def _check_photo(photo: Path) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inversion.config import OFFLINE_PERCEPTUAL
-from pipeline.disk.artifact import Artifact, Request, file_hash, file_input
+from pipeline.disk.artifact import Artifact, Request, file_input
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.claim import photo_hash
 from pipeline.progress import Job, Notice
 from pipeline.settings.recipe import Recipe
 from pipeline.stage_table import STAGES
+from stylegan2.hashing import file_sha256
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -34,7 +35,7 @@ def align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | None
         from inversion.faces.landmarks import read_landmarks
 
         read_landmarks(landmarks)
-        inputs["landmarks"] = file_input(file_hash(landmarks))
+        inputs["landmarks"] = file_input(file_sha256(landmarks))
         hints["landmarks"] = str(landmarks.resolve())
         config["landmark_source"] = "file"
         return Request.of(STAGES["align"], config, inputs, hints)
@@ -57,6 +58,7 @@ def settled(
 
 
 def perceptual_name(choice: str) -> str:
+    """Return the name under which a choice of perceptual distance is recorded."""
     return OFFLINE_PERCEPTUAL if choice == "offline" else choice
 
 
@@ -83,7 +85,7 @@ def place_points(
         if not asked.mask_path.is_file():
             raise PointsInvalid(f"mask {asked.mask_path}: there is no such file")
         config["mask_space"] = asked.space
-        inputs["mask"] = file_input(file_hash(asked.mask_path))
+        inputs["mask"] = file_input(file_sha256(asked.mask_path))
         hints["mask"] = str(asked.mask_path.resolve())
 
 

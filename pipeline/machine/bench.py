@@ -19,10 +19,8 @@ from stylegan2.embedded import embedded_network
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
-
     from inversion.perceptual import PerceptualDistance
+    from stylegan2.arrays import UInt8Image
     from stylegan2.generator import Generator
 
 
@@ -35,7 +33,7 @@ class Preview:
 
     stage: str
     step: int
-    picture: Callable[[], npt.NDArray[np.uint8]]
+    picture: Callable[[], UInt8Image]
     handles: Sequence[tuple[float, float]] = ()
     distances: Sequence[float] = ()
 

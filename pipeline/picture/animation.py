@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE, xmp_packet
-
-UInt8Image = npt.NDArray[np.uint8]
+from stylegan2.arrays import UInt8Image
 
 MIN_FRAMES = 16
 MAX_FRAMES = 24

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from inversion.faces.alignment import align, aligned_to_photo, crop_scale, photo_to_aligned
 from pipeline.picture.optical_flow import backward_flow, blurred, moved
-
-Array = npt.NDArray[Any]
-UInt8Array = npt.NDArray[np.uint8]
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
+from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 
 # Side of the grid on which the edit is measured: this, or the generator's if that is larger, and
 # never more than so many times the generator's.
@@ -57,8 +51,8 @@ class _Edit:
 
 
 def paste_back(
-    pixels: UInt8Array, quad: Float64Array, tuned: UInt8Array, edited: UInt8Array
-) -> UInt8Array:
+    pixels: UInt8Image, quad: Float64Array, tuned: UInt8Image, edited: UInt8Image
+) -> UInt8Image:
     """Carry the difference between two pictures of a crop into the photo it was cut from.
 
     pixels: uint8 [H, W, 3], the upright photo. quad: [4, 2] as in AlignedFace. tuned, edited: uint8
@@ -73,14 +67,14 @@ def paste_back(
     if tuned.shape != (side, side, 3) or edited.shape != tuned.shape:
         raise ValueError(f"tuned {tuned.shape} and edited {edited.shape} must be equal squares")
     quad = np.asarray(quad, dtype=np.float64)
-    result: UInt8Array = pixels.copy()
+    result: UInt8Image = pixels.copy()
     if not np.array_equal(tuned, edited):
         _apply(_measure(pixels, quad, tuned, edited), quad, result, pixels)
     return result
 
 
 def _measure(
-    pixels: UInt8Array, quad: Float64Array, tuned: UInt8Array, edited: UInt8Array
+    pixels: UInt8Image, quad: Float64Array, tuned: UInt8Image, edited: UInt8Image
 ) -> _Edit:
     import cv2  # large; only an edit needs it
 
@@ -89,7 +83,7 @@ def _measure(
     n = max(min(_GRID, _MOST_ENLARGED * resolution), resolution)
     enlarged = n / resolution
 
-    def grown(picture: UInt8Array) -> Float32Array:
+    def grown(picture: UInt8Image) -> Float32Array:
         size = (n, n)
         large = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
         return np.asarray(large, np.float32)
@@ -171,7 +165,7 @@ def _feather(photo_shape: tuple[int, ...], quad: Float64Array, n: int) -> Float3
     return mask
 
 
-def _apply(edit: _Edit, quad: Float64Array, result: UInt8Array, pixels: UInt8Array) -> None:
+def _apply(edit: _Edit, quad: Float64Array, result: UInt8Image, pixels: UInt8Image) -> None:
     """Write the edit of pixels into result, strip by strip."""
     import cv2
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Float32Array = npt.NDArray[np.float32]
+from stylegan2.arrays import Array, Float32Array
 
 _LARGEST = 512
 """Side in pixels up to which flow is searched; larger pictures are searched at this side."""

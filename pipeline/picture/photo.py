@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.picture.metadata import (
@@ -20,8 +19,7 @@ from pipeline.picture.metadata import (
     upright_exif,
     xmp_packet,
 )
-
-UInt8Array = npt.NDArray[np.uint8]
+from stylegan2.arrays import Float64Array, UInt8Image
 
 MAX_PIXELS = 175_000_000
 """Larger pictures are refused; Pillow's own limit against decompression bombs is 178.9 million."""
@@ -49,8 +47,8 @@ class Photo:
     alpha: uint8 [H, W], or None. exif: without orientation and thumbnail, GPS position included.
     """
 
-    pixels: UInt8Array
-    alpha: UInt8Array | None = None
+    pixels: UInt8Image
+    alpha: UInt8Image | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
 
@@ -89,7 +87,7 @@ def read_photo(path: str | Path) -> Photo:
 
 
 def write_photo(
-    pixels: UInt8Array, path: str | Path, photo: Photo | None = None, keep_gps: bool = False
+    pixels: UInt8Image, path: str | Path, photo: Photo | None = None, keep_gps: bool = False
 ) -> None:
     """Write edited pixels uint8 [H, W, 3] as PNG, JPEG or WebP, by suffix; whole or not at all.
 
@@ -167,7 +165,7 @@ def _to_photo(image: Image.Image, profile: bytes | None, exif: bytes | None) -> 
     if image.mode == "La":
         image = image.convert("LA")
     has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
-    alpha: UInt8Array | None = None
+    alpha: UInt8Image | None = None
     if has_alpha:
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
@@ -176,7 +174,7 @@ def _to_photo(image: Image.Image, profile: bytes | None, exif: bytes | None) -> 
         image, profile = _to_rgb(image, profile)
     if profile is not None and not profile_is_rgb(profile):
         profile = None
-    pixels: UInt8Array = np.array(image.convert("RGB"))
+    pixels: UInt8Image = np.array(image.convert("RGB"))
     return Photo(pixels=pixels, alpha=alpha, icc_profile=profile, exif=exif)
 
 
@@ -201,7 +199,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return _scaled(values, next((full for full in ranges if top <= full), top))
 
 
-def _scaled(values: npt.NDArray[np.float64], full: float) -> Image.Image:
+def _scaled(values: Float64Array, full: float) -> Image.Image:
     return Image.fromarray((values * (255.0 / full)).round().clip(0, 255).astype(np.uint8))
 
 

@@ -16,11 +16,12 @@ from inversion.faces.landmarks import (
     find_faces,
     read_landmarks,
 )
-from pipeline.disk.artifact import bytes_hash, file_input
+from pipeline.disk.artifact import file_input
 from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
 from pipeline.progress import Job, Notice
 from pipeline.stages.artifact_files import png_bytes
 from pipeline.stages.work import Work
+from stylegan2.hashing import bytes_sha256
 
 FINDER = "finder"
 """What landmarks.Face.source calls the offline finder."""
@@ -32,7 +33,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     path = work.files["photo"]
     photo = read_photo(path)
     data = path.read_bytes()
-    if file_input(bytes_hash(data)) != work.request.inputs["photo"]:
+    if file_input(bytes_sha256(data)) != work.request.inputs["photo"]:
         raise PhotoUnreadable(f"{path} was changed while it was being read: run invert again")
     name = f"photo{path.suffix.lower()}"
     work.draft.write(name, data)

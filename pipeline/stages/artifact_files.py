@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors.torch import load, save
@@ -16,11 +15,10 @@ from inversion.projection import Inversion
 from pipeline.disk.artifact import Artifact, Draft
 from pipeline.machine.bench import Bench
 from pipeline.picture.photo import write_photo
+from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import apply_delta
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
-
-UInt8Image = npt.NDArray[np.uint8]
 
 LATENT = "latent.safetensors"
 DELTA = "delta.safetensors"

@@ -22,7 +22,6 @@ from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
-    UInt8Image,
     between,
     read_inversion,
     read_pixels,
@@ -32,6 +31,7 @@ from pipeline.stages.artifact_files import (
     write_tensors,
 )
 from pipeline.stages.work import Work
+from stylegan2.arrays import UInt8Image
 from stylegan2.images import to_tensor, to_uint8
 
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}

@@ -19,7 +19,6 @@ from pipeline.progress import Job, Notice, Step
 from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     LATENT,
-    UInt8Image,
     read_target,
     render,
     restored,
@@ -29,6 +28,7 @@ from pipeline.stages.artifact_files import (
 )
 from pipeline.stages.start_tables import read_starts
 from pipeline.stages.work import Work
+from stylegan2.arrays import UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from pipeline.disk.tuned_picture import tuned_picture
@@ -15,8 +14,7 @@ from pipeline.picture.photo import read_photo, write_photo
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.work import Work
-
-UInt8Image = npt.NDArray[np.uint8]
+from stylegan2.arrays import Float64Array, UInt8Image
 
 COMPARE_SIDE = 768
 """Largest side of each half of compare.png."""
@@ -48,7 +46,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     return {}
 
 
-def compare(before: UInt8Image, after: UInt8Image, quad: npt.NDArray[np.float64]) -> UInt8Image:
+def compare(before: UInt8Image, after: UInt8Image, quad: Float64Array) -> UInt8Image:
     """Put the region of the face before and after side by side: uint8 [h, 2 w, 3]."""
     height, width = before.shape[:2]
     low, high = quad.min(axis=0), quad.max(axis=0)

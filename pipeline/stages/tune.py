@@ -18,7 +18,6 @@ from pipeline.progress import Job, Notice, Step
 from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
     DELTA,
-    UInt8Image,
     base_generator,
     read_inversion,
     read_target,
@@ -29,6 +28,7 @@ from pipeline.stages.artifact_files import (
 from pipeline.stages.work import Work
 from pti.config import TuningConfig
 from pti.tuning import TuningStep, tune, tuned_blocks
+from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import apply_delta, weight_delta
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
@@ -33,9 +32,9 @@ from pipeline.stages.artifact_files import (
     read_tuned,
 )
 from pipeline.studio.desk import Desk
+from stylegan2.arrays import UInt8Image
 from stylegan2.images import to_tensor, to_uint8
 
-UInt8Image = npt.NDArray[np.uint8]
 Format = Literal["mp4", "gif", "webp"]
 
 FPS = 25

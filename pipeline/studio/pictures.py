@@ -7,13 +7,11 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from pipeline.disk.storage import replace_file, writing
 from pipeline.picture.photo import Photo, read_photo
-
-UInt8Image = npt.NDArray[np.uint8]
+from stylegan2.arrays import UInt8Image
 
 PREVIEW_SIDE = 2048
 """Largest side of what the page shows of a photo."""

@@ -13,12 +13,13 @@ from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.picture.photo import Photo, read_photo, write_photo
 from pipeline.progress import Job
-from pipeline.stages.artifact_files import UInt8Image, read_pixels
+from pipeline.stages.artifact_files import read_pixels
 from pipeline.studio.animate import Format, film
 from pipeline.studio.desk import canonical_points
 from pipeline.studio.sketch import mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.worker import StudioBusy
+from stylegan2.arrays import UInt8Image
 
 FILM_SECONDS = 600.0
 """Longest time to wait for a film."""

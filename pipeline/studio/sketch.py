@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.disk.artifact import bytes_hash, set_aside
+from pipeline.disk.artifact import set_aside
 from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
+from stylegan2.hashing import bytes_sha256
 
 FOLDER = "studio"
 SKETCH = "sketch.json"
@@ -157,7 +158,7 @@ def save_sketch(workspace: Path, sketch: Sketch) -> None:
 
 def keep_mask(workspace: Path, png: bytes) -> str:
     """Keep a mask under its hash, and return that."""
-    name = bytes_hash(png)
+    name = bytes_sha256(png)
     folder = studio_folder(workspace) / "masks"
     with writing(workspace):
         folder.mkdir(exist_ok=True)
