@@ -18,6 +18,15 @@ _WIDE_SMOOTHING = 0.032
 _TOLERANCE = 0.35
 _TOLERANCE_OF_WAY = 0.1
 
+_SMALLEST = 256
+"""Side in pixels to which smaller pictures are enlarged before flow is searched."""
+
+_TEXTURED = 6.0
+"""Grey levels per pixel of the picture: where brightness is this steep, flow counts half."""
+
+_TEXTURE_REACH = 1.5
+"""In pixels of the picture, how far around texture counts."""
+
 
 def backward_flow(
     before: Float32Array, after: Float32Array, detail: float
@@ -31,8 +40,6 @@ def backward_flow(
     Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) both ways, checked forward against
     backward and averaged over the neighbourhood, where it is reliable more than where it is not.
     """
-    import cv2  # large; only an edit needs it
-
     n = before.shape[0]
     if n > _LARGEST:
         shrink = _LARGEST / n
@@ -40,14 +47,7 @@ def backward_flow(
             _resized(before, _LARGEST), _resized(after, _LARGEST), max(1.0, detail * shrink)
         )
         return _resized(way, n) / np.float32(shrink), _resized(sure, n)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
-    grey_before, grey_after = _grey(before), _grey(after)
-    unset: Any = None
-    back: Array = search.calc(grey_after, grey_before, unset)
-    forth: Array = search.calc(grey_before, grey_after, unset)
-
-    missed = np.linalg.norm(back + moved(forth, back), axis=2)
+    back, missed = _both_ways(_grey(before), _grey(after))
     tolerance = _TOLERANCE * detail + _TOLERANCE_OF_WAY * np.linalg.norm(back, axis=2)
     sure = np.exp(-((missed / tolerance) ** 2)).astype(np.float32)
     near = _averaged(back, sure, _SMOOTHING * n)
@@ -95,6 +95,13 @@ def _resized(field: Float32Array, side: int) -> Float32Array:
     return np.asarray(cv2.resize(field, (side, side), interpolation=way), np.float32)
 
 
+def _cubic(picture: Array, side: int) -> Float32Array:
+    import cv2
+
+    large = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large, np.float32)
+
+
 def _grey(image: Float32Array) -> Array:
     import cv2
 
@@ -107,3 +114,44 @@ def _averaged(values: Array, weight: Float32Array, sigma: float) -> Float32Array
     weight = weight + np.float32(1e-3)
     total = blurred(values * weight[..., None], sigma)
     return np.asarray(total / blurred(weight, sigma)[..., None], np.float32)
+
+
+def weighted_flow(before: Array, after: Array) -> tuple[Float32Array, Float32Array]:
+    """Measure where things of after were in before, and how far each measurement is to be believed.
+
+    before, after: uint8 [R, R, 3]. Gives the way back, float32 [n, n, 2], xy in shares of the
+    side, and its weight, float32 [n, n], 0 to 1: how well flow there and back agree, times how much
+    texture there is to hold on to.
+    """
+    import cv2
+
+    resolution = before.shape[0]
+    side = min(max(resolution, _SMALLEST), _LARGEST)
+    detail = side / resolution
+    grey_before, grey_after = (_grey(_cubic(picture, side)) for picture in (before, after))
+    back, missed = _both_ways(grey_before, grey_after)
+    tolerance = _TOLERANCE * detail + _TOLERANCE_OF_WAY * np.linalg.norm(back, axis=2)
+    sure = np.exp(-((missed / tolerance) ** 2))
+
+    brightness = grey_after.astype(np.float32)
+    across, down = (
+        cv2.Sobel(brightness, cv2.CV_32F, *order, scale=detail / 8) for order in ((1, 0), (0, 1))
+    )
+    steep = cv2.GaussianBlur(across**2 + down**2, (0, 0), _TEXTURE_REACH * detail)
+    weight = sure * steep / (steep + _TEXTURED**2)
+    return (back / np.float32(side)).astype(np.float32), weight.astype(np.float32)
+
+
+def _both_ways(before: Array, after: Array) -> tuple[Array, Array]:
+    """Give the way back from after to before, in pixels, and by how much it misses coming back.
+
+    By dense inverse search.
+    """
+    import cv2
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    unset: Any = None
+    back: Array = search.calc(after, before, unset)
+    forth: Array = search.calc(before, after, unset)
+    return back, np.linalg.norm(back + moved(forth, back), axis=2)

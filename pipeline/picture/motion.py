@@ -1,0 +1,229 @@
+"""How a face moves when its points do: one field for the whole photo.
+
+A generator's picture of a face may look poor and its dragged picture worse, but between the two
+the parts of the face move together as faces do. That motion is measured as optical flow, cleaned,
+and made exact at the points; the pixels that it moves are the photo's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drag.points import DragPoint
+from pipeline.picture.optical_flow import weighted_flow
+from pipeline.picture.smooth_field import smooth_field
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+REGION = 1.25
+"""Side of the square that may move, in sides of the crop around whose centre it lies: chins and
+hair go on beyond the crop."""
+
+GRID = 64
+"""Side of the grid over the region on which the field is solved."""
+
+FINE = 320
+"""Side of the grid on which it is given."""
+
+WALL = 1
+"""Cells along the region's border that stay where they are."""
+
+FADE = 0.05
+"""The plain warp fades over this share of the region's side towards what stays."""
+
+EDGE = 0.02
+"""The measured field is smooth and all but zero there; it fades over this share."""
+
+REACH = 0.23
+"""How far a point pulls what is around it, as a share of the region's side, where no
+generator says how: .55 of a face's width."""
+
+FOLDED = 0.15
+"""Where an area would shrink below this share of itself, flow is believed less."""
+
+UNFOLDINGS = 3
+DISBELIEF = 0.1
+"""Times that such places are tried again, and what is left of their weight each time."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the pixels of every place come from.
+
+    way: float32 [n, n, 2], xy in shares of the region's side, on a grid whose cells fill the
+    region; zero along its border.
+    """
+
+    way: Float32Array
+
+    def areas(self) -> Float32Array:
+        """Give [n, n]: by what the area around a place was multiplied where it comes from.
+
+        Below 0 the field folds over; near 0 a few pixels are drawn out.
+        """
+        n = len(self.way)
+        across, down = np.gradient(self.way, 1 / n, axis=1), np.gradient(self.way, 1 / n, axis=0)
+        areas = (1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]
+        return np.asarray(areas, np.float32)
+
+
+def region_of(quad: Float64Array) -> Float64Array:
+    """Give the corners [4, 2] of the region that may move, for those of a crop."""
+    centre = quad.mean(axis=0)
+    region: Float64Array = centre + (quad - centre) * REGION
+    return region
+
+
+def face_motion(
+    before: UInt8Array,
+    after: UInt8Array,
+    points: Sequence[DragPoint],
+    movable_mask: BoolArray | None = None,
+) -> Motion:
+    """Clean the motion between a generator's picture of a face and its dragged picture.
+
+    before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
+    targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change.
+    """
+    resolution = len(before)
+    if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
+        raise ValueError(f"before {before.shape} and after {after.shape} must be equal squares")
+    free = _free(GRID, movable_mask)
+    flow, weight = _measured(before, after)
+    targets, ways = _on_grid(points, resolution, GRID)
+    # What the generator left of the way, everything else goes along with, not the point alone.
+    none = np.zeros((0, 2))
+    followed = smooth_field(flow, weight, none, none, free)
+    lacking = _exact(followed / GRID, points, resolution, movable_mask).way * GRID - followed
+    flow = flow + lacking
+    for _ in range(UNFOLDINGS + 1):
+        field = smooth_field(flow, weight, targets, ways, free)
+        folded = Motion((field / GRID).astype(np.float32)).areas() < FOLDED
+        if not folded.any():
+            break
+        weight = np.where(_grown(folded, 2), DISBELIEF * weight, weight)
+    fine = _enlarged(field / GRID, FINE) * _fade(FINE, movable_mask, EDGE)[..., None]
+    return _exact(fine, points, resolution, movable_mask)
+
+
+def plain_motion(
+    points: Sequence[DragPoint], resolution: int, movable_mask: BoolArray | None = None
+) -> Motion:
+    """Move what is around the points as a soft brush does, where no generator says how.
+
+    points and movable_mask as in `face_motion`, in pixels of a picture of that resolution.
+    """
+    still = np.zeros((FINE, FINE, 2), np.float32)
+    return _exact(still, points, resolution, movable_mask)
+
+
+def _measured(before: UInt8Array, after: UInt8Array) -> tuple[Float64Array, Float64Array]:
+    """Give the flow on the grid, in its pixels, and how far it is to be believed."""
+    import cv2  # large; only an edit needs it
+
+    way, weight = weighted_flow(before, after)
+    margin = round((REGION - 1) / 2 * len(way))
+
+    def averaged(field: Float32Array) -> Float32Array:
+        sides = [(margin, margin)] * 2 + [(0, 0)] * (field.ndim - 2)
+        around = np.pad(field, sides)
+        return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA))
+
+    mean_weight = averaged(weight)
+    flow = averaged(way * weight[..., None]) / (mean_weight[..., None] + 1e-6)
+    return (flow * (GRID / REGION)).astype(np.float64), mean_weight.astype(np.float64)
+
+
+def _exact(
+    way: npt.NDArray[Any],
+    points: Sequence[DragPoint],
+    resolution: int,
+    movable_mask: BoolArray | None,
+) -> Motion:
+    """Add what a field lacks at the points, by kernels (Wendland, 1995, C2) around them."""
+    n = len(way)
+    targets, ways = _on_grid(points, resolution, n)
+    fade = _fade(n, movable_mask, FADE)
+    y, x = np.mgrid[0:n, 0:n]
+    kernels = np.stack(
+        [_kernel(np.hypot(x - tx, y - ty) / (REACH * n)) * fade for tx, ty in targets], axis=-1
+    )
+    lacking = ways / n - _read(way, targets)
+    # A target behind a wall cannot be reached; its kernel is nearly nothing and gets no share.
+    shares = np.linalg.lstsq(_read(kernels, targets), lacking, rcond=1e-3)[0]
+    return Motion((way + kernels @ shares).astype(np.float32))
+
+
+def _kernel(distance: Float64Array) -> Float64Array:
+    near = np.clip(1 - distance, 0, None)
+    kernel: Float64Array = near**4 * (4 * distance + 1)
+    return kernel
+
+
+def _fade(n: int, movable_mask: BoolArray | None, over: float) -> Float64Array:
+    """Rise from 0 at what stays to 1 that share of the side inside of what may move: [n, n]."""
+    import cv2  # large; only an edit needs it
+
+    free = np.pad(_free(n, movable_mask), 1).astype(np.uint8)
+    distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    # A place between two cells gets something of both, so the outermost stay, too.
+    t = np.clip((distance.astype(np.float64) - 1) / (over * n), 0, 1)
+    fade: Float64Array = t * t * (3 - 2 * t)
+    return fade
+
+
+def _free(n: int, movable_mask: BoolArray | None) -> BoolArray:
+    """Say which cells of a grid may move: not the border, and none that a mask keeps in part."""
+    import cv2
+
+    border = -(-WALL * n // GRID)
+    free = np.zeros((n, n), np.bool_)
+    free[border:-border, border:-border] = True
+    if movable_mask is not None:
+        margin = round((REGION - 1) / 2 * len(movable_mask))
+        around = np.pad(movable_mask, margin).astype(np.float32)
+        free &= cv2.resize(around, (n, n), interpolation=cv2.INTER_AREA) > 0.999
+    return free
+
+
+def _on_grid(
+    points: Sequence[DragPoint], resolution: int, n: int
+) -> tuple[Float64Array, Float64Array]:
+    """Give the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
+    ends = np.array([[point.handle, point.target] for point in points], np.float64)
+    centred = (ends.reshape(-1, 2, 2) + 0.5) / resolution - 0.5
+    handles, targets = ((centred / REGION + 0.5) * n - 0.5).transpose(1, 0, 2)
+    return targets, handles - targets
+
+
+def _read(field: npt.NDArray[Any], places: Float64Array) -> Float64Array:
+    """Read [n, n, C] at places [P, 2], xy, bilinearly: [P, C]."""
+    n = len(field)
+    x, y = np.clip(places, 0, n - 1.001).T
+    left, top = x.astype(int), y.astype(int)
+    right, down = (x - left)[:, None], (y - top)[:, None]
+    upper = field[top, left] * (1 - right) + field[top, left + 1] * right
+    lower = field[top + 1, left] * (1 - right) + field[top + 1, left + 1] * right
+    return np.asarray(upper * (1 - down) + lower * down, np.float64)
+
+
+def _enlarged(field: Float64Array, n: int) -> Float32Array:
+    import cv2
+
+    large = cv2.resize(field.astype(np.float32), (n, n), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large, np.float32)
+
+
+def _grown(places: BoolArray, by: int) -> BoolArray:
+    import cv2
+
+    kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
+    return np.asarray(cv2.dilate(places.astype(np.uint8), kernel)) > 0
