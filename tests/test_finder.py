@@ -16,18 +16,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from inversion.faces import finder as finder_module
-from inversion.faces.finder import (
-    CROP,
+from inversion.faces.finder import FaceFinder, load_finder
+from inversion.faces.finder_geometry import (
     CROP_EYES,
     MIRRORED,
     TEMPLATE,
-    FaceDetector,
-    FaceFinder,
     Reductions,
     crop_of,
     fit_template,
-    load_finder,
 )
+from inversion.faces.finder_networks import CROP, FaceDetector
 from stylegan2.arrays import UInt8Image
 from tools import train_finder
 from tools.finder_canvas import Placement, compose

@@ -17,14 +17,8 @@ import torch
 
 from inversion.faces import fan
 from inversion.faces.fan import FaceAlignmentUnavailable
-from inversion.faces.landmarks import (
-    LandmarksInvalid,
-    NoFaceFound,
-    choose_face,
-    describe_faces,
-    find_faces,
-    read_landmarks,
-)
+from inversion.faces.landmarks import NoFaceFound, choose_face, describe_faces, find_faces
+from inversion.faces.landmarks_file import LandmarksInvalid, read_landmarks
 from inversion.torch_hub import checkpoints_folder
 from stylegan2.arrays import Array
 from stylegan2.downloads.known_file import KnownFile
@@ -163,7 +157,7 @@ def test_without_weights_the_offline_finder_takes_over_and_says_so(
     assert x0 < 30 and x1 > 70 and y0 < 40 and y1 > 90
     (notice,) = found.notices
     assert "approximately" in notice
-    assert "REALDRAG_OFFLINE" in notice and str(checkpoints_folder()) in notice
+    assert "realdrag doctor" in notice and "http" not in notice
 
 
 def test_the_offline_finder_asked_for_needs_no_notice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +177,9 @@ def test_a_library_that_cannot_be_imported_is_replaced_too(
     offline_finder(monkeypatch, [(EYES_MOUTH, 0.8)])
     found = find_faces(np.zeros((100, 100, 3), np.uint8), "auto")
     assert found.source == "finder"
-    assert "cannot be imported" in found.notices[0]
+    assert "realdrag doctor" in found.notices[0]
+    with pytest.raises(FaceAlignmentUnavailable, match="cannot be imported"):
+        find_faces(np.zeros((100, 100, 3), np.uint8), "face-alignment")
 
 
 # ---- the weights

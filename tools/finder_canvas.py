@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from inversion.faces.finder import TEMPLATE, Complex
+from inversion.faces.finder_geometry import TEMPLATE, Complex
 from stylegan2.arrays import UInt8Image
 from tools.finder_data import MIRRORED73, Backgrounds, Portrait, Rectangle, Rng, fit
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from inversion.faces.finder import GREY, Complex, Reductions, fit_template
+from inversion.faces.finder_geometry import GREY, Complex, Reductions, fit_template
 
 Rng = np.random.Generator
 Rectangle = tuple[float, float, float, float]

@@ -28,20 +28,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from inversion.faces.finder import (
+from inversion.faces.finder import HOPELESS, FaceFinder, finder_from
+from inversion.faces.finder_geometry import CROP_EYES, Reductions, crop_of, fit_template
+from inversion.faces.finder_networks import (
     CROP,
-    CROP_EYES,
-    HOPELESS,
     REACH,
     STRIDE,
     ConvUnit,
     FaceDetector,
-    FaceFinder,
     FaceRefiner,
-    Reductions,
-    crop_of,
-    finder_from,
-    fit_template,
     to_input,
 )
 from stylegan2.arrays import Array, UInt8Image

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from inversion.faces.landmarks import Face, LandmarksInvalid
+from inversion.faces.landmarks import Face
+from inversion.faces.landmarks_file import LandmarksInvalid
 from stylegan2.arrays import Float64Array, UInt8Image
 
 # Where the crop leaves the photo, the mirrored filling is blurred: this sigma, fully blurred at
@@ -33,7 +34,7 @@ class AlignedFace:
 def ffhq_quad(face: Face) -> Float64Array:
     """Place FFHQ's crop around a face (Karras et al. 2019, appendix A, with the constants used).
 
-    Gives [4, 2] as in AlignedFace.quad. FFHQ computes the corners from landmarks in pixel indices
+    Returns [4, 2] as in AlignedFace.quad. FFHQ computes the corners from landmarks in pixel indices
     and adds 0.5 to have continuous coordinates; here they stay pixel indices.
     """
     eye_left, eye_right, _, mouth_left, mouth_right = face.eyes_mouth.astype(np.float64)
@@ -49,7 +50,7 @@ def ffhq_quad(face: Face) -> Float64Array:
 
 
 def aligned_to_photo(quad: Float64Array, size: int) -> Float64Array:
-    """Give the 3x3 matrix from pixel indices of the size x size crop to pixel indices of the photo.
+    """Return the 3x3 matrix from pixel indices of the size x size crop to those of the photo.
 
     quad is taken as the parallelogram of its first, second and last corner.
     """
@@ -63,13 +64,13 @@ def aligned_to_photo(quad: Float64Array, size: int) -> Float64Array:
 
 
 def photo_to_aligned(quad: Float64Array, size: int) -> Float64Array:
-    """Give the inverse of aligned_to_photo."""
+    """Return the inverse of aligned_to_photo."""
     inverse: Float64Array = np.linalg.inv(aligned_to_photo(quad, size)).astype(np.float64)
     return inverse
 
 
 def crop_scale(quad: Float64Array, size: int) -> float:
-    """Give the photo pixels per pixel of the crop, along its longer side."""
+    """Return the photo pixels per pixel of the crop, along its longer side."""
     matrix = aligned_to_photo(quad, size)
     return float(max(np.hypot(*matrix[:2, 0]), np.hypot(*matrix[:2, 1])))
 
@@ -135,7 +136,7 @@ def _surroundings(
 ) -> tuple[UInt8Image, Float64Array]:
     """Cut the photo's part around the quad and average blocks of it.
 
-    Gives the picture, and the photo's pixel index at the centre of its first pixel.
+    Returns the picture, and the photo's pixel index at the centre of its first pixel.
     """
     height, width = pixels.shape[:2]
     low = np.floor(quad.min(axis=0)).astype(int) - margin
@@ -149,7 +150,7 @@ def _surroundings(
 
 
 def _filled(image: UInt8Image, quad: Float64Array) -> tuple[UInt8Image, Float64Array]:
-    """Continue a picture as far as the quad goes beyond it; gives also the quad's shift."""
+    """Continue a picture as far as the quad goes beyond it; return it and the quad's shift."""
     height, width = image.shape[:2]
     low, high = quad.min(axis=0) - 2, quad.max(axis=0) + 2
     left, top = (max(0, math.ceil(-edge)) for edge in low)

@@ -1,9 +1,8 @@
 """The offline face finder: every face of a photo with five points, on a CPU, no download.
 
-Two small convolutional networks. FaceDetector looks at the photo in four octaves of size and
-proposes faces; FaceRefiner looks at each proposal straightened, places the points precisely and
-says whether this is a face at all. Trained by tools/train_finder.py; figures and limits are in
-weights/FINDER_CARD.md.
+FaceDetector looks at the photo in four octaves of size and proposes faces; FaceRefiner looks at
+each proposal straightened, places the points precisely and says whether this is a face at all.
+Trained by tools/train_finder.py; figures and limits are in weights/FINDER_CARD.md.
 """
 
 from __future__ import annotations
@@ -12,34 +11,32 @@ import math
 from importlib import resources
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load
-from torch import Tensor, nn
+from torch import Tensor
 
+from inversion.faces.finder_geometry import (
+    GREY,
+    MIRRORED,
+    Complex,
+    Reductions,
+    crop_of,
+    fit_template,
+)
+from inversion.faces.finder_networks import (
+    CROP,
+    REACH,
+    STRIDE,
+    FaceDetector,
+    FaceRefiner,
+    to_input,
+)
 from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
-
-Complex = npt.NDArray[np.complex128]
-"""Points as x + iy: a similarity is then z -> a z + b, and a carries scale and rotation."""
-
-# The mean face with the eyes one unit apart and its origin between them, x + iy, y down: the
-# generalised Procrustes mean of the training points, made symmetric.
-TEMPLATE: Complex = np.array([-0.5, 0.5, 0.645j, -0.439 + 1.032j, 0.439 + 1.032j])
-MIRRORED = (1, 0, 2, 4, 3)
-"""Which point each of the five becomes when the picture is mirrored."""
 
 OCTAVES = (320, 160, 80, 40)
 """Longest side, in pixels, of the pictures that the detector sees."""
-STRIDE = 8
-REACH = 16.0
-"""Pixels of a detector picture that one unit of its offset output stands for."""
-CROP = 80
-CROP_EYES = 26.0
-"""Side of the refiner's crop and the eye distance of TEMPLATE in it, in pixels."""
-GREY = (128, 128, 128)
-"""What lies outside a picture: zero to the networks."""
 
 PROPOSED = -1.7
 MOST_PROPOSALS = 24
@@ -53,157 +50,6 @@ HOPELESS, CONVINCED = -2.0, 3.0
 LIKELY = -0.8
 TURNS = (np.exp(np.radians(30) * 1j), np.exp(np.radians(-30) * 1j))
 """Doubtful proposals from this detector logit on are looked at turned as well."""
-
-
-# --------------------------------------------------------------------------- networks
-
-
-class ConvUnit(nn.Module):
-    """3x3 convolution, batch norm while training (folded away afterwards), ReLU."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 1,
-        dilation: int = 1,
-        normalise: bool = False,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, dilation, dilation)
-        self.norm = nn.BatchNorm2d(out_channels) if normalise else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        return F.relu(x if self.norm is None else self.norm(x))
-
-
-class ResidualUnit(nn.Module):
-    """One ConvUnit added to its input."""
-
-    def __init__(self, channels: int, *, dilation: int = 1, normalise: bool = False) -> None:
-        super().__init__()
-        self.unit = ConvUnit(channels, channels, dilation=dilation, normalise=normalise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.unit(x)
-        return y
-
-
-class FaceDetector(nn.Module):
-    """Propose faces whose eyes are about 8 to 23 pixels apart.
-
-    [N, 3, H, W], sides multiples of 8, values (uint8 - 128) / 64 -> face logit [N, h, w] and point
-    offsets [N, 5, 2, h, w] in units of REACH from the centre of each 8-pixel cell.
-    """
-
-    def __init__(self, *, normalise: bool = False) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            ConvUnit(3, 16, stride=2, normalise=normalise),
-            ConvUnit(16, 32, stride=2, normalise=normalise),
-            ResidualUnit(32, normalise=normalise),
-            ConvUnit(32, 64, stride=2, normalise=normalise),
-            *(ResidualUnit(64, dilation=d, normalise=normalise) for d in (1, 2, 4, 1, 2)),
-        )
-        self.head = nn.Conv2d(64, 11, 1)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        out: Tensor = self.head(self.body(x))
-        n, _, h, w = out.shape
-        return out[:, 0], out[:, 1:].view(n, 5, 2, h, w)
-
-
-class FaceRefiner(nn.Module):
-    """Place points in a straightened crop and judge whether it shows a face.
-
-    [N, 3, 80, 80], values as for FaceDetector -> points [N, P, 2] xy in crop pixels, heatmap
-    logits [N, P, 20, 20] they are the mean of, face logit [N]. P is 5; training adds the other
-    landmarks because they steady the five.
-    """
-
-    def __init__(self, points: int = 5, *, normalise: bool = False) -> None:
-        super().__init__()
-        self.to20 = nn.Sequential(
-            ConvUnit(3, 24, stride=2, normalise=normalise),
-            ConvUnit(24, 48, stride=2, normalise=normalise),
-            ResidualUnit(48, normalise=normalise),
-        )
-        self.to10 = nn.Sequential(
-            ConvUnit(48, 72, stride=2, normalise=normalise),
-            ResidualUnit(72, normalise=normalise),
-            ResidualUnit(72, normalise=normalise),
-        )
-        self.to5 = nn.Sequential(
-            ConvUnit(72, 80, stride=2, normalise=normalise),
-            ResidualUnit(80, normalise=normalise),
-        )
-        self.up10 = nn.Conv2d(80, 72, 1)
-        self.up20 = nn.Conv2d(72, 48, 1)
-        self.fuse = ConvUnit(48, 48, normalise=normalise)
-        self.heat = nn.Conv2d(48, points, 1)
-        self.face = nn.Linear(80, 1)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x20 = self.to20(x)
-        x10 = self.to10(x20)
-        x5 = self.to5(x10)
-        face: Tensor = self.face(x5.mean(dim=(2, 3)))[:, 0]
-        x10 = x10 + self.up10(F.interpolate(x5, scale_factor=2.0))
-        x20 = x20 + self.up20(F.interpolate(x10, scale_factor=2.0))
-        heat: Tensor = self.heat(self.fuse(x20))
-        share = heat.flatten(2).softmax(dim=2).view_as(heat)
-        cell = torch.arange(heat.shape[-1], dtype=heat.dtype, device=heat.device) * 4 + 1.5
-        xy = torch.stack([(share.sum(2) * cell).sum(-1), (share.sum(3) * cell).sum(-1)], dim=-1)
-        return xy, heat, face
-
-
-# --------------------------------------------------------------------------- pictures
-
-
-class Reductions:
-    """A picture with its halvings, made when first needed, to sample from without aliasing."""
-
-    def __init__(self, picture: Image.Image) -> None:
-        self.picture = picture
-        self._levels = {1: picture}
-
-    def crop(self, a: complex, b: complex, size: int) -> Image.Image:
-        """Sample size x size pixels, crop pixel z (x + iy) from picture pixel a z + b."""
-        factor = 2 ** max(0, round(math.log2(max(abs(a), 1e-6) / 1.06)))
-        factor = min(factor, 2 ** int(math.log2(min(self._levels[1].size))))
-        if factor not in self._levels:
-            self._levels[factor] = self._levels[1].reduce(factor)
-        a, b = a / factor, (b + 0.5 + 0.5j) / factor - 0.5 - 0.5j
-        b = b + (0.5 + 0.5j) - a * (0.5 + 0.5j)  # Pillow counts from the corner of the first pixel
-        return self._levels[factor].transform(
-            (size, size),
-            Image.Transform.AFFINE,
-            (a.real, -a.imag, b.real, a.imag, a.real, b.imag),
-            Image.Resampling.BILINEAR,
-            fillcolor=GREY,
-        )
-
-
-def to_input(pictures: UInt8Image) -> Tensor:
-    """Turn uint8 [N, H, W, 3] into the networks' input, float32 [N, 3, H, W] channels last."""
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    return (x.float() - 128) / 64
-
-
-def fit_template(points: Complex) -> tuple[Complex, Complex]:
-    """Fit z = a TEMPLATE + b to points [..., 5] by least squares; returns a and b, each [...]."""
-    centred = TEMPLATE - TEMPLATE.mean()
-    a = (points * centred.conj()).sum(-1) / (np.abs(centred) ** 2).sum()
-    return a, points.mean(-1) - a * TEMPLATE.mean()
-
-
-def crop_of(a: complex, b: complex) -> tuple[complex, complex]:
-    """Turn a fit of TEMPLATE into the similarity from the refiner's crop to the picture."""
-    middle = (CROP - 1) * (0.5 + 0.5j)
-    scale = a / CROP_EYES
-    return scale, a * TEMPLATE.mean() + b - scale * middle
 
 
 def _distinct(points: Complex, scores: Float64Array, alike: float = math.inf) -> list[int]:
@@ -220,9 +66,6 @@ def _distinct(points: Complex, scores: Float64Array, alike: float = math.inf) ->
         if not (near & (ratio <= alike)).any():
             kept.append(i)
     return kept
-
-
-# --------------------------------------------------------------------------- finder
 
 
 class FaceFinder:

@@ -32,7 +32,7 @@ def align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | None
     if recipe.align.align == "none":
         return Request.of(STAGES["align"], config, inputs, hints)
     if landmarks is not None:
-        from inversion.faces.landmarks import read_landmarks
+        from inversion.faces.landmarks_file import read_landmarks
 
         read_landmarks(landmarks)
         inputs["landmarks"] = file_input(file_sha256(landmarks))

@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 
 from inversion.faces.alignment import AlignedFace, align, align_none, ffhq_quad, photo_to_aligned
-from inversion.faces.landmarks import (
-    Face,
-    FacesFound,
-    choose_face,
-    describe_faces,
-    find_faces,
-    read_landmarks,
-)
+from inversion.faces.landmarks import Face, FacesFound, choose_face, describe_faces, find_faces
+from inversion.faces.landmarks_file import read_landmarks
 from pipeline.disk.artifact import file_input
 from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
 from pipeline.progress import Job, Notice

@@ -101,7 +101,7 @@ def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
 
 def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
     """Write landmarks that a person clicked as a landmarks file. Raises LandmarksInvalid."""
-    from inversion.faces.landmarks import LandmarksInvalid, read_landmarks
+    from inversion.faces.landmarks_file import LandmarksInvalid, read_landmarks
 
     path = studio_folder(workspace.folder) / LANDMARKS
     with writing(workspace.folder):

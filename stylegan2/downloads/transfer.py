@@ -84,7 +84,7 @@ def fetch(
             part.unlink()
             digest = _persist(url, target, False, on_progress)
     except _GivenUp as error:
-        raise DownloadFailed(f"{error}; {otherwise}") from error
+        raise DownloadFailed(f"{error}, {otherwise}") from error
     except OSError as error:
         raise DownloadFailed(
             f"{part} cannot be written ({_reason(error)}); what arrived is kept, run the command "
@@ -143,7 +143,7 @@ def _attempt(url: str, target: Path, resume_unmarked: bool, on_progress: OnProgr
                 part.unlink(missing_ok=True)
             elif error.code < 500 and error.code not in (408, 429):
                 raise _GivenUp(
-                    f"{url} answered {error.code} {error.reason}; the address may have changed"
+                    f"{url} answered {error.code} {error.reason}: try the address in a browser"
                 ) from error
             raise _Interrupted(f"the server answered {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
