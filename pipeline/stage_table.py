@@ -38,10 +38,10 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
                 ("tuned.png",),
             ),
             Stage(
-                "drag", 4, "Dragging", _DRAG_FIRST, ("align", "invert", "tune"), ("drag.gif",)
+                "drag", 5, "Dragging", _DRAG_FIRST, ("align", "invert", "tune"), ("drag.gif",)
             ),
             Stage(
-                "result", 2, "Result", _DRAG_FIRST, ("align", "tune", "drag"),
+                "result", 3, "Result", _DRAG_FIRST, ("align", "tune", "drag"),
                 ("result.png", "result.jpg", "result.webp", "compare.png"),
             ),
         )

@@ -22,15 +22,13 @@ from pipeline.picture.smooth_field import (
     smooth_field,
 )
 from pipeline.picture.warp import warp
-
-Float64Array = npt.NDArray[np.float64]
-UInt8Array = npt.NDArray[np.uint8]
+from stylegan2.arrays import Float64Array, UInt8Image
 
 SIZE = 128
 POINTS = [DragPoint((50.0, 60.0), (56.0, 58.0)), DragPoint((80.0, 90.0), (82.0, 99.0))]
 
 
-def textured(size: int, seed: int = 0) -> UInt8Array:
+def textured(size: int, seed: int = 0) -> UInt8Image:
     """Make a picture with details of several sizes."""
     rng = np.random.default_rng(seed)
     layers = [cv2.GaussianBlur(rng.normal(size=(size, size, 3)), (0, 0), s) * s for s in (2, 5, 12)]
@@ -51,8 +49,8 @@ def way_at(motion: Motion, xy: tuple[float, float], size: int = SIZE) -> Float64
 
 
 def moved_by(
-    picture: UInt8Array, field: Callable[[Float64Array, Float64Array], Float64Array]
-) -> UInt8Array:
+    picture: UInt8Image, field: Callable[[Float64Array, Float64Array], Float64Array]
+) -> UInt8Image:
     """Take every pixel from where field (x, y -> [2, n, n], pixels) points to."""
     y, x = np.mgrid[0 : len(picture), 0 : len(picture)].astype(np.float64)
     way = field(x, y)
@@ -221,6 +219,19 @@ def test_a_turned_and_scaled_crop_moves_the_photo_by_the_same_motion() -> None:
         source = np.array([x, y]) + way
         expected = cv2.getRectSubPix(photo, (1, 1), (float(source[0]), float(source[1])))[0, 0]
         np.testing.assert_allclose(result[y, x].astype(int), expected.astype(int), atol=6)
+
+
+def test_two_motions_in_one_go_are_one_after_the_other() -> None:
+    photo = np.asarray(cv2.GaussianBlur(textured(400, seed=2), (0, 0), 3), np.uint8)
+    quad = np.array([[99.5, 99.5], [99.5, 227.5], [227.5, 227.5], [227.5, 99.5]])
+    first = plain_motion([DragPoint((50.0, 60.0), (60.0, 60.0))], SIZE)
+    second = plain_motion([DragPoint((60.0, 60.0), (64.0, 70.0))], SIZE)
+    twice = warp(warp(photo, quad, first), quad, second).astype(int)
+    once = warp(photo, quad, second.after(first)).astype(int)
+    other_way = warp(photo, quad, first.after(second)).astype(int)
+    np.testing.assert_allclose(way_at(second.after(first), (64.0, 70.0)), (-14, -10), atol=0.05)
+    assert np.abs(once - twice).max() <= 8
+    assert np.abs(once - other_way).max() > 8
 
 
 def test_pictures_of_different_sizes_are_a_mistake() -> None:

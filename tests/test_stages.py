@@ -22,6 +22,9 @@ from pipeline.disk.storage import read_sealed
 from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
 from pipeline.machine.bench import Bench
+from pipeline.picture.composite import paste_back
+from pipeline.picture.motion import Motion
+from pipeline.picture.warp import warp
 from pipeline.progress import Event, Step
 from pipeline.stages.artifact_files import (
     DELTA,
@@ -48,6 +51,11 @@ def current(case: Case, stage: str, workspace: str = "photo.realdrag") -> Artifa
     folder = case.folder / workspace
     fingerprint = read_sealed(folder / STATE)["current"][stage]
     return read_artifact(folder / "artifacts" / f"{stage}-{fingerprint[:16]}")
+
+
+def current_from(case: Case, drag: Artifact) -> Artifact:
+    """The drag that another one went on from."""
+    return read_artifact(case.workspace / "artifacts" / f"drag-{drag.request.inputs['from'][:16]}")
 
 
 def pixels(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -164,6 +172,31 @@ def test_the_results_files_are_where_a_person_looks_for_them(finished: Case) -> 
     assert pixels(finished.workspace / "result.png").shape == pixels(finished.photo).shape
     height, width = pixels(finished.workspace / "compare.png").shape[:2]
     assert (width, height) == (2 * 48, 40)
+
+
+def test_the_result_is_the_photo_moved_unless_the_networks_pixels_are_asked_for(
+    finished: Case, run: Run
+) -> None:
+    photo, drag = pixels(finished.photo), current(finished, "drag")
+    quad = np.array(current(finished, "align").info["quad"])
+    motion = Motion(read_tensors(drag, DRAG)["motion"].numpy())
+    assert np.array_equal(pixels(finished.workspace / "result.png"), warp(photo, quad, motion))
+    assert run(finished.drag("--paste", "network")).code == OK
+    assert current(finished, "drag").fingerprint == drag.fingerprint
+    tuned = pixels(finished.workspace / "tuned.png")
+    pasted = paste_back(photo, quad, tuned, read_pixels(drag, "edited.png"))
+    assert np.array_equal(pixels(finished.workspace / "result.png"), pasted)
+
+
+def test_a_drag_pulled_further_moves_the_photo_no_farther_than_its_targets(
+    finished: Case, run: Run
+) -> None:
+    assert run(["drag", "--continue", "--steps", "2", "--device", "cpu"]).code == OK
+    after = current(finished, "drag")
+    assert after.info["went"] == after.info["targets"]
+    motion = read_tensors(after, DRAG)["motion"].numpy()
+    before = read_tensors(current_from(finished, after), DRAG)["motion"].numpy()
+    assert np.abs(motion - before).max() < 0.02
 
 
 def test_the_animation_shows_the_clean_face_from_the_tuned_picture_on(finished: Case) -> None:

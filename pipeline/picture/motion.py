@@ -9,19 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from drag.points import DragPoint
 from pipeline.picture.optical_flow import weighted_flow
 from pipeline.picture.smooth_field import smooth_field
-
-UInt8Array = npt.NDArray[np.uint8]
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
 REGION = 1.25
 """Side of the square that may move, in sides of the crop around whose centre it lies: chins and
@@ -74,6 +68,18 @@ class Motion:
         areas = (1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]
         return np.asarray(areas, np.float32)
 
+    def after(self, first: Motion) -> Motion:
+        """Give the motion that does what another one and then this one do, in one go."""
+        import cv2  # large; only an edit needs it
+
+        n = len(self.way)
+        y, x = np.mgrid[0:n, 0:n].astype(np.float32)
+        from_x, from_y = x + self.way[..., 0] * n, y + self.way[..., 1] * n
+        went = cv2.remap(
+            first.way, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        )
+        return Motion(self.way + np.asarray(went, np.float32))
+
 
 def region_of(quad: Float64Array) -> Float64Array:
     """Give the corners [4, 2] of the region that may move, for those of a crop."""
@@ -83,10 +89,10 @@ def region_of(quad: Float64Array) -> Float64Array:
 
 
 def face_motion(
-    before: UInt8Array,
-    after: UInt8Array,
+    before: UInt8Image,
+    after: UInt8Image,
     points: Sequence[DragPoint],
-    movable_mask: BoolArray | None = None,
+    movable_mask: BoolImage | None = None,
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
@@ -115,7 +121,7 @@ def face_motion(
 
 
 def plain_motion(
-    points: Sequence[DragPoint], resolution: int, movable_mask: BoolArray | None = None
+    points: Sequence[DragPoint], resolution: int, movable_mask: BoolImage | None = None
 ) -> Motion:
     """Move what is around the points as a soft brush does, where no generator says how.
 
@@ -125,7 +131,7 @@ def plain_motion(
     return _exact(still, points, resolution, movable_mask)
 
 
-def _measured(before: UInt8Array, after: UInt8Array) -> tuple[Float64Array, Float64Array]:
+def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:
     """Give the flow on the grid, in its pixels, and how far it is to be believed."""
     import cv2  # large; only an edit needs it
 
@@ -143,10 +149,10 @@ def _measured(before: UInt8Array, after: UInt8Array) -> tuple[Float64Array, Floa
 
 
 def _exact(
-    way: npt.NDArray[Any],
+    way: Array,
     points: Sequence[DragPoint],
     resolution: int,
-    movable_mask: BoolArray | None,
+    movable_mask: BoolImage | None,
 ) -> Motion:
     """Add what a field lacks at the points, by kernels (Wendland, 1995, C2) around them."""
     n = len(way)
@@ -168,7 +174,7 @@ def _kernel(distance: Float64Array) -> Float64Array:
     return kernel
 
 
-def _fade(n: int, movable_mask: BoolArray | None, over: float) -> Float64Array:
+def _fade(n: int, movable_mask: BoolImage | None, over: float) -> Float64Array:
     """Rise from 0 at what stays to 1 that share of the side inside of what may move: [n, n]."""
     import cv2  # large; only an edit needs it
 
@@ -180,7 +186,7 @@ def _fade(n: int, movable_mask: BoolArray | None, over: float) -> Float64Array:
     return fade
 
 
-def _free(n: int, movable_mask: BoolArray | None) -> BoolArray:
+def _free(n: int, movable_mask: BoolImage | None) -> BoolImage:
     """Say which cells of a grid may move: not the border, and none that a mask keeps in part."""
     import cv2
 
@@ -204,7 +210,7 @@ def _on_grid(
     return targets, handles - targets
 
 
-def _read(field: npt.NDArray[Any], places: Float64Array) -> Float64Array:
+def _read(field: Array, places: Float64Array) -> Float64Array:
     """Read [n, n, C] at places [P, 2], xy, bilinearly: [P, C]."""
     n = len(field)
     x, y = np.clip(places, 0, n - 1.001).T
@@ -222,7 +228,7 @@ def _enlarged(field: Float64Array, n: int) -> Float32Array:
     return np.asarray(large, np.float32)
 
 
-def _grown(places: BoolArray, by: int) -> BoolArray:
+def _grown(places: BoolImage, by: int) -> BoolImage:
     import cv2
 
     kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)

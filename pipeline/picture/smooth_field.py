@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from stylegan2.arrays import BoolImage, Float64Array
 
 BENDING = 20.0
 """Price of the squared Laplacian, for lengths in pixels of a grid of `UNIT` across."""
@@ -34,7 +32,7 @@ def smooth_field(
     weight: Float64Array,
     pins: Float64Array,
     ways: Float64Array,
-    free: BoolArray,
+    free: BoolImage,
 ) -> Float64Array:
     """Fit a field to measurements that are wrong in places, and to pins that are not.
 
@@ -68,7 +66,7 @@ def smooth_field(
     return np.asarray(field.reshape(n, n, 2))
 
 
-def _stiffness(n: int, scale: float, pins: Float64Array, free: BoolArray) -> Float64Array:
+def _stiffness(n: int, scale: float, pins: Float64Array, free: BoolImage) -> Float64Array:
     """Give the lower bands [2 n + 2, n * n] of what does not change with the weights."""
     from scipy import sparse
 

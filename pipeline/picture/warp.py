@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from inversion.faces.alignment import aligned_to_photo, photo_to_aligned
 from pipeline.picture.motion import Motion, region_of
-
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
+from stylegan2.arrays import Array, BoolImage, Float64Array, UInt8Image
 
 TILE_ROWS = 256
 """Rows of the photo that are moved at a time."""
@@ -20,7 +15,7 @@ STILL = 1e-3
 """In photo pixels: what moves by less stays as it is, bit by bit."""
 
 
-def warp(pixels: UInt8Array, quad: Float64Array, motion: Motion) -> UInt8Array:
+def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
     """Move a photo's own pixels: uint8 [H, W, 3] as pixels.
 
     pixels: uint8 [H, W, 3], the upright photo. quad: [4, 2] as in AlignedFace: the crop around
@@ -34,7 +29,7 @@ def warp(pixels: UInt8Array, quad: Float64Array, motion: Motion) -> UInt8Array:
     to_photo, to_grid = aligned_to_photo(quad, n), photo_to_aligned(quad, n)
     way = motion.way @ (to_photo[:2, :2] * n).T.astype(np.float32)
     height, width = pixels.shape[:2]
-    result: UInt8Array = pixels.copy()
+    result: UInt8Image = pixels.copy()
     x0, y0, x1, y1 = _touched(np.abs(way).max(axis=2) > STILL, to_photo, (height, width))
     columns = np.arange(x0, x1, dtype=np.float32)[None, :]
     for top in range(y0, y1, TILE_ROWS):
@@ -66,7 +61,7 @@ def warp(pixels: UInt8Array, quad: Float64Array, motion: Motion) -> UInt8Array:
 
 
 def _touched(
-    moving: npt.NDArray[np.bool_], to_photo: npt.NDArray[Any], size: tuple[int, int]
+    moving: BoolImage, to_photo: Array, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Give the part of the photo, (x0, y0, x1, y1), outside which nothing moves."""
     rows, columns = np.flatnonzero(moving.any(axis=1)), np.flatnonzero(moving.any(axis=0))

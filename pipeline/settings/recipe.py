@@ -47,6 +47,15 @@ class ResultConfig:
         default="png",
         metadata={"help": "File format of the result.", "choices": ("png", "jpg", "webp")},
     )
+    paste: str = field(
+        default="photo",
+        metadata={
+            "help": "What the face is made of: the photo's own pixels, moved as the network's "
+            "picture of the face moved (photo), or what the network rendered, mixed into the "
+            "photo (network).",
+            "choices": ("photo", "network"),
+        },
+    )
     keep_gps: bool = field(
         default=False,
         metadata={"help": "Keep the position where the photo was taken."},

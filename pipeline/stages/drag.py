@@ -18,6 +18,7 @@ from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Preview
 from pipeline.picture.animation import gif_bytes, moments
+from pipeline.picture.motion import Motion, face_motion
 from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
@@ -54,14 +55,12 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if "warn_in" in work.request.hints:
         yield from _warnings(work, session.first_features, points)
 
-    kept = _picture_before(work) if movable is not None else None
+    before = _picture_before(work)
 
     @torch.no_grad()
     def render(ws: Tensor) -> Tensor:
         picture: Tensor = generator.synthesis(ws, inversion.noise_consts)
-        if movable is None or kept is None:
-            return picture
-        return keep_outside(picture, kept, movable)
+        return picture if movable is None else keep_outside(picture, before, movable)
 
     def show_last_step() -> None:
         """Offer the way from the step before to the last one."""
@@ -93,7 +92,12 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     assert stop is not None
     end, end_ws = session.result
 
-    write_made(work.draft, "edited.png", render(end_ws))
+    after = render(end_ws)
+    write_made(work.draft, "edited.png", after)
+    went = _went(work, points, end, stop)
+    motion = _motion(before, after, went, movable)
+    if "from" in work.inputs:
+        motion = motion.after(Motion(read_tensors(work.inputs["from"], DRAG)["motion"].numpy()))
     path = torch.cat(track)
     frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
     work.draft.write("drag.gif", gif_bytes(frames))
@@ -102,12 +106,40 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
         "handles": torch.tensor([step.handles for step in steps], dtype=torch.float64),
         "distances": torch.tensor([step.distances for step in steps], dtype=torch.float64),
+        "motion": torch.from_numpy(motion.way),
     }
     if movable is not None:
         tensors["movable"] = movable
     write_tensors(work.draft, DRAG, tensors)
     work.draft.info.update(_facts(work, session.last.step, end, stop))
+    work.draft.info["went"] = [list(point.target) for point in went]
     return {"stopped_at": session.last.step} if stop is StopReason.CANCELLED else {}
+
+
+def _went(
+    work: Work, points: Sequence[DragPoint], end: DragStep, stop: StopReason
+) -> list[DragPoint]:
+    """Say which way the photo's points go: all of it, or as far as they were when cancelled.
+
+    A handle that rests where an earlier drag's was in the end is, in the photo, where that went.
+    """
+    known: dict[tuple[float, ...], tuple[float, float]] = {}
+    if "from" in work.inputs:
+        earlier = work.inputs["from"].info
+        for handle, (x, y) in zip(earlier["handles"], earlier["went"], strict=True):
+            known[tuple(handle)] = x, y
+    ends = end.handles if stop is StopReason.CANCELLED else [point.target for point in points]
+    return [
+        DragPoint(known.get(point.handle, point.handle), now)
+        for point, now in zip(points, ends, strict=True)
+    ]
+
+
+def _motion(
+    before: Tensor, after: Tensor, points: Sequence[DragPoint], movable: Tensor | None
+) -> Motion:
+    mask = None if movable is None else movable.cpu().numpy()
+    return face_motion(to_uint8(before), to_uint8(after), points, mask)
 
 
 def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> UInt8Image:

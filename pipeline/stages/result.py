@@ -10,9 +10,11 @@ from PIL import Image
 
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.picture.composite import paste_back
+from pipeline.picture.motion import Motion
 from pipeline.picture.photo import read_photo, write_photo
+from pipeline.picture.warp import warp
 from pipeline.progress import Job, Step
-from pipeline.stages.artifact_files import read_pixels
+from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float64Array, UInt8Image
 
@@ -28,10 +30,13 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     config = work.request.config["result"]
     align, tune, drag = (work.inputs[name] for name in ("align", "tune", "drag"))
     photo = read_photo(align.path(align.info["photo"]))
-    own = drag.request.inputs["invert"]
-    tuned = read_pixels(tune, tuned_picture(tune, own))
     quad = np.array(align.info["quad"], dtype=np.float64)
-    edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
+    if config["paste"] == "network":
+        tuned = read_pixels(tune, tuned_picture(tune, drag.request.inputs["invert"]))
+        edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
+    else:
+        motion = Motion(read_tensors(drag, DRAG)["motion"].numpy())
+        edited = warp(photo.pixels, quad, motion)
     name = f"result.{config['format']}"
     write_photo(edited, work.draft.path(name), photo, config["keep_gps"])
     yield Step("result", 1, 2, {})
