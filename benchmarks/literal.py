@@ -19,7 +19,8 @@ from torch import Tensor
 
 from drag.points import DragPoint
 from inversion.perceptual import LpipsDistance, PerceptualDistance
-from stylegan2.generator import Generator, SynthesisLayer
+from stylegan2.generator import Generator
+from stylegan2.layers import SynthesisLayer
 
 FEATURES_OF = 128
 """Block whose features are dragged; one below the last in networks that have none above it."""

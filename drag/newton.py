@@ -111,7 +111,7 @@ class GaussNewton:
         self._kept = _kept_share(scene)
         self._rows: Tensor | None = None
         self._probes: list[Tensor] = []
-        self._rng = torch.Generator().manual_seed(0)
+        self._rng = torch.Generator(device=scene.handles.device).manual_seed(0)
 
     def step(self) -> Moved:
         """Move ws so that the handles come nearer, and find them again.
@@ -218,12 +218,11 @@ class GaussNewton:
         """Probe how ws change the kept features; return the gradient [D] of their change so far."""
         (field,) = self.view.fields
         change = (field.features - self._scene.first_features) * share
-        shape = (PROBES, *share.shape[1:])
-        signs = torch.randint(0, 2, shape, generator=self._rng, dtype=torch.float32) * 2 - 1
-        cotangents = torch.cat([change, signs.to(change)]) * share
+        probes = [random_signs(share, self._rng) for _ in range(PROBES)]
+        cotangents = torch.cat([change * share, *probes])
         rows = torch.arange(len(cotangents), device=share.device)
-        drift, *probes = self.view.products(len(rows), [(rows, cotangents)]).flatten(1).unbind()
-        self._probes += probes
+        drift, *found = self.view.products(len(rows), [(rows, cotangents)]).flatten(1).unbind()
+        self._probes += found
         del self._probes[:-REMEMBERED]
         return drift
 
@@ -257,6 +256,19 @@ def _kept_share(scene: Scene) -> Tensor | None:
     first = scene.first_features
     scale = first.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
     return scene.kept.sqrt() / (scale * (scene.kept.sum() * first.shape[1]).sqrt())
+
+
+def random_signs(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Give each value of x [1, C, H, W] a random sign; rng is one of x's device.
+
+    Each random byte gives eight channels theirs: drawing is what takes long.
+    """
+    channels = x.shape[1]
+    shape = (-(-channels // 8), 1, *x.shape[2:])
+    drawn = torch.randint(0, 256, shape, dtype=torch.uint8, device=x.device, generator=rng)
+    bits = torch.arange(8, dtype=torch.uint8, device=x.device)[:, None, None]
+    signs = 1 - 2 * (drawn >> bits & 1).to(torch.int8)
+    return x * signs.flatten(0, 1)[:channels]
 
 
 def _least_change(rows: Tensor, goal: Tensor, softened: Tensor) -> Tensor:

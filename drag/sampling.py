@@ -9,8 +9,12 @@ resized map and without the shift.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
+
+Positions = TypeVar("Positions", Tensor, float)
 
 REFERENCE_RESOLUTION = 512
 """DragGAN gives its radii in pixels of a 512 picture; so do we, whatever the network's size."""
@@ -39,8 +43,8 @@ def to_feature_xy(xy: Tensor, resolution: int, feature_size: int) -> Tensor:
     return (xy + 0.5) * (feature_size / resolution) - 0.5
 
 
-def to_picture_xy(xy: Tensor, resolution: int, feature_size: int) -> Tensor:
-    """Turn positions on the feature map into picture positions."""
+def to_picture_xy(xy: Positions, resolution: int, feature_size: int) -> Positions:
+    """Turn positions on the feature map, or one coordinate of one, into picture positions."""
     return (xy + 0.5) * (resolution / feature_size) - 0.5
 
 

@@ -87,6 +87,7 @@ class Scene:
         self._noise_consts = noise_consts
         self._ws = ws.detach().clone()
         self._num_moving_ws = config.num_moving_ws
+        self._indices: dict[tuple[int, ...], Tensor] = {}
         self.resolution = generator.resolution
         self.size = size = feature_resolution(generator.resolution)
         self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
@@ -147,9 +148,19 @@ class Scene:
         fields = []
         for features, window in zip(found.features, windows, strict=True):
             inside = [i for i, own in enumerate(home) if own is window]
-            origin = torch.tensor([window.left, window.top], dtype=torch.float32, device=device)
-            fields.append(Field(features, origin, torch.tensor(inside, device=device)))
+            # Filled on the device: a copy from the host would make it wait, at every step.
+            origin = torch.stack(
+                [torch.full((), float(v), device=device) for v in (window.left, window.top)]
+            )
+            fields.append(Field(features, origin, self._handles_by_index(inside)))
         return View(found, fields, self._num_moving_ws)
+
+    def _handles_by_index(self, indices: Sequence[int]) -> Tensor:
+        """Return indices as a tensor on the device; which handles share a field seldom changes."""
+        key = tuple(indices)
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(key, dtype=torch.long, device=self._ws.device)
+        return self._indices[key]
 
     def _to_features(self, places: Places) -> Tensor:
         xy = torch.tensor(places, dtype=torch.float32)

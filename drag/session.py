@@ -136,9 +136,10 @@ class DragSession:
                 "Drag again with a smaller learning_rate, or tune the photo again"
             )
         scene = self._scene
-        on_features = torch.tensor(moved.places, dtype=torch.float64)
-        in_picture = to_picture_xy(on_features, scene.resolution, scene.size).tolist()
-        handles = tuple((x, y) for x, y in in_picture)
+        sizes = scene.resolution, scene.size
+        handles = tuple(
+            (to_picture_xy(x, *sizes), to_picture_xy(y, *sizes)) for x, y in moved.places
+        )
         self._ws = moved.ws
         self._last = self._judge(number, moved.loss, handles, moved.mismatch)
         if self._rule.best_step == number:

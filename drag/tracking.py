@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -109,10 +110,11 @@ def track(
         limits = least, least + features.shape[-1]
     expected, found = handles, Tracked(handles, handles.new_zeros(len(handles)))
     rows = torch.arange(len(handles), device=handles.device)
+    neighbours = _neighbours(search.device, search.dtype)
     step = 2 * GRID_STEP
     for refinement in range(REFINEMENTS + 1):
         step = step / 2
-        offsets = search if refinement == 0 else square_offsets(step, step).to(search)
+        offsets = search if refinement == 0 else neighbours * step
         places = found.handles[:, None] + offsets
         mismatch = torch.cat(
             [
@@ -133,6 +135,13 @@ def track(
         index = score.masked_fill(outside, torch.inf).argmin(dim=1)
         found = Tracked(places[rows, index], mismatch[rows, index])
     return found
+
+
+@cache
+def _neighbours(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a place and its eight neighbours [9, 2] in steps, nearest first; once a device."""
+    with torch.inference_mode(False):
+        return square_offsets(1.0, 1.0).to(device, dtype)
 
 
 def _mismatch(features: Tensor, places: Tensor, template: Tensor, weights: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ def ms_ssim(a: Tensor, b: Tensor) -> float:
     As published (Gaussian window of 11 pixels, sigma 1.5). Pictures too small for five scales
     use as many as fit, their exponents scaled to the same sum.
     """
-    a, b = (a.double().cpu() + 1) / 2, (b.double().cpu() + 1) / 2
+    # To the CPU first: Apple's GPUs have no float64.
+    a, b = (a.cpu().double() + 1) / 2, (b.cpu().double() + 1) / 2
     scales = 1
     while scales < len(MS_SSIM_WEIGHTS) and min(a.shape[2:]) >> scales >= SSIM_WINDOW:
         scales += 1

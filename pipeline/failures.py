@@ -101,8 +101,12 @@ def failure_of(error: BaseException) -> Failure:
         for table in (FAILURES, FOREIGN):
             if path in table:
                 return table[path]
-    if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
-        return FOREIGN["builtins.MemoryError"]  # torch has no class of its own for it
+    if isinstance(error, RuntimeError):
+        # torch has no class of its own for memory that a CPU or an Apple GPU has not.
+        if "DefaultCPUAllocator" in str(error):
+            return FOREIGN["builtins.MemoryError"]
+        if "MPS backend out of memory" in str(error):
+            return FOREIGN["torch.OutOfMemoryError"]
     return Failure("Bug", BUG, 500)
 
 

@@ -1,6 +1,7 @@
 """Adam (Kingma and Ba, 2015, arXiv 1412.6980, algorithm 1).
 
-torch.optim's imports torch's compiler first, which takes longer than many a drag.
+torch.optim has it, too, but importing that loads torch's compiler, and takes longer than most drags
+do.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan2.generator import SynthesisLayer
+from stylegan2.layers import SynthesisLayer
 from stylegan2.ops import LRELU_GAIN, LRELU_SLOPE, demodulation, fir_filter, padded
 
 Padding = tuple[int, int, int, int]
@@ -56,11 +56,11 @@ class LayerPass:
 
         With styles s, demodulation d (equation 3 of the paper), u = conv(s x) and leaky ReLU f,
         out = f(d u + noise + bias). A leaky ReLU is its own slope times its input, so that d u,
-        which the gradient of d needs, is had from out. What all cotangents share is multiplied
-        beforehand: on a CPU passes over memory are what this takes.
+        which the gradient of d needs, follows from out. Factors that all cotangents share are
+        multiplied once, beforehand: on a CPU this is bound by passes over memory.
         """
         layer, styles, out = self.layer, self.styles, self.out
-        energy, after = layer.energy(), self._after
+        energy, after = layer.forms.energy(layer.weight), self._after
         added = (layer.bias * LRELU_GAIN)[:, None, None]
         if self.noise is not None:
             added = added + self.noise * (layer.noise_strength * LRELU_GAIN)
@@ -89,19 +89,21 @@ class LayerPass:
 
     @cached_property
     def _after(self) -> Tensor:
-        return demodulation(self.styles, self.layer.energy()) * LRELU_GAIN
+        energy = self.layer.forms.energy(self.layer.weight)
+        return demodulation(self.styles, energy) * LRELU_GAIN
 
 
 def _adjoint(layer: SynthesisLayer, x: Tensor, padding: Padding | None) -> Tensor:
     """Apply the adjoint of a layer's convolution and FIR filter to x [N, out, H, W]."""
-    packs = layer.packs(x)
+    weight, forms = layer.weight, layer.forms
+    packs = forms.packs(weight, x)
     left, right, top, bottom = padding or (1, 1, 1, 1)
     if layer.up:
         x = fir_filter(x, (3 - left, 3 - right, 3 - top, 3 - bottom), gain=4.0)
         if packs:
-            return layer.packed_adjoint()(x)
-        return F.conv2d(x, layer.weight.transpose(0, 1), stride=2)
+            return forms.packed_adjoint(weight)(x)
+        return F.conv2d(x, weight.transpose(0, 1), stride=2)
     if packs:
         x, inside = padded(x, (2 - left, 2 - right, 2 - top, 2 - bottom))
-        return layer.packed_adjoint()(x, inside)
-    return F.pad(F.conv_transpose2d(x, layer.weight), (-left, -right, -top, -bottom))
+        return forms.packed_adjoint(weight)(x, inside)
+    return F.pad(F.conv_transpose2d(x, weight), (-left, -right, -top, -bottom))

@@ -1,4 +1,4 @@
-"""StyleGAN2's generator, from small layers to the whole network.
+"""StyleGAN2's generator: the mapping network, the synthesis network, and both together.
 
 Source: Karras et al., 2020 (arXiv 1912.04958), figure 2d (weight demodulation) and figure 7b
 (skip connections to RGB). Parameter names and shapes are those of NVIDIA's PyTorch checkpoints,
@@ -8,28 +8,15 @@ so weights move between tools unchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan2.ops import (
-    LRELU_GAIN,
-    LRELU_SLOPE,
-    FullyConnected,
-    bias_act,
-    modulated_conv2d,
-    modulated_matmul,
-    normalize_2nd_moment,
-    upsample,
-    weight_energy,
-)
-from stylegan2.packed import PackedConv2d, can_pack
-
-T = TypeVar("T")
+from stylegan2.layers import SynthesisBlock, SynthesisLayer
+from stylegan2.ops import FullyConnected, bias_act, normalize_2nd_moment, upsample
 
 NoiseConsts = Mapping[str, Tensor]
 """One [r, r] noise image per synthesis layer, keyed by the layer's name ("b4.conv1", ...)."""
@@ -38,17 +25,6 @@ NoiseMode = Literal["const", "random", "none"]
 
 MAPPING_LR_MULTIPLIER = 0.01
 """Learning rate of the mapping network relative to the rest; also scales its stored weights."""
-
-NARROW = 64
-"""On a CPU layers of that many channels and fewer keep all channels of a pixel together, which
-makes them up to twice as fast; wider ones gain nothing by it, and lose when weights are tuned."""
-
-
-FEW_PIXELS = 48**2
-"""Packing weights pays for maps up to this size; above it the products take nearly all the time."""
-
-FEW_WEIGHTS = 2**17
-"""So few are packed for maps of any size."""
 
 
 @dataclass(frozen=True)
@@ -130,188 +106,6 @@ class MappingNetwork(nn.Module):
 # Synthesis network g: W -> image
 
 
-class SynthesisLayer(nn.Module):
-    """Modulated 3x3 convolution, noise, bias and activation (one grey box of figure 2d)."""
-
-    noise_const: Tensor
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,
-        *,
-        up: bool,
-        clamp: float | None,
-    ) -> None:
-        super().__init__()
-        self.up = up
-        self.clamp = clamp
-        self.resolution = resolution
-        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self._energy = _Derived(weight_energy)
-        self._relaid = _Derived(_for_transposed)
-        self._packed = _Derived(_packed_up if up else PackedConv2d)
-        self._packed_adjoint = _Derived(_packed_down if up else _packed_turned)
-
-    def forward(
-        self,
-        x: Tensor,
-        w: Tensor,
-        noise: Tensor | None,
-        padding: tuple[int, int, int, int] | None = None,
-    ) -> Tensor:
-        """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none.
-
-        padding is for windows cut out of the picture, see `modulated_conv2d`; noise is then that
-        of the window.
-        """
-        return self.styled(x, self.affine(w), noise, padding)
-
-    def styled(
-        self,
-        x: Tensor,
-        styles: Tensor,
-        noise: Tensor | None,
-        padding: tuple[int, int, int, int] | None = None,
-    ) -> Tensor:
-        """Do what `forward` does, with the styles [N, in] that w gives."""
-        packs = self.packs(x, styles)
-        if not packs and self.weight.shape[0] <= NARROW and x.device.type == "cpu":
-            x = x.contiguous(memory_format=torch.channels_last)
-        weight: Tensor = self.weight
-        if self.up and not packs and not weight.requires_grad:
-            weight = self._relaid.of(weight)
-        # Leaky ReLU is positively homogeneous, so its gain goes into what comes before it, and
-        # each addition is made in place: on a CPU this layer is bound by memory, not arithmetic.
-        x = modulated_conv2d(
-            x,
-            weight,
-            styles,
-            energy=self.energy(),
-            up=self.up,
-            gain=LRELU_GAIN,
-            padding=padding,
-            packed=self._packed.of(self.weight) if packs else None,
-        )
-        if noise is not None:
-            x.add_((noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype))
-        x.add_((self.bias * LRELU_GAIN).to(x.dtype)[:, None, None])
-        x = F.leaky_relu_(x, LRELU_SLOPE)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-
-    def packs(self, x: Tensor, *others: Tensor) -> bool:
-        """Tell whether a convolution of x is made with packed weights: they are another copy."""
-        pays = x.shape[2] * x.shape[3] <= FEW_PIXELS or self.weight.numel() <= FEW_WEIGHTS
-        return pays and can_pack(x, *others, self.weight)
-
-    def derived(self) -> Iterator[object]:
-        """Yield what keeps things made from the weights; layers of equal weights may share it."""
-        yield from (self._energy, self._relaid, self._packed, self._packed_adjoint)
-
-    def energy(self) -> Tensor:
-        """Return the weights' energy [out, in]."""
-        return self._energy.of(self.weight)
-
-    def packed_adjoint(self) -> PackedConv2d:
-        """Return the adjoint of the convolution, [out] channels to [in], packed."""
-        return self._packed_adjoint.of(self.weight)
-
-
-class _Derived(Generic[T]):
-    """Something made from weights; kept for as long as no gradient changes them."""
-
-    def __init__(self, make: Callable[[Tensor], T]) -> None:
-        self._make = make
-        self._kept: tuple[tuple[int, int, torch.dtype], T] | None = None
-
-    def of(self, weight: Tensor) -> T:
-        if weight.requires_grad:
-            return self._make(weight)
-        state = (weight._version, weight.data_ptr(), weight.dtype)
-        kept = self._kept
-        if kept is None or kept[0] != state:
-            kept = self._kept = (state, self._make(weight))
-        return kept[1]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Derived[T]:
-        return _Derived(self._make)
-
-
-def _for_transposed(weight: Tensor) -> Tensor:
-    """Return the same weight in the order that transposed convolutions read fastest."""
-    return weight.transpose(0, 1).contiguous(memory_format=torch.channels_last).transpose(0, 1)
-
-
-def _packed_up(weight: Tensor) -> PackedConv2d:
-    return PackedConv2d(weight.transpose(0, 1), stride=2, transposed=True)
-
-
-def _packed_down(weight: Tensor) -> PackedConv2d:
-    return PackedConv2d(weight.transpose(0, 1), stride=2)
-
-
-def _packed_turned(weight: Tensor) -> PackedConv2d:
-    return PackedConv2d(weight.flip(2, 3).transpose(0, 1))
-
-
-class ToRGBLayer(nn.Module):
-    """Modulated 1x1 convolution to colour, without demodulation."""
-
-    def __init__(
-        self, in_channels: int, img_channels: int, w_dim: int, *, clamp: float | None
-    ) -> None:
-        super().__init__()
-        self.clamp = clamp
-        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(img_channels, in_channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(img_channels))
-        self.weight_gain = 1.0 / math.sqrt(in_channels)
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        styles = self.affine(w) * self.weight_gain
-        x = modulated_matmul(x, self.weight, styles)
-        x = x + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-
-
-class SynthesisBlock(nn.Module):
-    """All layers of one resolution; the 4x4 block starts from a learned constant."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,
-        img_channels: int,
-        *,
-        clamp: float | None,
-    ) -> None:
-        super().__init__()
-        self.resolution = resolution
-        if in_channels == 0:
-            self.const = nn.Parameter(torch.randn(out_channels, 4, 4))
-        else:
-            self.conv0 = SynthesisLayer(
-                in_channels, out_channels, w_dim, resolution, up=True, clamp=clamp
-            )
-        self.conv1 = SynthesisLayer(
-            out_channels, out_channels, w_dim, resolution, up=False, clamp=clamp
-        )
-        self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, clamp=clamp)
-
-    @property
-    def first_w(self) -> int:
-        """Index of the first of this block's ws; its layers take consecutive ones."""
-        return max(0, 2 * int(math.log2(self.resolution)) - 5)
-
-
 @dataclass(frozen=True)
 class BlockOutput:
     """What one block hands to the next.
@@ -376,8 +170,9 @@ class SynthesisNetwork(nn.Module):
         """Yield the output of each block in turn; leaving the loop early saves the rest.
 
         Starts after the block of `start` when one is given. noise_consts replaces the network's
-        own noise where it has an entry; `random` draws from rng. Blocks of bf16_from pixels and
-        more compute in bfloat16, but for the picture: it is off by about a hundredth then.
+        own noise where it has an entry; `random` draws from rng, on whichever device that is.
+        Blocks of bf16_from pixels and more compute in bfloat16, but for the picture: it is off by
+        about a hundredth then.
         """
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
@@ -442,7 +237,8 @@ class SynthesisNetwork(nn.Module):
             return None
         if noise_mode == "random":
             shape = (x.shape[0], 1, layer.resolution, layer.resolution)
-            return torch.randn(shape, device=x.device, dtype=x.dtype, generator=rng)
+            device = x.device if rng is None else rng.device
+            return torch.randn(shape, device=device, dtype=x.dtype, generator=rng).to(x.device)
         return noise_of(layer, name, noise_consts)
 
 

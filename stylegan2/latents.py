@@ -12,11 +12,10 @@ from stylegan2.generator import Generator
 
 @dataclass(frozen=True)
 class WStatistics:
-    """Mean [w_dim] and scalar standard deviation of w, and the samples [N, w_dim] behind them."""
+    """Mean [w_dim] and scalar standard deviation of w."""
 
     mean: Tensor
     std: float
-    samples: Tensor
 
 
 def to_ws(w: Tensor, num_ws: int) -> Tensor:
@@ -39,4 +38,4 @@ def w_statistics(generator: Generator, samples: int = 10_000, seed: int = 123) -
     w = torch.cat([generator.mapping(chunk.to(device)) for chunk in z.split(1000)])
     mean = w.mean(dim=0)
     std = float(((w - mean).square().sum() / samples).sqrt())
-    return WStatistics(mean, std, w)
+    return WStatistics(mean, std)

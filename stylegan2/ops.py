@@ -23,11 +23,17 @@ LRELU_GAIN = math.sqrt(2.0)
 
 
 def fir_kernel(channels: int, like: Tensor, gain: float = 1.0) -> Tensor:
-    """Build the depthwise [channels, 1, 4, 4] resampling kernel, summing to `gain`."""
-    taps = torch.tensor(FIR_TAPS, device=like.device, dtype=like.dtype)
-    taps = taps / taps.sum()
-    kernel = torch.outer(taps, taps) * gain
-    return kernel.expand(channels, 1, 4, 4)
+    """Return the depthwise [channels, 1, 4, 4] resampling kernel, summing to `gain`."""
+    return _fir(gain, like.device, like.dtype).expand(channels, 1, 4, 4)
+
+
+@cache
+def _fir(gain: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Make the kernel [4, 4], once for each device: every step would copy it there otherwise."""
+    with torch.inference_mode(False):  # else the first caller's mode would be everyone's
+        taps = torch.tensor(FIR_TAPS, device=device, dtype=dtype)
+        taps = taps / taps.sum()
+        return torch.outer(taps, taps) * gain
 
 
 def fir_filter(x: Tensor, padding: tuple[int, int, int, int], gain: float = 1.0) -> Tensor:
@@ -52,7 +58,8 @@ def padded(x: Tensor, padding: tuple[int, int, int, int]) -> tuple[Tensor, tuple
 
 @cache
 def _packed_fir(channels: int, gain: float) -> PackedConv2d:
-    return PackedConv2d(fir_kernel(channels, torch.empty(0), gain), groups=channels)
+    like = torch.empty(0, device="cpu", dtype=torch.float32)
+    return PackedConv2d(fir_kernel(channels, like, gain), groups=channels)
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -64,12 +71,6 @@ def upsample(x: Tensor) -> Tensor:
     padded = F.pad(x, (1, 1, 1, 1))
     doubled = F.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)
     return doubled[:, :, 2:-2, 2:-2]
-
-
-def downsample(x: Tensor) -> Tensor:
-    """Halve the size of x [N, C, H, W]: low-pass, then keep every second pixel."""
-    channels = x.shape[1]
-    return F.conv2d(x, fir_kernel(channels, x), stride=2, padding=1, groups=channels)
 
 
 def weight_energy(weight: Tensor) -> Tensor:
@@ -86,8 +87,8 @@ def modulated_conv2d(
     x: Tensor,
     weight: Tensor,
     styles: Tensor,
+    energy: Tensor,
     *,
-    energy: Tensor | None = None,
     up: bool = False,
     gain: float = 1.0,
     padding: tuple[int, int, int, int] | None = None,
@@ -95,27 +96,23 @@ def modulated_conv2d(
 ) -> Tensor:
     """Convolve x [N, in, H, W] with weight [out, in, k, k] scaled per sample by styles [N, in].
 
-    Equation 1 of the paper, and with energy (see `weight_energy`) equation 3, demodulation. The
-    activations are scaled before and after the convolution instead of the weights, which is the
-    same function: the batch shares one convolution, and a backward pass to the styles alone needs
-    no gradient of the weights. Only where that gradient is wanted anyway, and one sample has more
-    activations than there are weights, the weights are scaled. With up=True the output is twice
-    as large: transposed convolution, then the FIR filter. The result is multiplied by gain, which
-    costs nothing when demodulating.
+    Equations 1 and 3 of the paper, modulation and demodulation; energy is the `weight_energy` of
+    weight. The activations are scaled before and after the convolution instead of the weights,
+    which is the same function: the batch shares one convolution, and a backward pass to the styles
+    alone needs no gradient of the weights. Only where that gradient is wanted anyway, and one
+    sample has more activations than there are weights, the weights are scaled. With up=True the
+    output is twice as large: transposed convolution, then the FIR filter. The result is multiplied
+    by gain, which costs nothing.
 
     padding (left, right, top, bottom; negative crops) is that of the convolution, with up=True
     that of the FIR filter; None keeps the size, or doubles it. packed is the same weight for a
     pass without gradients, see `can_pack`.
     """
-    after: Tensor | None = None
-    if energy is not None:
-        after = demodulation(styles, energy) * gain
-    elif gain != 1.0:
-        after = styles.new_full((1, weight.shape[0]), gain)
+    demodulated = demodulation(styles, energy) * gain
+    after: Tensor | None = demodulated
     if x.shape[0] == 1 and weight.requires_grad and weight.numel() <= x.numel():
-        weight = weight * styles[0, :, None, None]
-        if after is not None:
-            weight, after = weight * after[0, :, None, None, None], None
+        weight = weight * styles[0, :, None, None] * demodulated[0, :, None, None, None]
+        after = None
     else:
         x = x * styles.to(x.dtype)[:, :, None, None]
     if up:
@@ -147,16 +144,9 @@ def modulated_matmul(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     return colours.reshape(len(x), -1, *x.shape[2:])
 
 
-def bias_act(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:
-    """Add a per-channel bias, apply leaky ReLU times sqrt(2), then clamp to +-clamp.
-
-    x is [N, C] or [N, C, H, W].
-    """
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    x = F.leaky_relu(x + bias.to(x.dtype).reshape(shape), LRELU_SLOPE) * LRELU_GAIN
-    if clamp is not None:
-        x = x.clamp(-clamp, clamp)
-    return x
+def bias_act(x: Tensor, bias: Tensor) -> Tensor:
+    """Add bias [C] to x [N, C], and apply leaky ReLU times sqrt(2)."""
+    return F.leaky_relu(x + bias.to(x.dtype), LRELU_SLOPE) * LRELU_GAIN
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 oneDNN, which makes torch's convolutions there, wants weights in an order of its own, and torch
 brings them into it at every call: for a map of few pixels that takes longer than the products.
 The compiler of torch packs them beforehand, with the operators used here; they know no autograd.
+They are not part of torch's public interface, so they are tried before they are used.
 """
 
 from __future__ import annotations
@@ -10,26 +11,11 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-OPERATORS = (
-    "_convolution_pointwise",
-    "_convolution_transpose_pointwise",
-    "_reorder_convolution_weight",
-    "_reorder_convolution_transpose_weight",
-)
-
 
 NO_ACTIVATION: tuple[str, list[float], str] = ("none", [], "")
 """The operators could apply one to the result: its name, its numbers, its algorithm."""
-
-
-@cache
-def _has_operators() -> bool:
-    """Tell whether this build of torch has what packing takes."""
-    return bool(torch.backends.mkldnn.is_available()) and all(
-        hasattr(torch.ops.mkldnn, name) for name in OPERATORS
-    )
 
 
 def can_pack(x: Tensor, *others: Tensor) -> bool:
@@ -42,7 +28,7 @@ def can_pack(x: Tensor, *others: Tensor) -> bool:
         and x.dtype == torch.float32
         and not (torch.is_grad_enabled() and any(each.requires_grad for each in (x, *others)))
         and bool(torch.backends.mkldnn.enabled)
-        and _has_operators()
+        and why_not() is None
     )
 
 
@@ -84,3 +70,37 @@ class PackedConv2d:
         else:
             out = torch.ops.mkldnn._convolution_pointwise(*inputs, *shape, *NO_ACTIVATION)
         return out
+
+
+@cache
+def why_not() -> str | None:
+    """Return why this build of torch cannot pack, None where it can: it is tried, once."""
+    if not torch.backends.mkldnn.is_available():
+        return "this build of torch has no oneDNN"
+    try:
+        with torch.no_grad():
+            right = _packs_as_torch_convolves()
+    except Exception as error:  # operators that are private may be gone, or take other arguments
+        return f"torch {torch.__version__} packs in another way ({type(error).__name__}: {error})"
+    return None if right else f"torch {torch.__version__} packs with another result"
+
+
+def _packs_as_torch_convolves() -> bool:
+    """Compare each kind of packed convolution with torch's own on a small example."""
+    x = torch.arange(4 * 36, dtype=torch.float32, device="cpu").sin().reshape(1, 4, 6, 6)
+    weight = torch.arange(6 * 4 * 9, dtype=torch.float32, device="cpu").cos().reshape(6, 4, 3, 3)
+    back = weight.transpose(0, 1)
+    depthwise = weight[:4, :1]
+    pairs = (
+        (PackedConv2d(weight)(x, (1, 1)), F.conv2d(x, weight, padding=1)),
+        (PackedConv2d(weight, stride=2)(x), F.conv2d(x, weight, stride=2)),
+        (
+            PackedConv2d(depthwise, groups=4)(x, (2, 1)),
+            F.conv2d(x, depthwise, padding=(2, 1), groups=4),
+        ),
+        (
+            PackedConv2d(back, stride=2, transposed=True)(x),
+            F.conv_transpose2d(x, back, stride=2),
+        ),
+    )
+    return all(torch.allclose(ours, own, rtol=1e-4, atol=1e-4) for ours, own in pairs)

@@ -7,6 +7,7 @@ import copy
 from torch import Tensor, nn
 
 from stylegan2.generator import BlockOutput, Generator, NoiseConsts
+from stylegan2.weight_forms import Weight
 
 
 def features_at(
@@ -51,10 +52,10 @@ def frozen(generator: Generator) -> Generator:
     """
     memo: dict[int, object] = {}
     for parameter in generator.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
+        kind = Weight if isinstance(parameter, Weight) else nn.Parameter
+        memo[id(parameter)] = kind(parameter.detach(), requires_grad=False)
     for buffer in generator.buffers():
         memo[id(buffer)] = buffer.detach()
     for _, layer in generator.synthesis.layers():
-        for derived in layer.derived():
-            memo[id(derived)] = derived
+        memo[id(layer.forms)] = layer.forms
     return copy.deepcopy(generator, memo)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from stylegan2.backward import LayerPass, Padding
-from stylegan2.generator import BlockOutput, Generator, NoiseConsts, SynthesisBlock, noise_of
+from stylegan2.generator import BlockOutput, Generator, NoiseConsts, noise_of
+from stylegan2.layers import SynthesisBlock
 from stylegan2.ops import upsample
 from stylegan2.partial import resume
 

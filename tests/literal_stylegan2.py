@@ -87,11 +87,6 @@ def upsample(x: Tensor) -> Tensor:
     return full[:, 1 : 1 + 2 * x.shape[1], 1 : 1 + 2 * x.shape[2]]
 
 
-def downsample(x: Tensor) -> Tensor:
-    """Halve x [C, H, W]: low-pass, then every second pixel."""
-    return low_pass(x)[:, 2 : 2 + x.shape[1] : 2, 2 : 2 + x.shape[2] : 2]
-
-
 def modulate(weight: Tensor, style: Tensor, demodulate: bool) -> Tensor:
     """Equations 1 and 3 for one sample: weight [out, in, k, k], style [in]."""
     outputs = []

@@ -52,6 +52,7 @@ def test_running_out_of_memory_is_the_machines_failure_with_advice() -> None:
         MemoryError("x"),
         torch.OutOfMemoryError("x"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.9 GB, max allowed: 9.1 GB)"),
     ):
         assert failure_of(error).exit_code == MACHINE
         assert "smaller network" in message_of(error)

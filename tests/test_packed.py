@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,13 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan2 import packed
+from stylegan2.checkpoint import load_generator, save_generator
+from stylegan2.generator import Generator
 from stylegan2.ops import fir_filter, fir_kernel
 from stylegan2.packed import PackedConv2d, can_pack
+from stylegan2.partial import frozen
 from tests.factories import tiny_generator
 
 
 def _randn(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture
+def tried_anew() -> Iterator[None]:
+    packed.why_not.cache_clear()
+    yield
+    packed.why_not.cache_clear()
 
 
 needs_packing = pytest.mark.skipif(
@@ -75,7 +89,7 @@ def test_pictures_are_the_same_without_packing(monkeypatch: pytest.MonkeyPatch) 
     generator = tiny_generator(32)
     ws = _randn(2, generator.num_ws, generator.w_dim)
     found = generator.synthesis(ws)
-    monkeypatch.setattr(packed, "_has_operators", lambda: False)
+    monkeypatch.setattr(packed, "why_not", lambda: "switched off")
     torch.testing.assert_close(found, generator.synthesis(ws), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(
         fir_filter(ws[None], (2, 1, 0, -1)), fir_filter(ws[None].double(), (2, 1, 0, -1)).float()
@@ -95,3 +109,81 @@ def test_weights_that_change_are_packed_anew() -> None:
     torch.testing.assert_close(copied.synthesis(ws), before)
     doubled = generator.double().synthesis(ws.double())
     torch.testing.assert_close(after.double(), doubled, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("made", ["at once", "loaded", "moved", "copied", "pickled"])
+def test_weights_that_change_behind_autograds_back_are_packed_anew(
+    made: str, tmp_path: Path
+) -> None:
+    """torch does not count what is done to `parameter.data`."""
+    generator = tiny_generator(16)
+    if made == "loaded":
+        save_generator(generator, tmp_path / "g.safetensors")
+        generator = load_generator(tmp_path / "g.safetensors")
+    elif made == "moved":
+        generator = generator.double().float()
+    elif made == "copied":
+        generator = frozen(copy.deepcopy(generator))
+    elif made == "pickled":
+        generator = pickle.loads(pickle.dumps(generator))
+    ws = _randn(1, generator.num_ws, generator.w_dim)
+    before = generator.synthesis(ws)
+    for name, layer in generator.synthesis.layers():
+        other = _randn(*layer.weight.shape)
+        if name == "b16.conv0":
+            layer.weight.data = other
+        else:
+            layer.weight.data.copy_(other)
+    fresh = Generator(generator.config)
+    fresh.load_state_dict(generator.state_dict())
+    after = generator.synthesis(ws)
+    assert not torch.allclose(before, after, atol=1e-3)
+    torch.testing.assert_close(after, fresh.requires_grad_(False).synthesis(ws))
+
+
+def test_what_is_kept_of_weights_is_made_once(tmp_path: Path) -> None:
+    save_generator(tiny_generator(16), tmp_path / "g.safetensors")
+    generator = frozen(load_generator(tmp_path / "g.safetensors"))
+    for _, layer in generator.synthesis.layers():
+        assert layer.forms.energy(layer.weight) is layer.forms.energy(layer.weight)
+
+
+@needs_packing
+@pytest.mark.usefixtures("tried_anew")
+@pytest.mark.parametrize("kind", ["gone", "other arguments", "other result"])
+def test_operators_that_have_changed_are_found_out_and_left_alone(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are private to torch: a name that is still there promises nothing."""
+    generator = tiny_generator(16)
+    ws = _randn(1, generator.num_ws, generator.w_dim)
+    expected = generator.synthesis(ws)
+    packed.why_not.cache_clear()
+    real = torch.ops.mkldnn._convolution_pointwise
+
+    def changed(*arguments: Any) -> Tensor:
+        if kind == "gone":
+            raise AttributeError("no such operator")
+        if kind == "other arguments":
+            raise TypeError("takes 9 arguments")
+        out: Tensor = real(*arguments)
+        return out + 0.01
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", changed)
+    again = copy.deepcopy(generator)
+    torch.testing.assert_close(again.synthesis(ws), expected, rtol=1e-4, atol=1e-4)
+    assert not can_pack(torch.zeros(1, 1, 4, 4))
+    reason = packed.why_not()
+    assert reason is not None
+    assert ("result" if kind == "other result" else "another way") in reason
+
+
+def test_doctor_says_how_convolutions_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.machine.bench import Bench
+    from pipeline.machine.doctor import examine
+
+    if packed.why_not() is None:
+        assert examine(Bench("cpu"))["in use"]["convolutions"] == "packed on a CPU"
+    monkeypatch.setattr(packed, "why_not", lambda: "torch 9 packs in another way")
+    told = examine(Bench("cpu"))["in use"]["convolutions"]
+    assert told == "not packed, slower on a CPU: torch 9 packs in another way"

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from inversion.encoder import Encoder
-from stylegan2.generator import Generator, SynthesisLayer, ToRGBLayer
+from stylegan2.generator import Generator
+from stylegan2.layers import SynthesisLayer, ToRGBLayer
 from stylegan2.ops import LRELU_GAIN, FullyConnected
 
 SPREAD = 15.0

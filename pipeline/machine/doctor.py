@@ -93,5 +93,13 @@ def _in_use(bench: Bench) -> dict[str, Any]:
         "faces compared by": (
             "lpips-vgg" if here(BACKBONES["lpips-vgg"]) else f"{missing} ({OFFLINE_PERCEPTUAL})"
         ),
+        "convolutions": _convolutions(),
         "downloads": "switched off (REALDRAG_OFFLINE)" if offline else "allowed",
     }
+
+
+def _convolutions() -> str:
+    from stylegan2 import packed
+
+    reason = packed.why_not()
+    return "packed on a CPU" if reason is None else f"not packed, slower on a CPU: {reason}"

@@ -83,5 +83,5 @@ def _table(generator: Generator, samples: int) -> Job[StartTable]:
 def _from(artifact: Artifact, device: torch.device) -> Starts:
     tensors = read_tensors(artifact, TABLE)
     mean = tensors["mean"].to(device)
-    statistics = WStatistics(mean, float(tensors["std"]), torch.empty(0, mean.shape[0]))
+    statistics = WStatistics(mean, float(tensors["std"]))
     return Starts(statistics, StartTable(tensors["w"], tensors["pictures"]))
