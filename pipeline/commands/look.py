@@ -55,12 +55,8 @@ def _row(workspace: Workspace) -> dict[str, Any]:
 @machine_options
 def doctor(as_json: bool, device: str) -> None:
     """Say what this machine has, which weights are present, and what will be used."""
-    from pipeline.machine.doctor import examine
+    from pipeline.machine.doctor import describe, examine
 
     console = Console(as_json, device)
     findings = examine(console.bench)
-    lines = []
-    for section, facts in findings.items():
-        lines.append(f"{section}")
-        lines += [f"  {name:<18} {value}" for name, value in facts.items()]
-    console.done(findings, *lines)
+    console.done(findings, *describe(findings))
