@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,16 @@ class Claim:
     workspace: Workspace
     held: AbstractContextManager[object]
     fresh: bool
+
+    @contextmanager
+    def kept_if_it_comes_to_something(self) -> Iterator[None]:
+        """Take a workspace that was made just now away again when what it was made for fails."""
+        try:
+            yield
+        except BaseException:
+            if self.fresh:
+                self.workspace.discard()
+            raise
 
 
 def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:

@@ -45,6 +45,36 @@ class DragRequest:
     warn: bool = True
 
 
+def align(
+    photo: Path,
+    recipe: Recipe,
+    bench: Bench,
+    *,
+    parent: Path,
+    folder: Path | None = None,
+    landmarks: Path | None = None,
+) -> Job[Workspace]:
+    """Find the faces in a photo and cut one out, in the photo's own workspace.
+
+    That lies below `parent`, or is `folder`; one that was made for it is taken away again when
+    this fails.
+    """
+    network = identify(recipe.network, bench)
+    request = align_request(photo, network.resolution, recipe, landmarks)
+    claimed = yield from claim(photo, parent, folder)
+    with claimed.held:
+        with claimed.kept_if_it_comes_to_something():
+            aligned = yield from _aligned(claimed.workspace, request, bench)
+        claimed.workspace.make_current(aligned)
+    return claimed.workspace
+
+
+def _aligned(workspace: Workspace, request: Request, bench: Bench) -> Job[Artifact]:
+    """Obtain an alignment, by what found the face before where that is left open."""
+    request = yield from settled(workspace, request, "landmark_source", BEST_LANDMARKS_FIRST)
+    return (yield from obtain(workspace, request, bench))
+
+
 def invert(
     photo: Path,
     recipe: Recipe,
@@ -61,13 +91,12 @@ def invert(
     alignment or they fail, a workspace that was made for it is taken away again.
     """
     network = identify(recipe.network, bench)
-    align = align_request(photo, network.resolution, recipe, landmarks)
+    asked = align_request(photo, network.resolution, recipe, landmarks)
     claimed = yield from claim(photo, parent, folder)
     workspace = claimed.workspace
     with claimed.held:
-        try:
-            align = yield from settled(workspace, align, "landmark_source", BEST_LANDMARKS_FIRST)
-            aligned = yield from obtain(workspace, align, bench)
+        with claimed.kept_if_it_comes_to_something():
+            aligned = yield from _aligned(workspace, asked, bench)
             config = {
                 "weights": network.weights,
                 "perceptual": perceptual_name(recipe.perceptual),
@@ -81,10 +110,6 @@ def invert(
                 yield from place_points(points, aligned, {}, {}, {})
                 if (yield from workspace.find(request)) is None:
                     check_mask(points, aligned)
-        except BaseException:
-            if claimed.fresh:
-                workspace.discard()
-            raise
         workspace.make_current(aligned)
         inverted = yield from obtain(workspace, request, bench)
         workspace.make_current(inverted)
