@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drag.points import DragPoint
     from drag.session import DragSession
     from pipeline.settings.recipe import Recipe
-    from realdrag.parts import align_face, load_network, project_face, tune_to
+    from realdrag.parts import align_face, load_network, project_face, render, tune_to
     from realdrag.photo import Edit, Photo, open
 
 _WHERE = {
@@ -27,6 +27,7 @@ _WHERE = {
     "align_face": "realdrag.parts",
     "project_face": "realdrag.parts",
     "tune_to": "realdrag.parts",
+    "render": "realdrag.parts",
     "DragConfig": "drag.config",
     "DragPoint": "drag.points",
     "DragSession": "drag.session",
@@ -44,6 +45,7 @@ __all__ = [
     "load_network",
     "open",
     "project_face",
+    "render",
     "tune_to",
 ]
 

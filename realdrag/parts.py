@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from inversion.config import ProjectionConfig
+from inversion.encoder import encoder_for
 from inversion.faces.alignment import AlignedFace, align, ffhq_quad
-from inversion.faces.landmarks import find_faces
-from inversion.projection import Inversion, ProjectionStep
+from inversion.faces.landmarks import choose_face, find_faces
+from inversion.perceptual import PerceptualDistance, build_perceptual
+from inversion.projection import Inversion, ProjectionStep, project, settled
 from pipeline.machine.bench import Bench
 from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
-from pti.tuning import TuningStep
+from pti.tuning import TuningStep, tune
+from stylegan2.arrays import UInt8Image
+from stylegan2.checkpoint import weights_hash
 from stylegan2.generator import Generator
+from stylegan2.images import to_tensor, to_uint8
+from stylegan2.latents import w_statistics
+
+S = TypeVar("S")
 
 
 def load_network(network: str | Path = "embedded", device: str = "cpu") -> Generator:
@@ -29,12 +36,87 @@ def load_network(network: str | Path = "embedded", device: str = "cpu") -> Gener
     return Bench(device).generator(str(network))
 
 
-def align_face(photo: str | Path | npt.NDArray[np.uint8], size: int, face: int = 1) -> AlignedFace:
+def align_face(photo: str | Path | UInt8Image, size: int, face: int | None = None) -> AlignedFace:
     """Find a face and cut it out as FFHQ does, size x size pixels.
 
-    photo is a file, or uint8 [H, W, 3], upright. face counts from 1, the largest first. Raises
-    PhotoUnreadable and NoFaceFound.
+    photo is a file, or upright uint8 [H, W, 3]. face counts from 1, the largest first; None takes
+    the largest. Raises PhotoUnreadable and NoFaceFound.
     """
-    pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo).pixels
-    found = find_faces(pixels)
-    return align(pixels, ffhq_quad(found.faces[face - 1]), size)
+    pixels = read_photo(photo).pixels if isinstance(photo, str | Path) else photo
+    chosen = choose_face(find_faces(pixels).faces, face)
+    return align(pixels, ffhq_quad(chosen), size)
+
+
+def project_face(
+    generator: Generator,
+    face: UInt8Image,
+    config: ProjectionConfig | None = None,
+    *,
+    seed: int = 0,
+    perceptual: PerceptualDistance | None = None,
+    progress: Callable[[ProjectionStep], object] | None = None,
+) -> Inversion:
+    """Find the latent and the noise whose picture looks like face, uint8 [R, R, 3].
+
+    Starts from the network's encoder where it has one and config does not say otherwise, else
+    from the mean of W. The generator is not changed.
+    """
+    config = config or ProjectionConfig()
+    device = next(generator.parameters()).device
+    target = to_tensor(face, device)
+    encoder = encoder_for(weights_hash(generator)) if config.start == "auto" else None
+    start = None if encoder is None else encoder.w(target.cpu()).detach().to(device)
+    steps = project(
+        generator,
+        target,
+        perceptual or build_perceptual("auto", device),
+        settled(config, encoded=encoder is not None),
+        w_statistics(generator),
+        torch.Generator().manual_seed(seed),
+        start,
+    )
+    return _last(steps, progress).inversion
+
+
+def tune_to(
+    generator: Generator,
+    face: UInt8Image,
+    inversion: Inversion,
+    config: TuningConfig | None = None,
+    *,
+    seed: int = 0,
+    perceptual: PerceptualDistance | None = None,
+    progress: Callable[[TuningStep], object] | None = None,
+) -> Generator:
+    """Return a generator that renders face, uint8 [R, R, 3], at the inversion's latent (PTI).
+
+    The generator that is given is not changed.
+    """
+    tuned = copy.deepcopy(generator)
+    device = next(generator.parameters()).device
+    steps = tune(
+        tuned,
+        [to_tensor(face, device)],
+        [inversion],
+        perceptual or build_perceptual("auto", device),
+        config or TuningConfig(),
+        torch.Generator().manual_seed(seed),
+    )
+    _last(steps, progress)
+    return tuned.requires_grad_(False)
+
+
+def render(generator: Generator, inversion: Inversion) -> UInt8Image:
+    """Return the picture at an inversion's latent with its noise, uint8 [R, R, 3]."""
+    with torch.no_grad():
+        return to_uint8(generator.synthesis(inversion.w_pivot, inversion.noise_consts))
+
+
+def _last(steps: Iterator[S], progress: Callable[[S], object] | None) -> S:
+    """Run an algorithm to its end and return its last step."""
+    last = None
+    for last in steps:
+        if progress is not None:
+            progress(last)
+    assert last is not None, "every algorithm takes a step at least"
+    return last

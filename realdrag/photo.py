@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from drag.config import DragConfig
 from drag.points import DragPoint, PointsFile, Space
 from pipeline.disk.artifact import Artifact
-from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.disk.workspace import Workspace
 from pipeline.jobs import edit as jobs
+from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
+from pipeline.picture.photo import Photo as PhotoFile
 from pipeline.picture.photo import read_photo, write_photo
 from pipeline.progress import Event, Job, follow
-from pipeline.settings.recipe import PARTS, Recipe, config_from_json, config_to_json
+from pipeline.settings.recipe import Recipe
+from pipeline.stages.artifact_files import read_pixels
+from stylegan2.arrays import UInt8Image
+
+T = TypeVar("T")
 
 XY = tuple[float, float]
-Points = Sequence["DragPoint | tuple[XY, XY]"]
+Points = Sequence[DragPoint | tuple[XY, XY]]
 Progress = Callable[[Event], object]
 
 
@@ -43,7 +48,7 @@ class FoundFace:
 def open(
     path: str | Path,
     *,
-    network: str = "embedded",
+    network: str | None = None,
     face: int | None = None,
     workspace: str | Path | None = None,
     device: str = "auto",
@@ -52,71 +57,68 @@ def open(
 ) -> Photo:
     """Open a photo: find its faces, cut one out, in the photo's workspace.
 
-    network is a known network's name or a file. face counts from 1, the largest first; None takes
+    network is a known network's name or a file, the embedded one when None. face counts from 1, the largest first; None takes
     the largest. workspace is the folder for it, `NAME.realdrag` in the current folder when None.
     recipe holds every other setting; network and face given here go before it. Raises
     PhotoUnreadable, NoFaceFound, WeightsInvalid, DownloadFailed, DeviceUnavailable.
     """
-    chosen = recipe or Recipe()
-    chosen = Recipe.from_json(
-        {
-            **chosen.to_json(),
-            "network": network if recipe is None or network != "embedded" else recipe.network,
-            "align": {
-                **config_to_json(chosen.align),
-                **({} if face is None else {"face": face}),
-            },
-        }
-    )
-    bench = Bench(device, report=progress)
-    folder = None if workspace is None else Path(workspace)
-    job = jobs.align(Path(path), chosen, bench, parent=Path.cwd(), folder=folder)
-    made = _run(job, progress)
-    return Photo(Path(path), made, chosen, bench)
+    asked = (recipe or Recipe()).to_json()
+    if network is not None:
+        asked["network"] = network
+    if face is not None:
+        asked["align"]["face"] = face
+    opened = Photo(Path(path), Recipe.from_json(asked), device)
+    opened.find(None if workspace is None else Path(workspace), progress)
+    return opened
 
 
 class Photo:
-    """A photo that is open: its faces, its workspace, and what can be done with it."""
+    """A photo that is open: its faces, its workspace, and what can be done with it.
 
-    def __init__(self, path: Path, workspace: Workspace, recipe: Recipe, bench: Bench) -> None:
+    `realdrag.open` makes it. Networks are loaded when they are needed, and stay loaded with it.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, device: str) -> None:
         self.path = path
         self.recipe = recipe
-        self._workspace = workspace
-        self._bench = bench
+        self._told: Progress | None = None
+        self._bench = Bench(device, report=self._tell)
+        self._workspace: Workspace | None = None
 
     @property
-    def folder(self) -> Path:
-        """The workspace, where every stage keeps its result and the pictures lie."""
-        return self._workspace.folder
+    def workspace(self) -> Workspace:
+        """Where every stage keeps its result; its `folder` holds the pictures."""
+        if self._workspace is None:
+            raise ValueError("the photo is not open: realdrag.open opens it")
+        return self._workspace
 
     @property
     def faces(self) -> list[FoundFace]:
-        """The faces that were found, the largest first; none when the photo is not aligned."""
-        found = self._made("align").info["faces"]
+        """The faces that were found, the largest first; none where the photo is not aligned."""
         return [
-            FoundFace(
-                number, cast(Any, tuple(each["box"])), np.array(each["eyes_mouth"], np.float64)
-            )
-            for number, each in enumerate(found, start=1)
+            FoundFace(number, tuple(each["box"]), np.array(each["eyes_mouth"], np.float64))
+            for number, each in enumerate(self._made("align").info["faces"], start=1)
         ]
 
     @property
-    def aligned(self) -> npt.NDArray[np.uint8]:
+    def aligned(self) -> UInt8Image:
         """The face that is dragged, uint8 [R, R, 3]."""
-        return self._picture("align", "aligned.png")
+        return read_pixels(self._made("align"), "aligned.png")
+
+    def find(self, folder: Path | None, progress: Progress | None = None) -> None:
+        """Find the faces and cut one out, in `folder` or in the photo's own workspace."""
+        job = jobs.align(self.path, self.recipe, self._bench, parent=Path.cwd(), folder=folder)
+        self._workspace = self._run(job, progress)
 
     def prepare(self, progress: Progress | None = None) -> Photo:
         """Project the face and tune the network for it, unless that lies in the workspace already.
 
         progress gets an event for every step, stage and notice; `print` will do.
         """
-        self._bench.listen(progress)
-        folder = self._workspace.folder
-        _run(
-            jobs.invert(self.path, self.recipe, self._bench, parent=folder.parent, folder=folder),
-            progress,
-        )
-        _run(jobs.tune([self._workspace], self.recipe, self._bench), progress)
+        folder, bench = self.workspace.folder, self._bench
+        job = jobs.invert(self.path, self.recipe, bench, parent=folder.parent, folder=folder)
+        self._run(job, progress)
+        self._run(jobs.tune([self.workspace], self.recipe, bench), progress)
         return self
 
     def drag(
@@ -135,24 +137,80 @@ class Photo:
         the space's size: what is true or white may change. settings are those of DragConfig. What
         is not prepared yet is prepared first. Raises PointsInvalid, RecipeInvalid, DragDiverged.
         """
-        recipe = Recipe.from_json(
-            {**self.recipe.to_json(), "drag": {**config_to_json(self.recipe.drag), **settings}}
-        )
+        asked = self.recipe.to_json()
+        asked["drag"].update(settings)
+        recipe = Recipe.from_json(asked)
         pairs = tuple(p if isinstance(p, DragPoint) else DragPoint(*p) for p in points)
         self.prepare(progress)
         with tempfile.TemporaryDirectory() as folder:
-            asked = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
-            job = jobs.drag(self._workspace, jobs.DragRequest(asked), recipe, self._bench)
-            dragged = _run(job, progress)
-        return Edit(self, dragged, self._made("result"), pairs)
+            file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
+            request = jobs.DragRequest(file)
+            dragged = self._run(jobs.drag(self.workspace, request, recipe, self._bench), progress)
+        return Edit(self, pairs, dragged, self._made("result"))
+
+    def _tell(self, event: Event) -> None:
+        if self._told is not None:
+            self._told(event)
+
+    def _run(self, job: Job[T], progress: Progress | None) -> T:
+        self._told = progress
+        try:
+            return follow(job, self._tell)
+        finally:
+            self._told = None
 
     def _made(self, stage: str) -> Artifact:
-        job = self._workspace.current_request(stage)
-        request = _run(job, None)
-        found = _run(self._workspace.find(request), None)
-        if found is None:
-            raise StageMissing(f"{self._workspace.name}: its {stage} result is damaged: open it again")
-        return found
+        return self._run(current(self.workspace, stage, self._bench), None)
 
-    def _picture(self, stage: str, name: str) -> npt.NDArray[np.uint8]:
-        return read_photo(self._made(stage).path(name)).pixels
+
+class Edit:
+    """A photo after a drag."""
+
+    def __init__(
+        self, photo: Photo, points: tuple[DragPoint, ...], dragged: Artifact, result: Artifact
+    ) -> None:
+        self.photo = photo
+        self.points = points
+        self._dragged = dragged
+        self._result = result
+
+    @property
+    def stop(self) -> str:
+        """Why the drag ended: "arrived", "no_progress", ... as drag.stopping.StopReason names it."""
+        return str(self._dragged.info["stop"])
+
+    @property
+    def distances(self) -> list[float]:
+        """How far each handle is from its target, in pixels of the aligned face."""
+        return [float(each) for each in self._dragged.info["distances"]]
+
+    @property
+    def pixels(self) -> UInt8Image:
+        """The whole edited photo, uint8 [H, W, 3], upright, in the photo's own colour space."""
+        return self._edited().pixels
+
+    def save(self, path: str | Path, *, keep_gps: bool = False) -> None:
+        """Write the photo, in the format that the name's ending says. Raises PhotoNotWritable.
+
+        The colour profile and the camera's data stay, the position only with keep_gps. The
+        metadata says that the picture was edited.
+        """
+        align = self.photo._made("align")
+        original = read_photo(align.path(align.info["photo"]))
+        write_photo(self.pixels, path, original, keep_gps)
+
+    def _edited(self) -> PhotoFile:
+        asked = self._result.request.config["result"]
+        return read_photo(self._result.path(f"result.{asked['format']}"))
+
+
+def _mask_file(mask: str | Path | npt.NDArray[Any] | None, folder: Path) -> Path | None:
+    """Return a mask's file; an array is written into folder."""
+    if mask is None or isinstance(mask, str | Path):
+        return None if mask is None else Path(mask)
+    if mask.ndim != 2:
+        raise ValueError(f"mask must be [H, W], got {mask.shape}")
+    white = mask if mask.dtype == np.uint8 else mask.astype(bool).astype(np.uint8) * 255
+    path = folder / "mask.png"
+    Image.fromarray(white).save(path)
+    return path
