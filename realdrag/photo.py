@@ -55,12 +55,12 @@ def open(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
 ) -> Photo:
-    """Open a photo: find its faces, cut one out, in the photo's workspace.
+    """Open a photo: find its faces, and cut one out, in the photo's workspace.
 
-    network is a known network's name or a file, the embedded one when None. face counts from 1, the largest first; None takes
-    the largest. workspace is the folder for it, `NAME.realdrag` in the current folder when None.
-    recipe holds every other setting; network and face given here go before it. Raises
-    PhotoUnreadable, NoFaceFound, WeightsInvalid, DownloadFailed, DeviceUnavailable.
+    network is a known network's name or a file; None is the embedded one. face counts from 1, the
+    largest first; None takes the largest. workspace is the folder for it, `NAME.realdrag` in the
+    current folder when None. recipe holds every other setting; network and face go before it.
+    Raises PhotoUnreadable, NoFaceFound, WeightsInvalid, DownloadFailed, DeviceUnavailable.
     """
     asked = (recipe or Recipe()).to_json()
     if network is not None:
@@ -176,7 +176,7 @@ class Edit:
 
     @property
     def stop(self) -> str:
-        """Why the drag ended: "arrived", "no_progress", ... as drag.stopping.StopReason names it."""
+        """Why the drag ended: a value of drag.stopping.StopReason, "arrived" and others."""
         return str(self._dragged.info["stop"])
 
     @property

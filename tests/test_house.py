@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drag": {"stylegan2"},
     "pti": {"stylegan2", "inversion"},
     "pipeline": {"stylegan2", "inversion", "drag", "pti"},
+    "realdrag": {"stylegan2", "inversion", "drag", "pti", "pipeline"},
 }
 
 ROOMS: dict[str, set[str]] = {
