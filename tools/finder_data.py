@@ -12,17 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from inversion.faces.finder_geometry import GREY, Complex, Reductions, fit_template
+from inversion.faces.shape68 import MIRRORED68
 
 Rng = np.random.Generator
 Rectangle = tuple[float, float, float, float]
 
-# The 68 iBUG landmarks of a mirrored face, by index.
-MIRRORED68 = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
-MIRRORED73 = np.concatenate([[1, 0, 2, 4, 3], MIRRORED68 + 5])
+MIRRORED73 = np.array([1, 0, 2, 4, 3, *(k + 5 for k in MIRRORED68)])
 STORED_EYES = 44.0
 """Portraits are kept in memory at this eye distance in pixels: no sample needs more."""
 
