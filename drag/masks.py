@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from drag.points import PointsFile, PointsInvalid
@@ -85,22 +86,34 @@ def read_mask(path: Path, size: tuple[int, int], of_what: str) -> BoolImage:
     Half bright counts as white; what is transparent counts as black. Raises PointsInvalid.
     """
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with path.open("rb") as file:
+            return decode_mask(file, size, of_what)
+    except FileNotFoundError as error:
+        raise PointsInvalid(f"mask {path}: there is no such file") from error
+    except OSError as error:
+        raise PointsInvalid(f"mask {path}: cannot be read ({error.strerror})") from error
+    except PointsInvalid as error:
+        raise PointsInvalid(f"mask {path}: {error}") from error
+
+
+def decode_mask(file: BinaryIO, size: tuple[int, int], of_what: str) -> BoolImage:
+    """Decode the PNG of a mask, as `read_mask` does; PointsInvalid does not name the file."""
+    try:
+        with Image.open(file, formats=("PNG",)) as image:
             if image.size != size:
                 raise PointsInvalid(
-                    f"mask {path}: it is {image.width} x {image.height} pixels, "
+                    f"it is {image.width} x {image.height} pixels, "
                     f"{of_what} is {size[0]} x {size[1]}: it must have the same size"
                 )
             if image.mode not in MODES:
                 raise PointsInvalid(
-                    f"mask {path}: its pixels are of mode {image.mode}; save it as an 8-bit "
-                    "grey or colour PNG"
+                    f"its pixels are of mode {image.mode}; save it as an 8-bit grey or colour PNG"
                 )
             light = np.asarray(image.convert("RGBA").convert("LA"), dtype=np.uint16)
-    except FileNotFoundError as error:
-        raise PointsInvalid(f"mask {path}: there is no such file") from error
+    except UnidentifiedImageError as error:
+        raise PointsInvalid("not a readable PNG") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PointsInvalid(f"mask {path}: not a readable PNG: {error}") from error
+        raise PointsInvalid(f"not a readable PNG: {error}") from error
     white: BoolImage = light[..., 0] * light[..., 1] >= 128 * 255
     return white
 

@@ -57,6 +57,14 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Waiting(Notice):
+    """A notice that the job waits: another process has the workspace."""
+
+    workspace: str
+    holder: str
+
+
+@dataclass(frozen=True)
 class PointNotice(Notice):
     """A notice about a handle that may drift.
 

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from inversion.faces.landmarks import Face, FacesFound, NoFaceFound
-from pipeline.studio.app import create_app
-from pipeline.studio.guard import cookie_name
-from pipeline.studio.serve import listen, server_of
 from pipeline.studio.studio import Studio
+from pipeline.studio.web.app import create_app
+from pipeline.studio.web.guard import cookie_name
+from pipeline.studio.web.serve import listen, server_of
 from stylegan2.checkpoint import save_generator
 from tests.factories import tiny_generator
 
@@ -94,10 +94,10 @@ class RunningStudio:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             state = self.ok("GET", f"/{ident}")
-            if state["job"] is None:
+            if not state["jobs"]:
                 return state
             time.sleep(0.03)
-        raise TimeoutError(f"{ident} is still busy: {state['job']}")
+        raise TimeoutError(f"{ident} is still busy: {state['jobs']}")
 
 
 @contextmanager

@@ -229,7 +229,7 @@ def test_a_photo_that_is_not_there_is_named(case: Case, run: Run) -> None:
     arguments[1] = "absent.jpg"
     outcome = run(arguments)
     assert outcome.code == NO_FACE
-    assert "There is no file absent.jpg" in outcome.err
+    assert "absent.jpg is not there" in outcome.err
     assert untouched(case)
 
 

@@ -29,9 +29,11 @@ from pipeline.disk.places import open_workspace
 from pipeline.disk.storage import replace_file
 from pipeline.picture.photo import Photo, read_photo
 from pipeline.stages.artifact_files import read_inversion, read_tuned
-from pipeline.studio import app as studio_app
 from pipeline.studio.animate import LEAST_FRAMES
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
+from pipeline.studio.web import limits
+from pipeline.studio.web.app import create_app
+from pipeline.studio.web.live import live
 from stylegan2.generator import Generator, NoiseConsts
 from tests.studio_server import (
     ENDLESS_DRAG,
@@ -257,7 +259,7 @@ def test_a_picture_that_unpacks_to_too_much_is_refused(server: RunningStudio) ->
 def test_too_many_bytes_are_refused_whether_announced_or_not(
     server: RunningStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studio_app, "MAX_UPLOAD", 2**20)
+    monkeypatch.setattr(limits, "MAX_UPLOAD", 2**20)
     big = b"x" * (2**20 + 1)
     assert server.client.post("/api/workspaces", content=big).status_code == 413
     pieces = (big[i : i + 2**16] for i in range(0, len(big), 2**16))
@@ -326,14 +328,14 @@ def test_the_studio_says_how_each_handle_holds_on_the_shown_face(
         return handle_features(generator, noise_consts, ws)
 
     monkeypatch.setattr("drag.distinctness.handle_features", counting)
-    monkeypatch.setattr(server.studio.holds, "_kept", {})
-    assert server.ok("GET", f"/{fresh}/hold") == []
+    monkeypatch.setattr(server.studio.drift, "_kept", {})
+    assert server.ok("GET", f"/{fresh}/drift") == []
     other = {"handle": [20.0, 9.5], "target": [22.0, 9.0]}
     put_points(server, fresh, POINT, other)
-    held = server.ok("GET", f"/{fresh}/hold")
+    held = server.ok("GET", f"/{fresh}/drift")
     assert [each["handle"] for each in held] == [POINT["handle"], other["handle"]]
     put_points(server, fresh, POINT)
-    assert server.ok("GET", f"/{fresh}/hold") == held[:1]
+    assert server.ok("GET", f"/{fresh}/drift") == held[:1]
     assert len(asked) == 1
 
     workspace = server.studio.desk.workspace(fresh)
@@ -347,7 +349,7 @@ def test_the_studio_says_how_each_handle_holds_on_the_shown_face(
     assert held[0]["may_drift"] == (value < LEAST)
 
     drag(server, fresh)
-    (after,) = server.ok("GET", f"/{fresh}/hold")
+    (after,) = server.ok("GET", f"/{fresh}/drift")
     assert len(asked) == 2 and not torch.equal(asked[1], asked[0])
     assert after["handle"] == server.ok("GET", f"/{fresh}")["edit"]["points"][0]["handle"]
 
@@ -357,15 +359,15 @@ def test_a_handle_that_may_drift_comes_with_a_better_place_if_there_is_one(
 ) -> None:
     put_points(server, fresh, POINT)
     monkeypatch.setattr("drag.distinctness.LEAST", 1e6)
-    (held,) = server.ok("GET", f"/{fresh}/hold")
+    (held,) = server.ok("GET", f"/{fresh}/drift")
     assert held["may_drift"] and held["better"] is None
     monkeypatch.setattr("drag.distinctness.AMPLE", 0.0)
-    (held,) = server.ok("GET", f"/{fresh}/hold")
+    (held,) = server.ok("GET", f"/{fresh}/drift")
     better = {"handle": held["better"], "target": POINT["target"]}
     assert 0 < math.dist(held["better"], POINT["handle"]) <= 3
     put_points(server, fresh, better)
     monkeypatch.setattr("drag.distinctness.LEAST", 0.0)
-    (held,) = server.ok("GET", f"/{fresh}/hold")
+    (held,) = server.ok("GET", f"/{fresh}/drift")
     assert not held["may_drift"] and held["better"] is None
 
 
@@ -375,7 +377,7 @@ def test_how_handles_hold_is_not_worked_out_while_a_drag_moves_them(
     put_points(server, fresh, POINT)
     server.ok("PUT", f"/{fresh}/settings", {**QUICK, "drag": ENDLESS_DRAG})
     server.ok("POST", f"/{fresh}/drag")
-    answer = server.client.get(f"/api/workspaces/{fresh}/hold")
+    answer = server.client.get(f"/api/workspaces/{fresh}/drift")
     server.ok("POST", f"/{fresh}/job", {"action": "stop"})
     server.idle(fresh)
     server.ok("PUT", f"/{fresh}/settings", QUICK)
@@ -435,13 +437,13 @@ def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh
     busy = server.client.post(f"/api/workspaces/{fresh}/drag")
     assert busy.status_code == 409 and busy.json()["kind"] == "StudioBusy"
     assert server.client.post(f"/api/workspaces/{fresh}/undo").status_code == 409
-    assert server.ok("POST", f"/{fresh}/job", {"action": "pause"})["job"]["paused"]
+    assert server.ok("POST", f"/{fresh}/job", {"action": "pause"})["jobs"]["drag"]["paused"]
     time.sleep(0.3)
-    before = server.ok("GET", f"/{fresh}")["job"]["step"]
+    before = server.ok("GET", f"/{fresh}")["jobs"]["drag"]["step"]
     time.sleep(0.3)
-    assert server.ok("GET", f"/{fresh}")["job"]["step"] == before
+    assert server.ok("GET", f"/{fresh}")["jobs"]["drag"]["step"] == before
     server.ok("POST", f"/{fresh}/job", {"action": "continue"})
-    wait_for(lambda: server.ok("GET", f"/{fresh}")["job"]["step"] > before)
+    wait_for(lambda: server.ok("GET", f"/{fresh}")["jobs"]["drag"]["step"] > before)
     server.ok("POST", f"/{fresh}/job", {"action": "stop"})
     state = server.idle(fresh)
     server.ok("PUT", f"/{fresh}/settings", QUICK)
@@ -453,7 +455,7 @@ def test_a_tuning_that_is_cancelled_leaves_the_studio_alive(server: RunningStudi
     ident = server.upload(photo_bytes(seed=11), "patience.jpg")
     server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": {"steps": 10_000, "patience": 0}})
     server.ok("POST", f"/{ident}/prepare", {"face": 2})
-    wait_for(lambda: server.ok("GET", f"/{ident}")["job"]["stage"] == "tune")
+    wait_for(lambda: server.ok("GET", f"/{ident}")["jobs"]["prepare"]["stage"] == "tune")
     server.ok("POST", f"/{ident}/job", {"action": "stop"})
     state = server.idle(ident)
     assert not state["ready"] and "invert" in state["made"]
@@ -471,7 +473,8 @@ def test_a_job_that_fails_is_told_and_leaves_the_studio_alive(
             "PUT", f"/{fresh}/settings", {**QUICK, "tune": {"first_block": 8, "last_block": 4}}
         )
         server.ok("POST", f"/{fresh}/prepare", {})
-        error = wait_message(socket, "error")["error"]
+        told = wait_message(socket, "state", lambda said: said["state"]["failure"])
+        error = told["state"]["failure"]
     assert error["kind"] == "RecipeInvalid" and "block" in error["message"]
     server.ok("PUT", f"/{fresh}/settings", QUICK)
     assert server.idle(fresh)["ready"]
@@ -638,7 +641,8 @@ NAMES = ["nothing.realdrag", "..", "..%2f..%2fetc", "%00", "x" * 300, ".realdrag
     ("method", "rest"),
     [
         ("GET", ""), ("POST", "/faces"), ("POST", "/prepare"), ("POST", "/drag"), ("POST", "/job"),
-        ("PUT", "/points"), ("PUT", "/mask"), ("GET", "/mask"), ("POST", "/undo"), ("GET", "/hold"),
+        ("PUT", "/points"), ("PUT", "/mask"), ("GET", "/mask"), ("POST", "/undo"),
+        ("GET", "/drift"),
         ("PUT", "/settings"), ("GET", "/pictures/photo"), ("GET", "/save/picture"),
         ("GET", "/save/animation"), ("GET", "/save/points"),
     ],
@@ -718,9 +722,7 @@ def wait_frame(socket: ClientConnection) -> tuple[Any, bytes]:
 
 
 def test_a_page_that_is_gone_while_it_is_written_to_ends_quietly(tmp_path: Path) -> None:
-    app = studio_app.create_app(
-        tmp_path, TOKEN, 1, network=str(tiny_network(tmp_path)), device="cpu"
-    )
+    app = create_app(tmp_path, TOKEN, 1, network=str(tiny_network(tmp_path)), device="cpu")
     said = iter(["websocket.connect", "websocket.receive"])
     failed = asyncio.Event()
 
@@ -736,5 +738,5 @@ def test_a_page_that_is_gone_while_it_is_written_to_ends_quietly(tmp_path: Path)
             failed.set()
             raise OSError("the page is gone")
 
-    asyncio.run(studio_app.live(WebSocket({"type": "websocket", "app": app}, receive, send)))
+    asyncio.run(live(WebSocket({"type": "websocket", "app": app}, receive, send)))
     app.state.studio.close()

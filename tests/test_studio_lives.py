@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.studio.serve import listen
+from pipeline.studio.web.serve import listen
 from tests.studio_pages import (
     SIZE,
     button,

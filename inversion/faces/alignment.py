@@ -88,7 +88,8 @@ def align(pixels: UInt8Image, quad: Float64Array, size: int) -> AlignedFace:
         height, width = pixels.shape[:2]
         raise LandmarksInvalid(
             f"The face lies outside the {width} x {height} picture. Give its points in pixels of "
-            "this picture, from its top left corner."
+            "this picture, from its top left corner.",
+            "they lie outside the picture",
         )
     scale = crop_scale(quad, size)
     # First halve the work: average blocks of pixels, but keep twice the resolution of the crop.

@@ -13,7 +13,11 @@ from stylegan2.arrays import Float64Array
 
 
 class LandmarksInvalid(Exception):
-    """A landmarks file does not say where eyes and mouth are."""
+    """A landmarks file does not say where eyes and mouth are; reason says why not, in a clause."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def read_landmarks(path: str | Path) -> Face:
@@ -26,9 +30,10 @@ def read_landmarks(path: str | Path) -> Face:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise LandmarksInvalid(f"The landmarks file {path} cannot be read: {error}.") from error
+        words = f"The landmarks file {path} cannot be read: {error}."
+        raise LandmarksInvalid(words, "they cannot be read") from error
     except ValueError as error:
-        raise LandmarksInvalid(f"{path} is not JSON: {error}.") from error
+        raise LandmarksInvalid(f"{path} is not JSON: {error}.", "they are not JSON") from error
     if not isinstance(content, dict):
         raise _invalid(path, "it must hold an object")
     keys = set(content)
@@ -83,5 +88,6 @@ def _invalid(path: Path, reason: str) -> LandmarksInvalid:
     return LandmarksInvalid(
         f"{path} is no landmarks file: {reason}. It must be "
         '{"eyes": [[x, y], [x, y]], "mouth": [[x, y], [x, y]]} or {"landmarks": [68 x [x, y]]}, '
-        "in pixels of the photo."
+        "in pixels of the photo.",
+        reason,
     )

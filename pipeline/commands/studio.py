@@ -34,7 +34,7 @@ def studio(
     the other commands.
     """
     from pipeline.machine.devices import pick_device
-    from pipeline.studio.serve import serve
+    from pipeline.studio.web.serve import serve
 
     console = Console(as_json, device)
     pick_device(device)

@@ -30,7 +30,7 @@ from pipeline.disk.artifact import (
 from pipeline.disk.state import State, pieced_together
 from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
 from pipeline.disk.tuned_picture import tuned_picture
-from pipeline.progress import Job, Notice
+from pipeline.progress import Job, Notice, Waiting
 from pipeline.stage_table import STAGES
 from stylegan2.hashing import file_sha256
 
@@ -82,7 +82,9 @@ class Workspace:
                     self.folder.mkdir(parents=True, exist_ok=True)
                 except Timeout:
                     if not told:
-                        yield Notice(f"{self.name} is in use by {_holder(holder)}; waiting for it")
+                        who = _holder(holder)
+                        text = f"{self.name} is in use by {who}; waiting for it"
+                        yield Waiting(text, self.name, who)
                         told = True
                     time.sleep(LOCK_POLL_SECONDS)
             try:

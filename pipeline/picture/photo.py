@@ -32,7 +32,11 @@ _READABLE = "a JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or BMP"
 
 
 class PhotoUnreadable(Exception):
-    """The file is no picture that can be read."""
+    """The file is no picture that can be read; reason is what the message says after its name."""
+
+    def __init__(self, name: object, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.reason = reason
 
 
 class PhotoNotWritable(Exception):
@@ -71,17 +75,17 @@ def read_photo(path: str | Path) -> Photo:
     except Image.DecompressionBombError as error:
         raise _too_large(path, None) from error
     except UnidentifiedImageError as error:
-        raise PhotoUnreadable(
-            f"{path} is not a picture that can be read. Give {_READABLE} file."
-        ) from error
+        words = f"is not a picture that can be read. Give {_READABLE} file."
+        raise PhotoUnreadable(path, words) from error
     except PermissionError as error:
-        raise PhotoUnreadable(f"{path} may not be read: check its permissions.") from error
+        raise PhotoUnreadable(path, "may not be read: check its permissions.") from error
     except (PhotoUnreadable, MemoryError):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise PhotoUnreadable(
-            f"{path} is damaged or incomplete ({error}). "
-            "Copy it again from where it came from, or open it in a viewer and save it anew."
+            path,
+            f"is damaged or incomplete ({error}). "
+            "Copy it again from where it came from, or open it in a viewer and save it anew.",
         ) from error
     return _to_photo(upright, profile, exif)
 
@@ -132,18 +136,19 @@ def write_photo(
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise PhotoUnreadable(f"There is no file {path}. Check the name and the folder.")
+        raise PhotoUnreadable(path, "is not there. Check the name and the folder.")
     if not path.is_file():
-        raise PhotoUnreadable(f"{path} is not a file. Give {_READABLE} file.")
+        raise PhotoUnreadable(path, f"is not a file. Give {_READABLE} file.")
     if path.stat().st_size == 0:
-        raise PhotoUnreadable(f"{path} is empty. Copy it again from where it came from.")
+        raise PhotoUnreadable(path, "is empty. Copy it again from where it came from.")
 
 
 def _too_large(path: Path, pixels: int | None) -> PhotoUnreadable:
     size = "" if pixels is None else f" ({pixels / 1e6:.0f} megapixels)"
     return PhotoUnreadable(
-        f"{path} is too large{size}; the limit is {MAX_PIXELS / 1e6:.0f} megapixels. "
-        "Scale it down, or crop it around the face."
+        path,
+        f"is too large{size}; the limit is {MAX_PIXELS / 1e6:.0f} megapixels. "
+        "Scale it down, or crop it around the face.",
     )
 
 

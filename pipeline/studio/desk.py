@@ -1,9 +1,8 @@
-"""The workspaces as the studio sees them: looked up, edited, undone, and described to the page."""
+"""The workspaces as the studio sees them: looked up, and edited."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.disk.artifact import MANIFEST, Artifact, ArtifactCorrupt, Request, read_artifact
+from pipeline.disk.artifact import MANIFEST, Artifact, Request
 from pipeline.disk.places import SUFFIX, open_workspace, workspaces_in
 from pipeline.disk.state import State
-from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
-from pipeline.disk.workspace import STATE, StageMissing, Workspace
-from pipeline.progress import Job, Notice
+from pipeline.disk.storage import read_sealed, replace_file, writing
+from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.progress import Event, Waiting
 from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.settings.schema import json_schema
 from pipeline.studio.sketch import (
@@ -32,7 +29,6 @@ from pipeline.studio.sketch import (
     points_json,
     save_sketch,
 )
-from pipeline.studio.worker import StudioBusy
 
 SETTABLE = ("drag", "tune", "invert", "result")
 """Parts of a recipe with settings of their own in the studio, in the order they are shown."""
@@ -41,8 +37,25 @@ NOT_SETTABLE: Mapping[str, tuple[str, ...]] = {"result": ("format",)}
 """Settings that the page asks for elsewhere."""
 
 
+NO_POINT_YET = "there is no point yet: drag from where it is to where it should go"
+
+
 class WorkspaceUnknown(Exception):
     """There is no workspace of that name where the studio was opened."""
+
+
+class WorkspaceInUse(Exception):
+    """Something else is writing to a workspace just now."""
+
+    def __init__(self, workspace: str, holder: str) -> None:
+        super().__init__(f"{workspace} is in use by {holder}: try again when that is done")
+        self.holder = holder
+
+
+def at_once(event: Event) -> None:
+    """Follow a job that must not wait, as its sink. Raises WorkspaceInUse."""
+    if isinstance(event, Waiting):
+        raise WorkspaceInUse(event.workspace, event.holder)
 
 
 def settings_schema() -> dict[str, Any]:
@@ -86,6 +99,11 @@ class Desk:
             raise WorkspaceUnknown("there is no such photo here any more: choose one from the list")
         return open_workspace(self.root / name)
 
+    @staticmethod
+    def name_of(workspace: str) -> str:
+        """Return what a person calls a workspace."""
+        return workspace.removesuffix(SUFFIX)
+
     def all(self) -> list[Workspace]:
         """List the workspaces, the one used last first."""
         return list(workspaces_in(self.root))
@@ -96,7 +114,7 @@ class Desk:
             state = workspace.read_state()
             if state is not None:
                 return state
-        return State({"name": workspace.name.removesuffix(SUFFIX), "path": "", "sha256": ""})
+        return State({"name": self.name_of(workspace.name), "path": "", "sha256": ""})
 
     def current(self, workspace: Workspace, stage: str) -> Artifact | None:
         """Return the current artifact of a stage without hashing its files; None without one."""
@@ -207,16 +225,6 @@ class Desk:
                 return sketch
             return self.save(workspace, sketch.edited(edit))
 
-    def check_points(self, workspace: Workspace, points: Sequence[PointPair]) -> None:
-        """Hold points against the aligned face. Raises PointsInvalid, StageMissing."""
-        from drag.points import parse_points, to_aligned
-
-        info = self.aligned(workspace).info
-        if points:
-            parsed = parse_points(points_json(points, None), workspace.folder)
-            matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
-            to_aligned(parsed, matrix, info["size"], tuple(info["photo_size"]))
-
     def aligned(self, workspace: Workspace) -> Artifact:
         """Return the alignment. Raises StageMissing."""
         aligned = self.current(workspace, "align")
@@ -224,96 +232,7 @@ class Desk:
             raise StageMissing("choose the face first")
         return aligned
 
-    def check_mask(self, workspace: Workspace, png: bytes) -> bytes | None:
-        """Return a mask as a grey PNG of the aligned face's size; nothing at all is no mask.
-
-        Raises PointsInvalid.
-        """
-        if not png:
-            return None
-        from drag.masks import read_mask
-        from drag.points import PointsInvalid
-        from pipeline.stages.artifact_files import png_bytes
-
-        size = int(self.aligned(workspace).info["size"])
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "mask.png"
-            path.write_bytes(png)
-            try:
-                white = read_mask(path, (size, size), "the aligned face")
-            except PointsInvalid as error:
-                words = str(error).replace(f"{path}: ", "").split(": cannot")[0]
-                raise PointsInvalid(words) from None
-        return png_bytes(white.astype(np.uint8) * 255)
-
-    # ------------------------------------------------------------------------ undo and redo
-
-    def go(self, workspace: Workspace, by: int) -> Sketch:
-        """Undo (-1) or redo (+1), drags included. Raises StudioBusy, ArtifactCorrupt."""
-        with self.lock:
-            sketch = self.sketch(workspace)
-            moved = sketch.moved(by)
-            self._show(workspace, moved.now.drag)
-            return self.save(workspace, moved)
-
-    def reset(self, workspace: Workspace) -> Sketch:
-        """Go back to the tuned picture without points; an edit that can be undone."""
-        with self.lock:
-            sketch = self.sketch(workspace)
-            self._show(workspace, None)
-            if replace(sketch.now, what=START.what) == START:
-                return sketch
-            return self.save(workspace, sketch.edited(replace(START, what="Reset")))
-
-    def _show(self, workspace: Workspace, drag: str | None) -> None:
-        """Make a drag and its result the current ones, or none."""
-        if self.state(workspace).current.get("drag") == drag:
-            return
-        with at_once(workspace.lock()):
-            if drag is None:
-                at_once(self._show_tuned(workspace))
-                return
-            folder = next(workspace.artifacts.glob(f"drag-{drag[:16]}"), None)
-            if folder is None:
-                raise StageMissing("that drag is no longer on disk")
-            dragged = at_once(workspace.find(read_artifact(folder).request))
-            if dragged is None:
-                raise ArtifactCorrupt(folder, "it was set aside")
-            workspace.make_current(dragged)
-            for folder in workspace.artifacts.glob("result-*"):
-                made = self.made(workspace, folder.name)
-                if made is not None and made.request.inputs["drag"] == drag:
-                    result = at_once(workspace.find(made.request))
-                    if result is not None:
-                        workspace.make_current(result)
-                        return
-
-    def _show_tuned(self, workspace: Workspace) -> Job[None]:
-        state = workspace.read_state()
-        request = None if state is None else state.request("tune")
-        if state is None or request is None:
-            raise StageMissing(f"{workspace.name} is not tuned yet")
-        tuned = yield from workspace.find(request)
-        if tuned is None:
-            raise ArtifactCorrupt(workspace.artifacts / request.folder_name, "it was set aside")
-        kept = {stage: fp for stage, fp in state.current.items() if stage not in ("drag", "result")}
-        with writing(workspace.folder):
-            write_sealed(workspace.folder / STATE, replace(state, current=kept).to_json())
-        workspace.make_current(tuned)
-
 
 def canonical_points(points: Sequence[PointPair], mask: str | None) -> bytes:
     """Write a points file."""
     return f"{json.dumps(points_json(points, mask), indent=1)}\n".encode()
-
-
-def at_once(job: Job[Any]) -> Any:
-    """Run a short job to its end; raises StudioBusy when it would have to wait for a lock."""
-    while True:
-        try:
-            event = next(job)
-        except StopIteration as end:
-            return end.value
-        if isinstance(event, Notice) and "waiting for it" in event.text:
-            job.close()
-            raise StudioBusy(f"{event.text.split(';')[0]}: try again when that is done")

@@ -20,7 +20,7 @@ MOST_KEPT = 4
 """Faces; a network of 1024 pixels has 16 MB of features each. Undo and redo come back to them."""
 
 
-class Holds:
+class DriftWatch:
     """Keeps the features of the faces it was asked about last: a point then takes milliseconds.
 
     It may be asked in any thread.

@@ -115,7 +115,10 @@ class Hub:
         """Send JSON to the pages that show a workspace."""
         text = json.dumps({"type": kind, **message}, allow_nan=False)
         # Two notices that say different things are both worth reading, and there are few.
+        # The same goes for two jobs of one workspace.
         slot = text if kind == "notice" else kind
+        if kind == "job":
+            slot = f"job-{message['job']['kind']}"
         for mailbox in self._watching(workspace):
             mailbox.put(slot, text)
 
@@ -129,9 +132,8 @@ class Hub:
         """Whether any page would take a picture of this workspace now."""
         return any(mailbox.wants_frame for mailbox in self._watching(workspace))
 
-    def frame(self, workspace: str, head: Mapping[str, Any], jpeg: bytes) -> None:
+    def frame(self, workspace: str, message: bytes) -> None:
         """Send a picture to the pages that show a workspace."""
-        message = frame_message({"workspace": workspace, **head}, jpeg)
         for mailbox in self._watching(workspace):
             mailbox.put("frame", message)
 

@@ -16,8 +16,8 @@ from pipeline.disk.workspace import Workspace
 from pipeline.jobs import edit
 from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
-from pipeline.progress import Job, Step
-from pipeline.studio.desk import Desk, at_once
+from pipeline.progress import Job, Step, follow
+from pipeline.studio.desk import NO_POINT_YET, Desk, at_once
 from pipeline.studio.pictures import file_format
 from pipeline.studio.sketch import Edit, mask_path, studio_folder
 
@@ -27,12 +27,18 @@ LANDMARKS = "landmarks.json"
 def take_photo(desk: Desk, upload: Path, name: str) -> tuple[Workspace, bool]:
     """Give an uploaded photo its workspace; tells also whether it was made just now.
 
-    The workspace is named after the upload, the file in it is not. Raises PhotoUnreadable.
+    The workspace is named after the upload, the file in it is not. Raises PhotoUnreadable, which
+    calls the photo by that name.
     """
     named = upload.with_name(f"{safe_stem(name)}{file_format(upload)}")
     upload.rename(named)
-    claimed = at_once(claim(named, desk.root))
-    workspace: Workspace = claimed.workspace
+    from pipeline.picture.photo import PhotoUnreadable
+
+    try:
+        claimed = follow(claim(named, desk.root), at_once)
+    except PhotoUnreadable as error:
+        raise PhotoUnreadable(name, error.reason) from None
+    workspace = claimed.workspace
     with claimed.held:
         if claimed.fresh:
             kept = studio_folder(workspace.folder) / f"original{named.suffix}"
@@ -109,8 +115,8 @@ def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
     try:
         read_landmarks(path)
     except LandmarksInvalid as error:
-        reason = str(error).split(": ", 1)[-1].split(". It must be ")[0]
-        raise LandmarksInvalid(f"these marks are not those of a face: {reason}") from error
+        words = f"these marks are not those of a face: {error.reason}"
+        raise LandmarksInvalid(words, error.reason) from error
     return path
 
 
@@ -119,7 +125,7 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     sketch = desk.sketch(workspace, working=True)
     now = sketch.now
     if not now.points:
-        raise PointsInvalid("there is no point yet: drag from where it is to where it should go")
+        raise PointsInvalid(NO_POINT_YET)
     points = tuple(
         DragPoint((p["handle"][0], p["handle"][1]), (p["target"][0], p["target"][1]))
         for p in now.points

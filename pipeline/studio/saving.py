@@ -15,9 +15,10 @@ from pipeline.picture.photo import Photo, read_photo, write_photo
 from pipeline.progress import Job
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.studio.animate import Format, film
-from pipeline.studio.desk import canonical_points
+from pipeline.studio.desk import NO_POINT_YET, canonical_points
 from pipeline.studio.sketch import mask_path, studio_folder
 from pipeline.studio.studio import Studio
+from pipeline.studio.tickets import Kind
 from pipeline.studio.worker import StudioBusy
 from stylegan2.arrays import UInt8Image
 
@@ -60,9 +61,9 @@ def _encoded(pixels: UInt8Image, suffix: str, photo: Photo | None, keep_gps: boo
 
 def points(studio: Studio, workspace: Workspace) -> tuple[bytes, str]:
     """Return the points file, with its mask in a ZIP when there is one, and the suffix."""
-    now = studio.desk.sketch(workspace, working=studio.job(workspace.name) is not None).now
+    now = studio.sketch(workspace).now
     if not now.points:
-        raise StageMissing("there is no point yet: drag from where it is to where it should go")
+        raise StageMissing(NO_POINT_YET)
     plain = canonical_points(now.points, now.mask)
     if now.mask is None:
         return plain, "json"
@@ -98,7 +99,7 @@ def _filmed(
         finally:
             done.set()
 
-    studio.start(workspace, "film", job)
+    studio.start(workspace, Kind.FILM, job)
     done.wait(FILM_SECONDS)
     if failed:
         raise failed[0]

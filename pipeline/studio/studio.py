@@ -1,4 +1,4 @@
-"""The studio itself: the worker, the desk, and what the open pages are told."""
+"""The studio itself: the queue of jobs, the desk, and what the open pages are told."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.disk.workspace import Workspace
+from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.failures import message_of, to_json
 from pipeline.machine.bench import Bench, Preview
-from pipeline.progress import Event, Notice
+from pipeline.progress import Event, Notice, StageDone
 from pipeline.studio import jobs
-from pipeline.studio.desk import Desk
-from pipeline.studio.drift import Holds
+from pipeline.studio.desk import NO_POINT_YET, Desk
+from pipeline.studio.drift import DriftWatch
 from pipeline.studio.hub import Hub, Mailbox, frame_message
 from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
+from pipeline.studio.tickets import Kind, Progress, Ticket
 from pipeline.studio.view import view
-from pipeline.studio.worker import Progress, StudioBusy, Task, Worker
+from pipeline.studio.worker import BUSY_WITH, StudioBusy, Worker
 from stylegan2.embedded import EMBEDDED
 
 DRAG_INTERVAL = 1 / 40
@@ -30,18 +30,11 @@ DRAG_INTERVAL = 1 / 40
 OTHER_INTERVAL = 0.25
 """The same of projection and tuning, whose pictures change slowly."""
 
-LASTING = ("prepare", "drag")
-"""Jobs that a person is told of when the studio was closed in the middle."""
+LASTING = (Kind.PREPARE, Kind.DRAG)
+"""What a person is told of when the studio was closed in the middle."""
 
-
-@dataclass
-class Live:
-    """What a running job has shown so far; handles and tracks are in aligned pixels."""
-
-    head: dict[str, Any] = field(default_factory=dict)
-    jpeg: bytes = b""
-    drawn_at: float = 0.0
-    tracks: list[list[list[float]]] = field(default_factory=list)
+MOVING = (Kind.DRAG, Kind.FILM)
+"""While one of these goes on, nothing that it stands on may be edited."""
 
 
 class Studio:
@@ -50,12 +43,12 @@ class Studio:
     def __init__(self, root: Path, network: str = EMBEDDED, device: str = "auto") -> None:
         self.desk = Desk(root, network)
         self.hub = Hub()
-        self._live = Live()
-        self._live_lock = threading.Lock()
-        self._telling = threading.RLock()  # so that an older state never overtakes a newer one
         self.bench = Bench(device, self._report, self._watch)
-        self.worker = Worker(self.bench, self._tell, self._ended)
-        self.holds = Holds(self.desk, self.bench)
+        self.drift = DriftWatch(self.desk, self.bench)
+        self._failures: dict[str, dict[str, Any]] = {}
+        self._told = 0
+        self._telling = threading.RLock()  # so that an older state never overtakes a newer one
+        self.worker = Worker(self.bench, self._tell, self._ended, self._queued)
 
     def close(self) -> None:
         """End the worker and let the pages go."""
@@ -64,20 +57,45 @@ class Studio:
 
     # -------------------------------------------------------------------------------- views
 
-    def job(self, name: str) -> dict[str, Any] | None:
-        """Describe the running job of a workspace."""
-        task = self.worker.task_of(name)
-        if task is None:
-            return None
-        with self._live_lock:
-            tracks = [list(track) for track in self._live.tracks]
-        return {**task.to_json(), "tracks": tracks}
+    def jobs(self, name: str) -> dict[str, dict[str, Any]]:
+        """Describe what goes on or waits in a workspace, by its kind."""
+        return {each.kind.value: self._job(each) for each in self.worker.tickets(name)}
+
+    def _job(self, ticket: Ticket) -> dict[str, Any]:
+        """Describe a ticket; one that waits says what for."""
+        plain = ticket.to_json()
+        running = ticket is self.worker.running
+        waits = not running and not ticket.paused
+        ahead = self.worker.ahead_of(ticket) if waits else []
+        plain["running"] = running
+        plain["ahead"] = [
+            {"name": self.desk.name_of(each.workspace), "kind": each.kind.value} for each in ahead
+        ]
+        return plain
+
+    def sketch(self, workspace: Workspace) -> Sketch:
+        """Load a workspace's sketch, which a drag that ends just now is about to change itself."""
+        dragging = self.worker.ticket_of(workspace.name, Kind.DRAG) is not None
+        return self.desk.sketch(workspace, working=dragging)
 
     def view(self, workspace: Workspace) -> dict[str, Any]:
-        """Describe a workspace for the page."""
-        job = self.job(workspace.name)
-        sketch = self.desk.sketch(workspace, working=job is not None)
-        return view(self.desk, workspace, sketch, job)
+        """Describe a workspace for the page. A higher version is a later state."""
+        with self._telling:
+            self._told += 1
+            plain = view(self.desk, workspace, self.sketch(workspace), self.jobs(workspace.name))
+            return {
+                **plain,
+                "version": self._told,
+                "tracks": self._live_tracks(workspace.name),
+                "failure": self._failures.get(workspace.name),
+            }
+
+    def _live_tracks(self, name: str) -> list[list[list[float]]]:
+        ticket = self.worker.ticket_of(name, Kind.DRAG)
+        if ticket is None:
+            return []
+        with ticket.shown_lock:
+            return [list(track) for track in ticket.shown.tracks]
 
     def broadcast(self, workspace: Workspace) -> dict[str, Any]:
         """Tell every page that shows a workspace how it is now, and return that."""
@@ -103,64 +121,70 @@ class Studio:
             mailbox.put("frame", frame)
 
     def last_frame(self, name: str) -> bytes | None:
-        """Return the latest live picture of a running job, as a message."""
-        with self._live_lock:
-            if self.worker.task_of(name) is None or not self._live.jpeg:
-                return None
-            return frame_message({"workspace": name, **self._live.head}, self._live.jpeg)
+        """Return the latest live picture of what goes on in a workspace, as a message."""
+        ticket = self.worker.ticket_of(name, Kind.DRAG, Kind.PREPARE)
+        if ticket is None:
+            return None
+        with ticket.shown_lock:
+            shown = ticket.shown
+            return frame_message(shown.head, shown.jpeg) if shown.jpeg else None
 
     # --------------------------------------------------------------------------------- jobs
 
     def find(self, workspace: Workspace) -> None:
         """Begin to look for faces. Raises StudioBusy."""
-        self.start(workspace, "find", lambda: jobs.find(self.desk, workspace, self.bench))
+        self.start(workspace, Kind.FIND, lambda: jobs.find(self.desk, workspace, self.bench))
 
     def prepare(self, workspace: Workspace, choice: Mapping[str, Any] | None) -> None:
         """Begin to align, invert and tune, with a new choice of the face or the last one."""
         if choice is not None:
-            self.idle(workspace)
+            self.check_idle(workspace, Kind.PREPARE, *MOVING)
             if "landmarks" in choice:
                 jobs.keep_landmarks(workspace, choice["landmarks"])
             self.desk.change(workspace, choice=dict(choice))
-        self.start(workspace, "prepare", lambda: jobs.prepare(self.desk, workspace, self.bench))
+        self.start(workspace, Kind.PREPARE, lambda: jobs.prepare(self.desk, workspace, self.bench))
 
     def drag(self, workspace: Workspace) -> None:
-        """Begin to drag. Raises StudioBusy."""
-        self.start(workspace, "drag", lambda: jobs.drag(self.desk, workspace, self.bench))
+        """Begin to drag by the present points. Raises StudioBusy, StageMissing."""
+        if not self.sketch(workspace).now.points:
+            raise StageMissing(NO_POINT_YET)
+        if self.desk.current(workspace, "tune") is None:
+            raise StageMissing("this photo is not tuned yet")
+        self.start(workspace, Kind.DRAG, lambda: jobs.drag(self.desk, workspace, self.bench))
 
-    def start(self, workspace: Workspace, kind: str, job: Callable[[], Progress]) -> None:
-        """Begin a job of a workspace. Raises StudioBusy."""
-        with self._live_lock:
-            self._live = Live()
-
-        def begun() -> Progress:
-            if kind in LASTING:
-                self.desk.change(workspace, running=kind)
-            yield from job()
-
-        self.worker.start(workspace.name, kind, begun)
+    def start(self, workspace: Workspace, kind: Kind, job: Callable[[], Progress]) -> Ticket:
+        """Put a job of a workspace into the queue. Raises StudioBusy."""
+        ticket = self.worker.start(workspace.name, kind, job)
+        self._failures.pop(workspace.name, None)
+        if kind in LASTING:
+            self.desk.change(workspace, running=kind.value)
         self.broadcast(workspace)
         self.hub.tell_all("list", {})
+        return ticket
 
-    def idle(self, workspace: Workspace) -> None:
-        """Make sure that no job is changing a workspace. Raises StudioBusy."""
-        if self.worker.task_of(workspace.name) is not None:
-            raise StudioBusy("this photo is being worked on: stop that first, or wait")
+    def check_idle(self, workspace: Workspace, *kinds: Kind) -> None:
+        """Make sure that nothing goes on that stands on what is edited. Raises StudioBusy."""
+        ticket = self.worker.ticket_of(workspace.name, *(kinds or MOVING))
+        if ticket is not None:
+            raise StudioBusy(BUSY_WITH[ticket.kind])
+
+    def edited(self, workspace: Workspace) -> dict[str, Any]:
+        """Tell the pages of an edit, after which an earlier failure is no news any more."""
+        self._failures.pop(workspace.name, None)
+        return self.broadcast(workspace)
 
     def steer(self, workspace: Workspace, action: str) -> None:
-        """Pause, continue or stop the running job of a workspace; nothing when there is none."""
-        task = self.worker.task_of(workspace.name)
-        if task is None:
+        """Pause, continue or stop what goes on in a workspace; nothing when there is nothing."""
+        ticket = self.worker.ticket_of(workspace.name)
+        if ticket is None:
             return
-        if action == "pause":
-            task.pause()
-        elif action == "continue":
-            task.proceed()
-        elif action == "stop":
-            self.worker.stop(task)
-        else:
-            raise ValueError(f"unknown action {action}")
-        self.hub.tell(workspace.name, "job", {"job": task.to_json()})
+        steps = {
+            "pause": self.worker.pause,
+            "continue": self.worker.resume,
+            "stop": self.worker.stop,
+        }
+        steps[action](ticket)
+        self._tell_job(ticket)
 
     def change_settings(self, workspace: Workspace, settings: Mapping[str, Any]) -> Sketch:
         """Replace the settings that differ from their defaults. Raises RecipeInvalid."""
@@ -170,53 +194,68 @@ class Studio:
     # -------------------------------------------------------------- from the worker's thread
 
     def _report(self, event: Event) -> None:
-        task = self.worker.task
-        if task is not None:
-            task.take(event)
-            self._tell(task, event)
+        ticket = self.worker.running
+        if ticket is not None:
+            ticket.take(event)
+            self._tell(ticket, event)
 
-    def _tell(self, task: Task, event: Event) -> None:
+    def _tell(self, ticket: Ticket, event: Event) -> None:
+        if ticket.has_news:
+            ticket.has_news = False
+            self.broadcast(self.desk.workspace(ticket.workspace))
         if isinstance(event, Notice):
-            self.hub.tell(task.workspace, "notice", {"text": event.text})
-        elif event.event == "stage":
-            self.broadcast(self.desk.workspace(task.workspace))
+            self.hub.tell(ticket.workspace, "notice", {"text": event.text})
+        elif isinstance(event, StageDone):
+            ticket.has_news = True
         else:
-            self.hub.tell(task.workspace, "job", {"job": task.to_json()})
+            self._tell_job(ticket)
+
+    def _tell_job(self, ticket: Ticket) -> None:
+        message = {"workspace": ticket.workspace, "job": self._job(ticket)}
+        self.hub.tell(ticket.workspace, "job", message)
+
+    def _queued(self) -> None:
+        """Tell the pages whose job waits or goes on that this is so."""
+        for ticket in self.worker.tickets():
+            self._tell_job(ticket)
+        self.hub.tell_all("list", {})
 
     def _watch(self, preview: Preview) -> None:
-        task = self.worker.task
-        if task is None:
+        ticket = self.worker.running
+        if ticket is None:
             return
         handles = [[round(v, 2) for v in xy] for xy in preview.handles]
         head = {
+            "workspace": ticket.workspace,
+            "job": ticket.number,
             "stage": preview.stage,
             "step": preview.step,
             "handles": handles,
             "distances": [round(v, 2) for v in preview.distances],
         }
-        with self._live_lock:
-            live = self._live
-            live.tracks = live.tracks or [[] for _ in handles]
-            for track, xy in zip(live.tracks, handles, strict=True):
+        shown = ticket.shown
+        with ticket.shown_lock:
+            shown.tracks = shown.tracks or [[] for _ in handles]
+            for track, xy in zip(shown.tracks, handles, strict=True):
                 track.append(xy)
-            live.head = head
         interval = DRAG_INTERVAL if preview.stage == "drag" else OTHER_INTERVAL
         now = time.monotonic()
-        wanted = self.hub.wants_frame(task.workspace) and now - live.drawn_at >= interval
-        if wanted or task.paused or not live.jpeg:
+        wanted = self.hub.wants_frame(ticket.workspace) and now - shown.drawn_at >= interval
+        if wanted or ticket.paused or not shown.jpeg:
             jpeg = jpeg_bytes(preview.picture())
-            with self._live_lock:
-                live.jpeg, live.drawn_at = jpeg, now
-            self.hub.frame(task.workspace, head, jpeg)
+            with ticket.shown_lock:
+                shown.head, shown.jpeg, shown.drawn_at = head, jpeg, now
+            self.hub.frame(ticket.workspace, frame_message(head, jpeg))
 
-    def _ended(self, task: Task, error: dict[str, Any] | None) -> None:
+    def _ended(self, ticket: Ticket, error: dict[str, Any] | None) -> None:
         try:
-            workspace = self.desk.workspace(task.workspace)
-            if task.kind in LASTING:
+            workspace = self.desk.workspace(ticket.workspace)
+            if ticket.kind in LASTING:
                 self.desk.change(workspace, running=None)
+            if error is not None and ticket.kind is not Kind.FILM:  # who asks for a film is told
+                self._failures[ticket.workspace] = error
             self.broadcast(workspace)
         except Exception as second:  # the workspace went away, or its disk is full
-            error = error or {"event": "error", "kind": "Bug", "message": message_of(second)}
-        if error is not None:
-            self.hub.tell(task.workspace, "error", {"error": error})
-        self.hub.tell_all("list", {})
+            plain = {"event": "error", "kind": "Bug", "message": message_of(second)}
+            self.hub.tell(ticket.workspace, "error", {"error": error or plain})
+        self._queued()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.disk.artifact import Artifact
-from pipeline.disk.places import SUFFIX
 from pipeline.disk.workspace import Workspace
 from pipeline.picture.animation import spread
 from pipeline.studio.desk import Desk
@@ -19,30 +18,30 @@ MAX_TRACK = 120
 STAGES = ("align", "invert", "tune", "drag", "result")
 
 
-def summary(desk: Desk, workspace: Workspace, job: Mapping[str, Any] | None) -> dict[str, Any]:
+def summary(desk: Desk, workspace: Workspace, jobs: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a workspace for the list of photos."""
     state = desk.state(workspace)
     done = [stage for stage in STAGES if stage in state.current]
     return {
         "id": workspace.name,
-        "name": workspace.name.removesuffix(SUFFIX),
+        "name": desk.name_of(workspace.name),
         "stage": done[-1] if done else None,
-        "running": job is not None,
+        "jobs": jobs,
         "version": "-".join(fp[:8] for fp in state.current.values()) or "0",
     }
 
 
 def view(
-    desk: Desk, workspace: Workspace, sketch: Sketch, job: Mapping[str, Any] | None
+    desk: Desk, workspace: Workspace, sketch: Sketch, jobs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Describe a workspace for the page that shows it. All positions are in aligned pixels."""
     made = {stage: desk.current(workspace, stage) for stage in STAGES}
     aligned, tuned, dragged = made["align"], made["tune"], made["drag"]
     return {
         "id": workspace.name,
-        "name": workspace.name.removesuffix(SUFFIX),
-        "job": job,
-        "interrupted": sketch.running if job is None else None,
+        "name": desk.name_of(workspace.name),
+        "jobs": jobs,
+        "interrupted": None if sketch.running in jobs else sketch.running,
         "found": sketch.found,
         "photo": _photo(sketch, aligned),
         "face": None if aligned is None else _face(aligned),

@@ -1,179 +1,198 @@
-"""The one thread that owns the networks and runs jobs, one at a time."""
+"""The one thread that owns the networks: it moves jobs on, always the one whose turn it is.
+
+A job is a generator that gives an event after every step, so it can be set aside between two steps
+for one that somebody waits for, and taken up again.
+"""
 
 from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.failures import BUG, failure_of, to_json
 from pipeline.machine.bench import Bench
-from pipeline.progress import Event, StageStarted, Step, StepClock
-
-Progress = Generator[Event, None, Any]
+from pipeline.progress import Event
+from pipeline.studio.tickets import Kind, Progress, Ticket
 
 
 class StudioBusy(Exception):
-    """The studio is working on something else."""
-
-
-class Task:
-    """A job that a page asked for, and how far it is."""
-
-    def __init__(self, workspace: str, kind: str) -> None:
-        self.workspace = workspace
-        self.kind = kind
-        self.stage: str | None = None
-        self.step = 0
-        self.total = 0
-        self.seconds_left: float | None = None
-        self.paused = False
-        self.ending = False
-        self.cancelled = False
-        self._go = threading.Event()
-        self._go.set()
-        self._clock = StepClock()
-
-    def pause(self) -> None:
-        """Wait before the next step."""
-        self.paused = True
-        self._go.clear()
-
-    def proceed(self) -> None:
-        """Go on after a pause."""
-        self.paused = False
-        self._clock = StepClock()
-        self._go.set()
-
-    def cancel(self) -> None:
-        """Give the job up before its next step."""
-        self.cancelled = True
-        self.ending = True
-        self.proceed()
-
-    def wait(self) -> None:
-        """Block while paused."""
-        self._go.wait()
-
-    def take(self, event: Event) -> None:
-        """Take note of progress."""
-        if isinstance(event, Step):
-            if event.stage != self.stage:
-                self.stage, self._clock = event.stage, StepClock()
-            self._clock.tick(event.step)
-            self.step, self.total = event.step, event.total
-            self.seconds_left = self._clock.seconds_left(event.total)
-        elif isinstance(event, StageStarted):
-            self.stage, self.step, self.total, self.seconds_left = event.stage, 0, 0, None
-            self._clock = StepClock()
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the job for the page."""
-        return {
-            "workspace": self.workspace,
-            "kind": self.kind,
-            "stage": self.stage,
-            "step": self.step,
-            "total": self.total,
-            "seconds_left": self.seconds_left,
-            "paused": self.paused,
-            "ending": self.ending,
-        }
+    """The studio is working on this very photo."""
 
 
 class Worker:
-    """Runs one job at a time in a thread of its own; a job that fails leaves it alive.
+    """Runs jobs in a thread of its own, by turns; a job that fails leaves it alive.
 
-    tell gets every event of the running job; ended gets the job when it is over, with the error
-    as JSON or None. Both are called in the worker's thread.
+    tell gets every event of a job; ended gets the ticket when it is over, with the error as JSON
+    or None; queued is called whenever another ticket waits or runs. All of them are called in the
+    worker's thread.
     """
 
     def __init__(
         self,
         bench: Bench,
-        tell: Callable[[Task, Event], None],
-        ended: Callable[[Task, dict[str, Any] | None], None],
+        tell: Callable[[Ticket, Event], None],
+        ended: Callable[[Ticket, dict[str, Any] | None], None],
+        queued: Callable[[], None],
     ) -> None:
         self.bench = bench
         self._tell = tell
         self._ended = ended
-        self._lock = threading.Condition()
-        self._next: tuple[Task, Callable[[], Progress]] | None = None
-        self._task: Task | None = None
+        self._queued = queued
+        self._changed = threading.Condition()
+        self._tickets: list[Ticket] = []
+        self._running: Ticket | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="studio-worker", daemon=True)
         self._thread.start()
 
+    # ---------------------------------------------------------------------- from anywhere
+
     @property
-    def task(self) -> Task | None:
-        """The job that runs now."""
-        return self._task
+    def running(self) -> Ticket | None:
+        """The job that is being moved on right now."""
+        return self._running
 
-    def task_of(self, workspace: str) -> Task | None:
-        """The job that runs now, if it is this workspace's."""
-        task = self._task
-        return task if task is not None and task.workspace == workspace else None
+    def tickets(self, workspace: str | None = None) -> list[Ticket]:
+        """List what is not over yet, of one workspace or of all, whose turn is first first."""
+        with self._changed:
+            mine = [each for each in self._tickets if workspace in (None, each.workspace)]
+        return sorted(mine, key=lambda ticket: ticket.turn)
 
-    def start(self, workspace: str, kind: str, job: Callable[[], Progress]) -> Task:
-        """Begin a job. Raises StudioBusy."""
-        with self._lock:
-            if self._task is not None:
-                raise StudioBusy(
-                    f"the studio is busy with {self._task.workspace}: stop that first, or wait"
-                )
-            task = self._task = Task(workspace, kind)
-            self.bench.stop.clear()
-            self._next = (task, job)
-            self._lock.notify_all()
-        return task
+    def ticket_of(self, workspace: str, *kinds: Kind) -> Ticket | None:
+        """Return a workspace's ticket (of these kinds only), whose turn is first."""
+        mine = self.tickets(workspace)
+        return next((each for each in mine if not kinds or each.kind in kinds), None)
 
-    def stop(self, task: Task) -> None:
+    def ahead_of(self, ticket: Ticket) -> list[Ticket]:
+        """List the tickets that are done, or moved on, before this one can go on."""
+        return [
+            each
+            for each in self.tickets()
+            if each is not ticket
+            and (each.turn < ticket.turn or self._blocks(each, ticket))
+            and self._may_run(each)
+        ]
+
+    def start(self, workspace: str, kind: Kind, job: Callable[[], Progress]) -> Ticket:
+        """Put a job into the queue.
+
+        Raises StudioBusy when its workspace has one of that kind, or one that must end first.
+        """
+        with self._changed:
+            for each in self._tickets:
+                if each.workspace == workspace and (
+                    each.kind is kind or (each.changes_files and kind is not Kind.FIND)
+                ):
+                    raise StudioBusy(BUSY_WITH[each.kind])
+            ticket = Ticket(workspace, kind, job)
+            self._tickets.append(ticket)
+            self._changed.notify_all()
+        return ticket
+
+    def pause(self, ticket: Ticket) -> None:
+        """Leave a job as it is after its present step; others go on."""
+        with self._changed:
+            ticket.paused = True
+            ticket.set_aside()
+
+    def resume(self, ticket: Ticket) -> None:
+        """Go on after a pause."""
+        with self._changed:
+            ticket.paused = False
+            self._changed.notify_all()
+
+    def stop(self, ticket: Ticket) -> None:
         """End a job: a drag keeps its last step, anything else is given up."""
-        task.ending = True
-        if task.kind == "drag" and task.stage == "drag":
-            self.bench.stop.set()
-            task.proceed()
-        else:
-            task.cancel()
+        with self._changed:
+            if ticket.kind is Kind.DRAG and ticket.stage == "drag":
+                ticket.stopping = True
+                if ticket is self._running:
+                    self.bench.stop.set()
+            else:
+                ticket.cancelled = True
+            ticket.paused = False
+            self._changed.notify_all()
 
     def close(self, timeout: float = 10.0) -> None:
         """End what runs (a drag keeps its last step), and the thread."""
-        with self._lock:
+        for ticket in self.tickets():
+            self.stop(ticket)
+        with self._changed:
             self._closing = True
-            if self._task is not None:
-                self.stop(self._task)
-            self._lock.notify_all()
+            self._changed.notify_all()
         self._thread.join(timeout)
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                while self._next is None and not self._closing:
-                    self._lock.wait()
-                if self._next is None:
-                    return
-                task, job = self._next
-                self._next = None
-            error = self._work(task, job)
-            with self._lock:
-                self._task = None
-            self._ended(task, error)
+    # ---------------------------------------------------------------- in the worker's thread
 
-    def _work(self, task: Task, job: Callable[[], Progress]) -> dict[str, Any] | None:
+    def _run(self) -> None:
+        while (ticket := self._take_turn()) is not None:
+            over, error = self._step(ticket)
+            if over:
+                with self._changed:
+                    self._tickets.remove(ticket)
+                    self._running = None
+                self._ended(ticket, error)
+
+    def _take_turn(self) -> Ticket | None:
+        """Wait for the ticket whose turn it is; None when the studio closes."""
+        with self._changed:
+            while (ticket := self._next()) is None:
+                if self._closing:
+                    return None
+                self._running = None
+                self._changed.wait()
+            before, self._running = self._running, ticket
+            if ticket is before:
+                return ticket
+            if before is not None:
+                before.set_aside()
+            if ticket.stopping:
+                self.bench.stop.set()
+            else:
+                self.bench.stop.clear()
+        self._queued()
+        return ticket
+
+    def _next(self) -> Ticket | None:
+        ready = [each for each in self._tickets if self._may_run(each)]
+        return min(ready, key=lambda each: (not each.cancelled, each.turn), default=None)
+
+    def _may_run(self, ticket: Ticket) -> bool:
+        if ticket.cancelled:
+            return True
+        return not ticket.paused and not any(self._blocks(each, ticket) for each in self._tickets)
+
+    @staticmethod
+    def _blocks(one: Ticket, other: Ticket) -> bool:
+        """Tell whether a job holds the lock that another one is going to need."""
+        same = one is not other and one.workspace == other.workspace
+        locks = one.changes_files and other.changes_files
+        return same and locks and one.started and not other.started
+
+    def _step(self, ticket: Ticket) -> tuple[bool, dict[str, Any] | None]:
+        """Move a job on by one event; tell whether it is over, and how it failed if it did."""
         try:
-            running = job()
-            try:
-                for event in running:
-                    task.take(event)
-                    self._tell(task, event)
-                    task.wait()
-                    if task.cancelled:
-                        return None
-            finally:
-                running.close()
+            if ticket.cancelled:
+                ticket.give_up()
+                return True, None
+            event = ticket.proceed()
+            if event is None:
+                return True, None
+            self._tell(ticket, event)
         except Exception as error:
+            ticket.give_up()
             if failure_of(error).exit_code == BUG:
                 traceback.print_exception(error)
-            return to_json(error)
-        return None
+            return True, to_json(error)
+        return False, None
+
+
+BUSY_WITH = {
+    Kind.FIND: "faces are being looked for already",
+    Kind.DRAG: "this photo is being dragged: stop that first, or wait",
+    Kind.FILM: "a film of this photo is being made: stop that first, or wait",
+    Kind.PREPARE: "this photo is being prepared: cancel that first, or wait",
+}
+"""Why another job of a photo is refused."""

@@ -70,7 +70,9 @@ class App {
   setState(state) {
     if (state.id !== this.id) return;
     const before = this.state;
+    if (before && before.version > state.version) return;
     this.state = state;
+    state.job = inFront(state.jobs);
     title.textContent = state.name;
     document.title = `${state.name} – realdrag`;
     const job = state.job?.kind;
@@ -100,7 +102,12 @@ class App {
     else if (message.type === "error") this.failed(message.error);
     else if (message.type === "notice") toast(sentence(message.text));
     else if (this.view && (message.type === "list") === (this.kind === "home")) {
-      if (message.type === "job") this.state.job = { ...this.state.job, ...message.job };
+      if (message.type === "job") {
+        if (this.state.jobs[message.job.kind]?.number !== message.job.number) return;
+        this.state.jobs[message.job.kind] = message.job;
+        this.state.job = inFront(this.state.jobs);
+        message.job = this.state.job;
+      }
       this.view.message?.(message);
     }
   }
@@ -134,6 +141,11 @@ class App {
     offline.textContent = words;
     offline.hidden = false;
   }
+}
+
+/** The job that a person waits for first. */
+function inFront(jobs) {
+  return jobs.drag ?? jobs.film ?? jobs.prepare ?? jobs.find ?? null;
 }
 
 try {

@@ -123,9 +123,9 @@ export class Editor {
     const busy = Boolean(state.job);
     this.points.locked = busy;
     this.mask.setLocked(busy);
-    const tracks = !this.showTracks ? [] : this.dragging ? state.job.tracks : state.edit.drag ? state.drag?.tracks ?? [] : [];
+    const tracks = !this.showTracks ? [] : this.dragging ? state.tracks : state.edit.drag ? state.drag?.tracks ?? [] : [];
     this.points.set(state.edit.points, structuredClone(tracks));
-    this.points.holds.look(state);
+    this.points.drift.look(state);
     if (this.dragging && tracks.some((track) => track.length)) this.points.setLive(tracks.map((track) => track.at(-1)));
     if (!before || before.edit.mask !== state.edit.mask || before.face.size !== state.face.size) this.loadMask();
     this.load();
@@ -273,10 +273,7 @@ export class Editor {
   }
 
   message(message) {
-    if (message.type === "job") {
-      this.state.job = { ...this.state.job, ...message.job };
-      this.showJob(this.state.job);
-    }
+    if (message.type === "job") this.showJob(this.state.job);
   }
 
   // -------------------------------------------------------------------------------- actions

@@ -55,7 +55,7 @@ export class Home {
       h("a", { href: `#${encodeURIComponent(photo.id)}`, class: "photo-card" },
         h("img", { src: pictureUrl(photo.id, "thumbnail", photo.version), alt: "", loading: "lazy" }),
         h("span", { class: "name" }, photo.name),
-        h("span", { class: "hint" }, photo.running ? "Working …" : STATES[photo.stage] ?? "Choose the face")))));
+        h("span", { class: "hint" }, Object.keys(photo.jobs).length ? "Working …" : STATES[photo.stage] ?? "Choose the face")))));
   }
 
   async try() {

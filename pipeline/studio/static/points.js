@@ -2,7 +2,7 @@
 
 import { apply, clamp, far } from "./geometry.js";
 import { button, h, s } from "./dom.js";
-import { Holds } from "./hold.js";
+import { Drift } from "./drift.js";
 import { distance } from "./words.js";
 
 const TAP = 6;
@@ -32,7 +32,7 @@ export class Points {
     /** @type {Pair[]} */
     this.pairs = [];
     this.tracks = [];
-    this.holds = new Holds(() => this.render());
+    this.drift = new Drift(() => this.render());
     this.locked = false;
     this.active = true;
     /** A gesture: what is being moved, or a new pair. */
@@ -263,7 +263,7 @@ export class Points {
 
   /** What the studio says of a point that may drift; null while a drag runs. */
   worried(pair) {
-    return this.locked ? null : this.holds.worry(pair, this.viewport.faceSize);
+    return this.locked ? null : this.drift.worry(pair, this.viewport.faceSize);
   }
 
   /** The sign of a handle that may drift. */

@@ -12,9 +12,9 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from pipeline.studio.app import create_app
 from pipeline.studio.desk import Desk
 from pipeline.studio.jobs import take_photo
+from pipeline.studio.web.app import create_app
 from stylegan2.embedded import EMBEDDED
 
 HOST = "127.0.0.1"

@@ -9,15 +9,15 @@ const ARRIVED = 1 / 256;
 /** Milliseconds: whoever presses Start at once is not made to wait for it. */
 const SETTLE = 250;
 
-/** @typedef {{handle: [number, number], distinctness: number, may_drift: boolean, better: [number, number]|null}} Held */
+/** @typedef {{handle: [number, number], distinctness: number, may_drift: boolean, better: [number, number]|null}} Drifting */
 
 /** What the studio has said of the shown points. */
-export class Holds {
+export class Drift {
   /** @param {() => void} changed called when an answer has come */
   constructor(changed) {
     this.changed = changed;
     this.asked = "";
-    /** @type {Map<string, Held>} */
+    /** @type {Map<string, Drifting>} */
     this.known = new Map();
   }
 
@@ -34,22 +34,22 @@ export class Holds {
   async ask(id, asked, count) {
     let answers = [];
     try {
-      if (count) answers = await json("GET", place(id, "/hold"));
+      if (count) answers = await json("GET", place(id, "/drift"));
     } catch (error) {
       if (!(error instanceof Refused)) throw error; // it is busy: what it does changes the points
     }
     if (asked !== this.asked) return;
-    this.known = new Map(answers.map((held) => [String(held.handle), held]));
+    this.known = new Map(answers.map((found) => [String(found.handle), found]));
     this.changed();
   }
 
   /**
    * Say how a point holds that may drift on its way; null for others.
    * @param {import("./points.js").Pair} pair @param {number} faceSize
-   * @returns {Held|null}
+   * @returns {Drifting|null}
    */
   worry({ handle, target }, faceSize) {
-    const held = this.known.get(String(handle));
-    return held?.may_drift && far(handle, target) > ARRIVED * faceSize ? held : null;
+    const found = this.known.get(String(handle));
+    return found?.may_drift && far(handle, target) > ARRIVED * faceSize ? found : null;
   }
 }

@@ -1,0 +1,71 @@
+"""Undo, redo and starting over, drags included: the workspace shows what the edit names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.disk.artifact import ArtifactCorrupt, read_artifact
+from pipeline.disk.storage import write_sealed, writing
+from pipeline.disk.workspace import STATE, StageMissing, Workspace
+from pipeline.progress import Job, follow
+from pipeline.studio.desk import Desk, at_once
+from pipeline.studio.sketch import START, Sketch
+
+
+def undo_or_redo(desk: Desk, workspace: Workspace, by: int) -> Sketch:
+    """Undo (-1) or redo (+1), drags included. Raises WorkspaceInUse, ArtifactCorrupt."""
+    with desk.lock:
+        sketch = desk.sketch(workspace)
+        moved = sketch.moved(by)
+        _show(desk, workspace, moved.now.drag)
+        return desk.save(workspace, moved)
+
+
+def reset(desk: Desk, workspace: Workspace) -> Sketch:
+    """Go back to the tuned picture without points; an edit that can be undone."""
+    with desk.lock:
+        sketch = desk.sketch(workspace)
+        _show(desk, workspace, None)
+        if replace(sketch.now, what=START.what) == START:
+            return sketch
+        return desk.save(workspace, sketch.edited(replace(START, what="Reset")))
+
+
+def _show(desk: Desk, workspace: Workspace, drag: str | None) -> None:
+    """Make a drag and its result the current ones, or none."""
+    if desk.state(workspace).current.get("drag") != drag:
+        show = _show_tuned(workspace) if drag is None else _show_drag(desk, workspace, drag)
+        follow(show, at_once)
+
+
+def _show_drag(desk: Desk, workspace: Workspace, drag: str) -> Job[None]:
+    with (yield from workspace.lock()):
+        folder = next(workspace.artifacts.glob(f"drag-{drag[:16]}"), None)
+        if folder is None:
+            raise StageMissing("that drag is no longer on disk")
+        dragged = yield from workspace.find(read_artifact(folder).request)
+        if dragged is None:
+            raise ArtifactCorrupt(folder, "it was set aside")
+        workspace.make_current(dragged)
+        for folder in workspace.artifacts.glob("result-*"):
+            made = desk.made(workspace, folder.name)
+            if made is not None and made.request.inputs["drag"] == drag:
+                result = yield from workspace.find(made.request)
+                if result is not None:
+                    workspace.make_current(result)
+                    return
+
+
+def _show_tuned(workspace: Workspace) -> Job[None]:
+    with (yield from workspace.lock()):
+        state = workspace.read_state()
+        request = None if state is None else state.request("tune")
+        if state is None or request is None:
+            raise StageMissing(f"{workspace.name} is not tuned yet")
+        tuned = yield from workspace.find(request)
+        if tuned is None:
+            raise ArtifactCorrupt(workspace.artifacts / request.folder_name, "it was set aside")
+        kept = {stage: fp for stage, fp in state.current.items() if stage not in ("drag", "result")}
+        with writing(workspace.folder):
+            write_sealed(workspace.folder / STATE, replace(state, current=kept).to_json())
+        workspace.make_current(tuned)

@@ -1,0 +1,1 @@
+"""The studio's web server: who gets in, what can be asked, and what is sent."""

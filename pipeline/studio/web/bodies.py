@@ -1,0 +1,68 @@
+"""What the page sends as JSON, checked: an unknown key is an error, and so is a NaN."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_POINTS = 200
+
+XY = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Strict(BaseModel):
+    """A body in which unknown keys are an error."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Pair(Strict):
+    """A handle and where it should go, in pixels of the aligned face."""
+
+    handle: XY
+    target: XY
+
+
+class Points(Strict):
+    """All points, and in words what was done to them."""
+
+    points: Annotated[list[Pair], Field(max_length=MAX_POINTS)]
+    what: Annotated[str, Field(max_length=80)] = "Points"
+
+
+class Landmarks(Strict):
+    """Eyes and mouth corners in pixels of the photo."""
+
+    eyes: Annotated[list[XY], Field(min_length=2, max_length=2)]
+    mouth: Annotated[list[XY], Field(min_length=2, max_length=2)]
+
+
+class Choice(Strict):
+    """How the face is taken: one of those found, marked by hand, or the whole picture.
+
+    Nothing of it takes up again what was chosen before.
+    """
+
+    face: Annotated[int, Field(ge=1, le=1000)] | None = None
+    landmarks: Landmarks | None = None
+    align: Literal["none"] | None = None
+
+
+class Action(Strict):
+    """What a job is to do."""
+
+    action: Literal["pause", "continue", "stop"]
+
+
+class Drift(BaseModel):
+    """How well a handle can be told from its surroundings: if little, it may drift.
+
+    better is then a point nearby that holds better, if there is one. All in pixels of the aligned
+    face.
+    """
+
+    handle: XY
+    distinctness: float
+    may_drift: bool
+    better: XY | None

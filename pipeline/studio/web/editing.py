@@ -1,0 +1,121 @@
+"""Routes of one photo: its face, its points and its area, drags, history, settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from pipeline.studio.checks import check_points, grey_mask
+from pipeline.studio.history import reset, undo_or_redo
+from pipeline.studio.sketch import keep_mask, mask_path
+from pipeline.studio.web.answers import FailureRoute
+from pipeline.studio.web.bodies import Action, Choice, Drift, Points
+from pipeline.studio.web.depends import BYTES, Of, OfStudio
+
+routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
+
+
+@routes.get("")
+def show(studio: OfStudio, workspace: Of) -> dict[str, Any]:
+    """Describe a workspace."""
+    return studio.view(workspace)
+
+
+@routes.post("/faces", status_code=202)
+def find_faces(studio: OfStudio, workspace: Of) -> dict[str, Any]:
+    """Look for faces in the photo."""
+    studio.find(workspace)
+    return studio.view(workspace)
+
+
+@routes.post("/prepare", status_code=202)
+def prepare(studio: OfStudio, workspace: Of, choice: Choice) -> dict[str, Any]:
+    """Align, project and tune."""
+    plain = choice.model_dump(exclude_none=True)
+    if len(plain) > 1:
+        raise HTTPException(422, "choose one of face, landmarks and align")
+    studio.prepare(workspace, plain or None)
+    return studio.view(workspace)
+
+
+@routes.post("/drag", status_code=202)
+def drag(studio: OfStudio, workspace: Of) -> dict[str, Any]:
+    """Begin to drag by the present points."""
+    studio.drag(workspace)
+    return studio.view(workspace)
+
+
+@routes.post("/job")
+def steer(studio: OfStudio, workspace: Of, asked: Action) -> dict[str, Any]:
+    """Pause, continue or stop what runs."""
+    studio.steer(workspace, asked.action)
+    return studio.view(workspace)
+
+
+@routes.put("/points")
+def put_points(studio: OfStudio, workspace: Of, asked: Points) -> dict[str, Any]:
+    """Replace the points."""
+    studio.check_idle(workspace)
+    pairs = [pair.model_dump() for pair in asked.points]
+    check_points(pairs, studio.desk.aligned(workspace))
+    studio.desk.edit(workspace, asked.what, points=tuple(pairs))
+    return studio.edited(workspace)
+
+
+@routes.get("/drift")
+def check_drift(studio: OfStudio, workspace: Of) -> list[Drift]:
+    """Tell which of the present points may drift on the shown face, and where they would not."""
+    studio.check_idle(workspace)
+    points = studio.desk.sketch(workspace).now.points
+    return [Drift(**each) for each in studio.drift.check(workspace, points)]
+
+
+@routes.put("/mask", openapi_extra=BYTES)
+async def put_mask(request: Request, studio: OfStudio, workspace: Of) -> dict[str, Any]:
+    """Replace the mask: a PNG of the aligned face's size, white where it may change.
+
+    An empty body takes the mask away.
+    """
+    png = await request.body()
+
+    def work() -> dict[str, Any]:
+        studio.check_idle(workspace)
+        grey = grey_mask(png, studio.desk.aligned(workspace))
+        mask = None if grey is None else keep_mask(workspace.folder, grey)
+        studio.desk.edit(workspace, "Area", mask=mask)
+        return studio.edited(workspace)
+
+    return await run_in_threadpool(work)
+
+
+@routes.get("/mask")
+def get_mask(studio: OfStudio, workspace: Of) -> FileResponse:
+    """Send the mask."""
+    mask = studio.sketch(workspace).now.mask
+    if mask is None:
+        raise HTTPException(404, "there is no mask: everything may change")
+    return FileResponse(mask_path(workspace.folder, mask), media_type="image/png")
+
+
+@routes.post("/{step}")
+def go(studio: OfStudio, workspace: Of, step: Literal["undo", "redo", "reset"]) -> dict[str, Any]:
+    """Undo, redo, or go back to the tuned picture."""
+    studio.check_idle(workspace)
+    if step == "reset":
+        reset(studio.desk, workspace)
+    else:
+        undo_or_redo(studio.desk, workspace, -1 if step == "undo" else 1)
+    return studio.edited(workspace)
+
+
+@routes.put("/settings")
+def put_settings(studio: OfStudio, workspace: Of, settings: dict[str, Any]) -> dict[str, Any]:
+    """Replace the settings; what is left out takes its default."""
+    if "align" in settings or "network" in settings:
+        raise HTTPException(422, "face and network are not chosen here")
+    studio.change_settings(workspace, settings)
+    return studio.broadcast(workspace)

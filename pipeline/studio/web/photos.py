@@ -1,0 +1,79 @@
+"""Routes of the first page: the page itself, the list of photos, new ones."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+from pipeline.jobs.demo import write_demo
+from pipeline.studio.desk import settings_schema
+from pipeline.studio.jobs import take_photo
+from pipeline.studio.studio import Studio
+from pipeline.studio.view import summary
+from pipeline.studio.web.answers import FailureRoute
+from pipeline.studio.web.depends import BYTES, OfStudio
+from pipeline.studio.web.limits import MAX_UPLOAD
+
+STATIC = Path(__file__).parents[1] / "static"
+
+routes = APIRouter(route_class=FailureRoute)
+
+
+@routes.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    """Send the page."""
+    return FileResponse(STATIC / "index.html")
+
+
+@routes.get("/api/studio")
+def about(studio: OfStudio) -> dict[str, Any]:
+    """Tell what the page needs once."""
+    return {
+        "folder": studio.desk.root.name,
+        "network": studio.desk.network,
+        "max_upload": MAX_UPLOAD,
+        "settings": settings_schema(),
+    }
+
+
+@routes.get("/api/workspaces")
+def list_workspaces(studio: OfStudio) -> list[dict[str, Any]]:
+    """List the photos, the one used last first."""
+    return [
+        summary(studio.desk, workspace, studio.jobs(workspace.name))
+        for workspace in studio.desk.all()
+    ]
+
+
+@routes.post("/api/workspaces", status_code=201, openapi_extra=BYTES)
+async def add_photo(
+    request: Request, studio: OfStudio, name: Annotated[str, Query(max_length=255)] = "photo"
+) -> dict[str, Any]:
+    """Take a photo, and begin to look for faces in it."""
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
+        upload = Path(folder) / "upload"
+        with upload.open("wb") as file:
+            async for chunk in request.stream():
+                await run_in_threadpool(file.write, chunk)
+        return await run_in_threadpool(_taken, studio, upload, name)
+
+
+@routes.post("/api/demo", status_code=201)
+def add_demo(studio: OfStudio) -> dict[str, Any]:
+    """Take the portrait that comes along, and begin to look for its face."""
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
+        portrait, _ = write_demo(Path(folder))
+        return _taken(studio, portrait, portrait.name)
+
+
+def _taken(studio: Studio, upload: Path, name: str) -> dict[str, Any]:
+    workspace, fresh = take_photo(studio.desk, upload, name)
+    if fresh:
+        studio.find(workspace)
+    studio.hub.tell_all("list", {})
+    return {"id": workspace.name, "fresh": fresh}
