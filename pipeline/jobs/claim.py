@@ -48,6 +48,8 @@ def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
             with writing(place.parent):
                 place.mkdir(parents=True, exist_ok=True)
         workspace = Workspace(place)
+        if folder is None and _is_of_another(workspace, sha256):
+            continue  # without its lock: it may be in use for long
         held = yield from workspace.lock()
         try:
             state = yield from workspace.load_state()
@@ -64,6 +66,13 @@ def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
         f"{folder} is the workspace of another photo: choose another folder with --workspace, "
         "or leave it out"
     )
+
+
+def _is_of_another(workspace: Workspace, sha256: str) -> bool:
+    with suppress(ValueError, OSError):
+        state = workspace.read_state()
+        return state is not None and state.photo["sha256"] != sha256
+    return False  # it may be damaged: that is seen to under its lock
 
 
 def photo_hash(photo: Path) -> str:

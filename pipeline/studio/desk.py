@@ -90,6 +90,7 @@ class Desk:
         self.root = root
         self.network = network
         self.lock = threading.RLock()
+        self.taking = threading.Lock()
 
     # --------------------------------------------------------------------------- looking up
 
@@ -107,6 +108,11 @@ class Desk:
     def all(self) -> list[Workspace]:
         """List the workspaces, the one used last first."""
         return list(workspaces_in(self.root))
+
+    def of_photo(self, sha256: str) -> Workspace | None:
+        """Return the workspace of a photo that is here already, known by its file's hash."""
+        here = (each for each in self.all() if self.state(each).photo["sha256"] == sha256)
+        return next(here, None)
 
     def state(self, workspace: Workspace) -> State:
         """Read what a workspace remembers; nothing, when that is damaged or missing."""

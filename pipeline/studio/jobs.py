@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from drag.points import DragPoint, PointsFile, PointsInvalid
+from pipeline.disk.artifact import file_hash
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs import edit
@@ -30,22 +31,26 @@ def take_photo(desk: Desk, upload: Path, name: str) -> tuple[Workspace, bool]:
     The workspace is named after the upload, the file in it is not. Raises PhotoUnreadable, which
     calls the photo by that name.
     """
-    named = upload.with_name(f"{safe_stem(name)}{file_format(upload)}")
-    upload.rename(named)
     from pipeline.picture.photo import PhotoUnreadable
 
-    try:
-        claimed = follow(claim(named, desk.root), at_once)
-    except PhotoUnreadable as error:
-        raise PhotoUnreadable(name, error.reason) from None
-    workspace = claimed.workspace
-    with claimed.held:
-        if claimed.fresh:
-            kept = studio_folder(workspace.folder) / f"original{named.suffix}"
-            with writing(workspace.folder):
-                replace_file(kept, named.read_bytes())
-            sha256 = desk.state(workspace).photo["sha256"]
-            workspace.save_photo(kept, sha256)
+    named = upload.with_name(f"{safe_stem(name)}{file_format(upload)}")
+    upload.rename(named)
+    sha256 = file_hash(named)
+    with desk.taking:  # photos of one name that come at once get their names in turn
+        known = desk.of_photo(sha256)
+        if known is not None:  # it may be in use, which is no reason not to open it
+            return known, False
+        try:
+            claimed = follow(claim(named, desk.root), at_once)
+        except PhotoUnreadable as error:
+            raise PhotoUnreadable(name, error.reason) from None
+        workspace = claimed.workspace
+        with claimed.held:
+            if claimed.fresh:
+                kept = studio_folder(workspace.folder) / f"original{named.suffix}"
+                with writing(workspace.folder):
+                    replace_file(kept, named.read_bytes())
+                workspace.save_photo(kept, sha256)
     return workspace, claimed.fresh
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import socket
@@ -9,8 +10,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.studio.desk import Desk
 from pipeline.studio.jobs import take_photo
@@ -21,9 +24,42 @@ HOST = "127.0.0.1"
 SOCKET_MESSAGE_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 5
 
+REQUEST_SECONDS = 20.0
+"""A connection that has not sent a whole request's head for so long is closed."""
+
 
 class PortTaken(Exception):
     """Another program listens there."""
+
+
+class PunctualProtocol(H11Protocol):
+    """HTTP/1.1 that hangs up on who opens a connection and does not ask for anything."""
+
+    _hanging_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came in; go on waiting until it is a whole request's head."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait()
+        elif self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._hanging_up is None:
+            self._hanging_up = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
 
 
 def listen(port: int) -> socket.socket:
@@ -68,6 +104,7 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     """Return a server that is to be run on a listening socket."""
     config = uvicorn.Config(
         app,
+        http=PunctualProtocol,
         log_level="warning",
         access_log=False,
         ws_max_size=SOCKET_MESSAGE_BYTES,
