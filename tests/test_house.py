@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
 }  # fmt: skip
 """The rooms of pipeline/, bottom-up, and which of the others each may import."""
 
-DOORS = {"pipeline.commands.studio": "pipeline.studio.serve"}
+DOORS = {"pipeline.commands.studio": "pipeline.studio.web.serve"}
 """The command that starts the studio."""
 
 WITHOUT_TORCH = (

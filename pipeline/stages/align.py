@@ -28,7 +28,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     photo = read_photo(path)
     data = path.read_bytes()
     if file_input(bytes_sha256(data)) != work.request.inputs["photo"]:
-        raise PhotoUnreadable(f"{path} was changed while it was being read: run invert again")
+        raise PhotoUnreadable(path, "was changed while it was being read: run invert again")
     name = f"photo{path.suffix.lower()}"
     work.draft.write(name, data)
     size = config["size"]
