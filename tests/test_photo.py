@@ -204,7 +204,7 @@ def test_what_is_no_picture_is_refused_with_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(PhotoUnreadable, match=message) as caught:
             read_photo(tmp_path / name)
         assert name in str(caught.value)
-    with pytest.raises(PhotoUnreadable, match="no file"):
+    with pytest.raises(PhotoUnreadable, match="is not there"):
         read_photo(tmp_path / "missing.jpg")
     with pytest.raises(PhotoUnreadable, match="not a file"):
         read_photo(tmp_path)
