@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from drag.points import DragPoint, PointsFile, PointsInvalid
-from pipeline.disk.artifact import file_hash
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs import edit
@@ -21,6 +20,7 @@ from pipeline.progress import Job, Step, follow
 from pipeline.studio.desk import NO_POINT_YET, Desk, at_once
 from pipeline.studio.pictures import file_format
 from pipeline.studio.sketch import Edit, mask_path, studio_folder
+from stylegan2.hashing import file_sha256
 
 LANDMARKS = "landmarks.json"
 
@@ -35,7 +35,7 @@ def take_photo(desk: Desk, upload: Path, name: str) -> tuple[Workspace, bool]:
 
     named = upload.with_name(f"{safe_stem(name)}{file_format(upload)}")
     upload.rename(named)
-    sha256 = file_hash(named)
+    sha256 = file_sha256(named)
     with desk.taking:  # photos of one name that come at once get their names in turn
         known = desk.of_photo(sha256)
         if known is not None:  # it may be in use, which is no reason not to open it

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.machine.bench import versions
+from pipeline.machine.devices import versions
 from pipeline.studio.studio import Studio
 from pipeline.studio.web import editing, live, photos, pictures
 from pipeline.studio.web.answers import answer_errors
