@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def test_the_command_opens_a_page_with_its_photo(
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *command, "--device", "cpu"],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         text=True,
     )
