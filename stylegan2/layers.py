@@ -76,8 +76,11 @@ class SynthesisLayer(nn.Module):
         """Do what `forward` does, with the styles [N, in] that w gives."""
         weight, forms = self.weight, self.forms
         packs = forms.packs(weight, x, styles)
-        if not packs and weight.shape[0] <= NARROW and x.device.type == "cpu":
-            x = x.contiguous(memory_format=torch.channels_last)
+        if not packs and x.device.type == "cpu":
+            if weight.requires_grad:
+                x = x.contiguous()  # their gradient takes four times as long with channels last
+            elif weight.shape[0] <= NARROW:
+                x = x.contiguous(memory_format=torch.channels_last)
         relaid = self.up and not packs and not weight.requires_grad
         # Leaky ReLU is positively homogeneous, so its gain goes into what comes before it, and
         # each addition is made in place: on a CPU this layer is bound by memory, not arithmetic.

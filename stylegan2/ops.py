@@ -110,7 +110,8 @@ def modulated_conv2d(
     """
     demodulated = demodulation(styles, energy) * gain
     after: Tensor | None = demodulated
-    if x.shape[0] == 1 and weight.requires_grad and weight.numel() <= x.numel():
+    learns = weight.requires_grad and packed is None
+    if x.shape[0] == 1 and learns and weight.numel() <= x.numel():
         weight = weight * styles[0, :, None, None] * demodulated[0, :, None, None, None]
         after = None
     else:

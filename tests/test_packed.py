@@ -85,6 +85,16 @@ def test_gradients_reach_ws_and_weights_and_noise_through_a_frozen_rest() -> Non
     assert by_weight.abs().sum() > 0
 
 
+def test_a_picture_is_the_same_while_weights_are_learnt() -> None:
+    generator = tiny_generator(32)
+    ws = _randn(1, generator.num_ws, generator.w_dim)
+    expected = generator.synthesis(ws)
+    generator.requires_grad_(True)
+    with torch.no_grad():
+        found = generator.synthesis(ws)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_pictures_are_the_same_without_packing(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = tiny_generator(32)
     ws = _randn(2, generator.num_ws, generator.w_dim)
