@@ -334,6 +334,21 @@ def rosinality_file(
     return torch_save(checkpoint, zipped=zipped)
 
 
+def psp_file(state: Mapping[str, Tensor], mean: Tensor, *, parallel: bool = False) -> bytes:
+    """torch.save {"state_dict", "latent_avg", "opts"}: pSp's layout, also e4e's and ReStyle's.
+
+    Names of the encoder and of the decoder, a rosinality generator, lie side by side, each with
+    its prefix; the mean latent is kept once for every layer.
+    """
+    lead = "module." if parallel else ""
+    tensors = {f"{lead}decoder.{name}": tensor for name, tensor in state.items()}
+    for name in ("input_layer.0", "body.0.res_layer.1", "styles.0.convs.0"):
+        tensors[f"{lead}encoder.{name}.weight"] = torch.ones(3, 3, 3, 3)
+    layers = 2 * sum(name.startswith("to_rgb") and name.endswith("conv.weight") for name in state)
+    opts = {"encoder_type": "Encoder4Editing", "output_size": 16, "device": "cuda:0"}
+    return torch_save({"state_dict": tensors, "latent_avg": mean.repeat(layers, 1), "opts": opts})
+
+
 def write(folder: Path, name: str, content: bytes) -> Path:
     path = folder / name
     path.write_bytes(content)

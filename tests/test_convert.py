@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from stylegan2.checkpoint import save_generator
@@ -128,7 +130,8 @@ def test_rosinality_file_without_mean_or_noise_gets_both_and_says_so(tmp_path: P
     path = write(tmp_path, "train.pt", make.rosinality_file(bare, None))
     notices: list[str] = []
     generator = load_network(path, on_notice=notices.append)
-    assert len(notices) == 2 and "mean" in notices[0] and "noise" in notices[1]
+    assert len(notices) == 3 and "g_ema is taken, not g" in notices[0]
+    assert "mean" in notices[1] and "noise" in notices[2]
     z = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(9))
     torch.testing.assert_close(
         generator.mapping.w_avg, generator.mapping(z).mean(0), atol=0.05, rtol=0.1
@@ -183,6 +186,92 @@ def test_our_own_file_is_read_whatever_its_name(tmp_path: Path) -> None:
     loaded = load_network(path)
     assert_tensors(loaded, generator.state_dict())
     assert loaded.config.conv_clamp == 7.0
+
+
+# ---------------------------------------------------------------------------------------------
+# Generators that lie elsewhere in their file
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+PLACES: dict[str, Callable[[Any], Any]] = {
+    "module": lambda g: prefixed("module.", g),
+    "generator": lambda g: {"generator": g, "discriminator": {"a.weight": torch.ones(2)}},
+    "params": lambda g: {"params": g, "iteration": 5},
+    "state dict with a prefix": lambda g: {"state_dict": prefixed("G.", g), "epoch": 1},
+    "list": lambda g: [{"lr": 0.1}, g],
+    "deep": lambda g: {"checkpoint": {"models": [{"netG": prefixed("module.", g)}]}},
+    "beside others": lambda g: {**prefixed("g.", g), "d.conv.weight": torch.ones(1, 1, 3, 3)},
+    "among others": lambda g: {**g, "augment.weight": torch.ones(3)},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("layout", ["nvidia", "rosinality"])
+def test_a_generator_is_found_wherever_it_lies(tmp_path: Path, layout: str, place: str) -> None:
+    tensors = make.random_tensors() if layout == "nvidia" else make.rosinality_tensors()
+    plain = tensors if layout == "nvidia" else {"g_ema": tensors}
+    wanted = load_network(write(tmp_path, "plain.pt", make.torch_save(plain)))
+    path = write(tmp_path, "network.pt", make.torch_save(PLACES[place](tensors)))
+    notices: list[str] = []
+    assert_tensors(load_network(path, on_notice=notices.append), wanted.state_dict())
+    assert not any("generators" in notice for notice in notices)
+
+
+SEVERAL: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "params": (lambda g, ema: {"params": g, "params_ema": ema}, "params_ema is taken, not params"),
+    "G": (lambda g, ema: {"G": g, "G_ema": ema}, "G_ema is taken, not G"),
+    "ema": (lambda g, ema: {"model": {"gen": g}, "ema": {"gen": ema}}, "ema.gen is taken"),
+    "prefixes": (
+        lambda g, ema: {"state_dict": {**prefixed("g.", g), **prefixed("g_ema.", ema)}},
+        r"state_dict\.g_ema is taken, not state_dict\.g",
+    ),
+    "no average": (lambda g, ema: {"schema": ema, "netG": g}, "schema is taken, not netG"),
+    "list": (lambda g, ema: [ema, g], r"\[0\] is taken, not \[1\]"),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_of_several_generators_the_average_is_taken_and_named(tmp_path: Path, case: str) -> None:
+    arrange, message = SEVERAL[case]
+    snapshot, average = make.random_tensors(seed=1), make.random_tensors(seed=2)
+    path = write(tmp_path, "n.pt", make.torch_save(arrange(snapshot, average)))
+    notices: list[str] = []
+    assert_tensors(load_network(path, on_notice=notices.append), average)
+    assert len(notices) == 1 and re.search(f"holds 2 generators; {message}", notices[0])
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("config", [CONFIG, WIDER], ids=["16px", "32px"])
+def test_the_decoder_of_psp_e4e_and_restyle_is_a_network(
+    tmp_path: Path, config: GeneratorConfig, parallel: bool
+) -> None:
+    state, mean = make.rosinality_tensors(config), torch.randn(config.w_dim)
+    path = write(tmp_path, "e4e.pt", make.psp_file(state, mean, parallel=parallel))
+    plain = write(tmp_path, "plain.pt", make.rosinality_file(state, mean))
+    generator = load_network(path)
+    assert_tensors(generator, load_network(plain).state_dict())
+    assert generator.config == config
+    torch.testing.assert_close(generator.mapping.w_avg, mean)
+
+
+def test_a_file_that_holds_itself_is_searched_to_an_end(tmp_path: Path) -> None:
+    loop: dict[str, Any] = {"more": [{"a": 1}]}
+    loop["more"].append(loop)
+    with pytest.raises(UnsupportedNetwork, match="no StyleGAN2 generator"):
+        load_network(write(tmp_path, "n.pt", make.torch_save(loop)))
+
+
+@pytest.mark.parametrize("layout", ["nvidia", "rosinality"])
+def test_other_layouts_are_read_from_safetensors_too(tmp_path: Path, layout: str) -> None:
+    tensors = make.random_tensors() if layout == "nvidia" else make.rosinality_tensors()
+    plain = tensors if layout == "nvidia" else {"g_ema": tensors}
+    wanted = load_network(write(tmp_path, "plain.pt", make.torch_save(plain)))
+    path = tmp_path / "network.safetensors"
+    save_file(prefixed("generator.", tensors), path)
+    assert_tensors(load_network(path), wanted.state_dict())
 
 
 # ---------------------------------------------------------------------------------------------

@@ -208,7 +208,9 @@ def storage_zip(elements: int, shape: tuple[int, ...], stride: tuple[int, ...], 
         b"ctorch._utils\n_rebuild_tensor_v2\n(" + reference + b"K\x00"
         + pickle.dumps(shape, 2)[2:-1] + pickle.dumps(stride, 2)[2:-1] + b"\x89}tR"
     )  # fmt: skip
-    content = raw(b"}" + text("g_ema") + b"}" + text("conv1.conv.weight") + tensor + b"ss")
+    content = raw(
+        b"}" + text("g_ema") + b"}" + text("conv1.conv.modulation.weight") + tensor + b"ss"
+    )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("archive/data.pkl", content)
@@ -266,7 +268,9 @@ def test_declared_sizes_are_checked_before_memory_is_taken(case: str, tmp_path: 
 
 
 def test_stream_with_an_inflated_count_is_refused(tmp_path: Path) -> None:
-    content = bytearray(make.torch_save({"conv1.conv.weight": torch.ones(3)}, zipped=False))
+    content = bytearray(
+        make.torch_save({"conv1.conv.modulation.weight": torch.ones(3)}, zipped=False)
+    )
     content[-20:-12] = struct.pack("<q", 2**40)
     with pytest.raises(WeightsInvalid, match="another size"):
         load_network(write(tmp_path, "n.pt", bytes(content)))
@@ -275,7 +279,7 @@ def test_stream_with_an_inflated_count_is_refused(tmp_path: Path) -> None:
 def test_many_names_for_one_tensor_cannot_multiply_it(tmp_path: Path) -> None:
     big = torch.ones(1000, 1000)
     state = {f"convs.{i}.conv.weight": big for i in range(100)}
-    path = write(tmp_path, "n.pt", make.torch_save({"conv1.conv.weight": big, **state}))
+    path = write(tmp_path, "n.pt", make.torch_save({"conv1.conv.modulation.weight": big, **state}))
     with pytest.raises(WeightsInvalid, match="larger tensors than it holds"):
         load_network(path)
 

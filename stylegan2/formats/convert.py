@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from stylegan2.checkpoint import (
     WeightsInvalid,
@@ -19,11 +21,9 @@ from stylegan2.checkpoint import (
     save_generator,
     weights_hash,
 )
-from stylegan2.formats.layout_nvidia import from_nvidia_names, from_persistent
-from stylegan2.formats.layout_rosinality import from_rosinality
-from stylegan2.formats.layout_tensorflow import from_tensorflow
+from stylegan2.formats.find import find_generator
 from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
-from stylegan2.formats.pickled import Record, UnsafeCheckpoint
+from stylegan2.formats.pickled import UnsafeCheckpoint
 from stylegan2.formats.torch_files import load_objects, map_file
 from stylegan2.generator import Generator
 from stylegan2.hashing import file_sha256
@@ -65,16 +65,14 @@ def load_network(
     """
     path = Path(path)
     if _kind(path) == _SAFETENSORS:
-        return load_generator(path, device)
+        return _load_safetensors(path, on_notice).to(device)
     prefix = "" if cache is None else f"{file_sha256(path)}-{CONVERSION_VERSION}-"
     if cache is not None:
         kept = _load_kept(cache, prefix, on_notice)
         if kept is not None:
             return kept.to(device)
     foreign = read_foreign(path)
-    for notice in foreign.notices:
-        _tell(on_notice, f"{path.name}: {notice}")
-    generator = _build(path, foreign)
+    generator = _build(path, foreign, on_notice)
     if cache is not None:
         kept_path = cache / f"{prefix}{_short_hash(generator)}.safetensors"
         try:
@@ -91,7 +89,7 @@ def read_foreign(path: Path) -> ForeignWeights:
         raise ValueError(f"{path} is a safetensors file")
     data = map_file(path)
     try:
-        return _find_generator(load_objects(data), limit=len(data))
+        return find_generator(load_objects(data), limit=len(data))
     except (UnsafeCheckpoint, UnsupportedNetwork, WeightsInvalid) as error:
         raise type(error)(f"{path}: {error}") from error
 
@@ -114,31 +112,21 @@ def _short_hash(generator: Generator) -> str:
     return weights_hash(generator)[:16]
 
 
-def _find_generator(objects: object, limit: int) -> ForeignWeights:
-    """Find the generator in what a file holds; limit bounds the bytes of its tensors together."""
-    match objects:
-        case Record(kind="Generator"):
-            return from_persistent(objects, "PTI's pickled module", limit)
-        case Record(kind="Network") as generator:
-            return from_tensorflow(generator, limit)
-        case (Record(kind="Network"), Record(kind="Network"), Record(kind="Network") as generator):
-            return from_tensorflow(generator, limit)
-    found = objects if isinstance(objects, dict) else {}
-    if isinstance(record := found.get("G_ema"), Record):
-        return from_persistent(record, "StyleGAN2-ADA or StyleGAN3-repo pickle", limit)
-    if isinstance(tensors := found.get("g_ema"), dict):
-        return from_rosinality(tensors, found.get("latent_avg"), limit)
-    if "conv1.conv.weight" in found:
-        return from_rosinality(found, None, limit)
-    if "synthesis.b4.const" in found:
-        return from_nvidia_names(found, "NVIDIA state dict", limit)
-    raise UnsupportedNetwork(
-        "no StyleGAN2 generator in this file; known are StyleGAN2-ADA and StyleGAN3-repo .pkl, "
-        "legacy TensorFlow .pkl, rosinality .pt, PTI .pt and safetensors"
-    )
+def _load_safetensors(path: Path, on_notice: OnNotice | None) -> Generator:
+    """Load our own layout, or another one that somebody has stored as safetensors."""
+    try:
+        return load_generator(path)
+    except WeightsInvalid as error:
+        with suppress(SafetensorError, OSError, UnsupportedNetwork, WeightsInvalid):
+            tensors = load_file(path)
+            foreign = find_generator(tensors, limit=path.stat().st_size)
+            return _build(path, foreign, on_notice)
+        raise error
 
 
-def _build(path: Path, foreign: ForeignWeights) -> Generator:
+def _build(path: Path, foreign: ForeignWeights, on_notice: OnNotice | None) -> Generator:
+    for notice in foreign.notices:
+        _tell(on_notice, f"{path.name}: {notice}")
     try:
         generator = build_generator(foreign.tensors, foreign.conv_clamp)
     except WeightsInvalid as error:

@@ -4,6 +4,7 @@ Kernels are [1, out, in, k, k] and not rotated: the up-convolution is a transpos
 weights as they are, like NVIDIA's. The mapping network has the learning rate 0.01 in its weights
 (the option lr_mlp leaves no trace in a file; 0.01 is assumed) and the gain sqrt(2) in its
 activation, like NVIDIA's. Blur buffers are the [1,3,3,1] filter times 4. There is no clamp.
+The encoders pSp, e4e and ReStyle carry such a generator as their decoder.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def from_rosinality(stored: Mapping[str, object], latent_avg: object, limit: int
 
 def _from_rosinality_tensor(name: str, tensor: Tensor) -> tuple[str, Tensor]:
     """Translate one tensor's name and shape."""
-    if name == "latent_avg":
-        return "mapping.w_avg", tensor.reshape(-1)
+    if name == "latent_avg":  # pSp and e4e keep it once for every layer: [num_ws, w_dim]
+        each_layer = tensor.ndim == 2 and len(tensor) > 0
+        return "mapping.w_avg", tensor[0] if each_layer else tensor.reshape(-1)
     if name == "input.input":
         return "synthesis.b4.const", tensor.squeeze(0)
     if found := re.fullmatch(r"style\.([1-9]\d?)\.(weight|bias)", name):

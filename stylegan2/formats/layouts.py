@@ -33,6 +33,10 @@ MAX_SETTING = 1e9
 """Larger settings than this are damage."""
 
 
+Stored = StoredTensor | StoredArray | Tensor
+"""A tensor in a file, or one that its reader has loaded already."""
+
+
 class UnsupportedNetwork(Exception):
     """A file is sound, or at least known, but holds something other than a usable generator."""
 
@@ -55,15 +59,15 @@ def load_all(stored: Mapping[str, object], limit: int) -> dict[str, Tensor]:
     """Load tensors out of the file. Raises WeightsInvalid when they exceed limit bytes together."""
     total = 0
     for name, value in stored.items():
-        if not isinstance(value, (StoredTensor, StoredArray)) or not isinstance(name, str):
+        if not isinstance(value, Stored) or not isinstance(name, str):
             raise WeightsInvalid(f"{ascii(name)[:80]} should be a tensor")
         total += max(value.nbytes, 0)
     if total > limit:
         raise WeightsInvalid("the file declares larger tensors than it holds")
     return {
-        name: value.load()
+        name: value if isinstance(value, Tensor) else value.load()
         for name, value in stored.items()
-        if isinstance(value, (StoredTensor, StoredArray))
+        if isinstance(value, Stored)
     }
 
 

@@ -1,7 +1,7 @@
 """Read pickles as data: a small interpreter that cannot import or call anything.
 
 Python's own unpickler executes what a file asks for. This one runs the opcodes itself, knows only
-the names of `stylegan2.formats.pickled`, and gives plain containers, numbers, text and the inert
+the names of `stylegan2.formats.pickled`, and returns plain containers, numbers, text and the inert
 types of that module. Memory is bounded by MAX_OPCODES and by the tensors that a caller loads.
 
 Source for the opcodes: the Python standard library's pickletools documentation.
