@@ -72,6 +72,16 @@ class DragConfig:
             "source": f"{PAPER}, equation 1",
         },
     )
+    features: int | None = field(
+        default=None,
+        metadata={
+            "help": "Side of the features in which handles are followed; left out, half the "
+            "picture's, at most 128. Coarser ones take longer steps and cost less.",
+            "min": 16,
+            "max": 512,
+            "source": "the default as in DragGAN's released code",
+        },
+    )
     num_moving_ws: int = field(
         default=6,
         metadata={

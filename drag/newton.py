@@ -93,7 +93,9 @@ class GaussNewton:
         self._search = square_offsets(scene.r2, GRID_STEP).to(device)
         self._patch_reach = radius + GRID_STEP
         self._reach = scene.r2 + 2 * GRID_STEP + radius
-        self._longest = self._stride = max(to_feature_length(STRIDE, size), GRID_STEP)
+        self._longest = self._stride = max(
+            to_feature_length(STRIDE * scene.coarser, size), GRID_STEP
+        )
         self._handles = scene.handles
         first = scene.first_features
         self._template = sample(first, self._handles[:, None] + self._patch)

@@ -89,7 +89,9 @@ class Scene:
         self._num_moving_ws = config.num_moving_ws
         self._indices: dict[tuple[int, ...], Tensor] = {}
         self.resolution = generator.resolution
-        self.size = size = feature_resolution(generator.resolution)
+        usual = feature_resolution(generator.resolution)
+        self.size = size = config.features or usual
+        self.coarser = max(usual / size, 1.0)
         self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
         # Below one feature pixel a search has nowhere to go.
         self.r2 = max(to_feature_length(config.r2, size), 1.0)

@@ -15,8 +15,8 @@ class Stage:
     """One stage. version goes up whenever equal requests would give another result than before.
 
     heading names it to people; advice says how to come by a result of it; needs names the stages
-    whose current artifacts it stands on; shows are the pictures that are copied to the top of
-    the workspace.
+    whose current artifacts it stands on, takes those on which it may; shows are the pictures that
+    are copied to the top of the workspace.
     """
 
     name: str
@@ -25,6 +25,15 @@ class Stage:
     advice: str
     needs: tuple[str, ...]
     shows: tuple[str, ...]
+    takes: tuple[str, ...] = ()
+
+    def stands(self, inputs: Mapping[str, str], current: Mapping[str, str]) -> bool:
+        """Say whether a result with these inputs stands on what is current: fingerprints."""
+        made = set(inputs.values())
+        whole = all(current.get(need) in made for need in self.needs)
+        return whole and all(
+            inputs[name] == current.get(name) for name in self.takes if name in inputs
+        )
 
 
 STAGES: Mapping[str, Stage] = MappingProxyType(
@@ -38,11 +47,11 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
                 ("tuned.png",),
             ),
             Stage(
-                "drag", 5, "Dragging", _DRAG_FIRST, ("align", "invert", "tune"), ("drag.gif",)
+                "drag", 6, "Dragging", _DRAG_FIRST, ("align",), ("drag.gif",), ("invert", "tune")
             ),
             Stage(
-                "result", 3, "Result", _DRAG_FIRST, ("align", "tune", "drag"),
-                ("result.png", "result.jpg", "result.webp", "compare.png"),
+                "result", 4, "Result", _DRAG_FIRST, ("align", "drag"),
+                ("result.png", "result.jpg", "result.webp", "compare.png"), ("tune",),
             ),
         )
     }

@@ -135,13 +135,16 @@ class Photo:
         points are pairs ((x, y), (x, y)) of handle and target, or DragPoints, in pixels of the
         photo (of the aligned face with space="aligned"). mask is a file, or bool or uint8 [H, W] of
         the space's size: what is true or white may change. settings are those of DragConfig. What
-        is not prepared yet is prepared first. Raises PointsInvalid, RecipeInvalid, DragDiverged.
+        the drag needs and is not there yet is made first; to move the photo's own pixels that is
+        next to nothing. Raises PointsInvalid, RecipeInvalid, DragDiverged.
         """
         asked = self.recipe.to_json()
         asked["drag"].update(settings)
         recipe = Recipe.from_json(asked)
         pairs = tuple(p if isinstance(p, DragPoint) else DragPoint(*p) for p in points)
-        self.prepare(progress)
+        home, bench = self.workspace.folder, self._bench
+        begun = jobs.begin(self.path, recipe, bench, parent=home.parent, folder=home)
+        self._run(begun, progress)
         with tempfile.TemporaryDirectory() as folder:
             file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
             request = jobs.DragRequest(file)

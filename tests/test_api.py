@@ -61,7 +61,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_a_drag_from_python_is_the_commands_drag(
     photo: realdrag.Photo, case: Case, run: Run
 ) -> None:
-    edit = photo.drag(POINTS)
+    edit = photo.prepare().drag(POINTS)
     assert edit.pixels.shape == np.asarray(Image.open(case.photo).convert("RGB")).shape
     for command in (case.invert(), case.tune(), case.drag()):
         outcome = run(command)

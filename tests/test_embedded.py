@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from skimage import data
-from skimage.io import imsave
+from skimage.io import imread, imsave
 
+from pipeline.failures import BAD_INPUT
 from pipeline.machine.bench import Bench
 from stylegan2 import embedded
 from stylegan2.checkpoint import WeightsInvalid, load_generator, weights_hash
@@ -60,3 +62,23 @@ def test_a_workspace_of_an_earlier_version_is_tuned_and_dragged_with_its_own_net
         done = run(command)
         assert done.code == 0, done.err
     assert (tmp_path / "photo.realdrag" / "result.png").exists()
+
+
+def test_an_edit_asks_the_encoder_alone_where_to_begin(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    imsave(tmp_path / "photo.png", data.astronaut()[:300, 100:400])
+    point = ["-p", "125,126:119,126", "--device", "cpu"]
+    done = run(["edit", "photo.png", *point, "--drag-steps", "2"])
+    assert done.code == 0, done.err
+    workspace = tmp_path / "photo.realdrag"
+    made = {path.name.partition("-")[0] for path in (workspace / "artifacts").iterdir()}
+    assert made == {"align", "drag", "result"}
+    result, photo = (imread(path) for path in (workspace / "result.png", tmp_path / "photo.png"))
+    assert np.abs(result[126, 119].astype(int) - photo[126, 125]).max() < 12
+    again = run(["drag", *point, "--steps", "1"])
+    assert again.code == 0, again.err
+    refused = run(["drag", *point, "--paste", "network"])
+    assert refused.code == BAD_INPUT
+    assert "realdrag invert" in refused.err

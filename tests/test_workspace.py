@@ -87,7 +87,7 @@ def test_another_seed_computes_what_depends_on_it_and_the_old_one_is_still_there
     assert computed == ["invert"]
     assert set(current(finished)) == {"align", "invert"}
     assert not (finished.workspace / "tuned.png").exists()
-    outcome = run(finished.drag())
+    outcome = run(finished.drag("--paste", "network"))
     assert outcome.code == BAD_INPUT
     assert "run `realdrag tune` first" in outcome.err
     computed.clear()
@@ -105,8 +105,24 @@ def test_edit_reuses_what_the_three_commands_made(
     arguments += ["--align", "none", "--perceptual", "offline", "--device", "cpu"]
     arguments += ["--invert-steps", "6", "--invert-start-samples", "20"]
     arguments += ["--tune-steps", "5", "--tune-locality-pool", "4", "--drag-steps", "6"]
-    assert run(arguments).code == OK
-    assert computed == []
+    assert run([*arguments, "--paste", "network"]).code == OK
+    assert computed == ["result"]
+
+
+def test_a_face_is_dragged_without_tuning_and_tuning_later_leaves_that_result(
+    case: Case, run: Run, computed: list[str]
+) -> None:
+    assert run(case.invert()).code == OK
+    computed.clear()
+    assert run(case.drag()).code == OK
+    assert computed == ["drag", "result"]
+    untuned = current(case)
+    assert run(case.tune()).code == OK
+    assert {name: current(case)[name] for name in untuned} == untuned
+    assert run(case.drag()).code == OK
+    assert current(case)["drag"] != untuned["drag"], "the tuned network's motion is another"
+    assert run(case.invert("--seed", "1")).code == OK
+    assert set(current(case)) == {"align", "invert"}
 
 
 def test_two_photos_with_one_name_get_two_workspaces(case: Case, run: Run) -> None:

@@ -35,7 +35,7 @@ class State:
             made = known.get(current.get(stage.name, ""))
             if made is None:
                 current.pop(stage.name, None)
-            elif any(current.get(need) not in made.inputs.values() for need in stage.needs):
+            elif not stage.stands(made.inputs, current):
                 del current[stage.name]
         wanted: dict[str, Request] = {}
         pending = list(current.values())
@@ -74,8 +74,7 @@ def pieced_together(artifacts: Iterable[Artifact]) -> State | None:
     state = State({"name": Path(path).name, "path": path, "sha256": sha256})
     for stage in STAGES.values():
         for artifact in newest:
-            inputs = artifact.request.inputs.values()
-            stands = all(state.current.get(need) in inputs for need in stage.needs)
+            stands = stage.stands(artifact.request.inputs, state.current)
             if artifact.request.stage == stage.name and stands:
                 state = State(state.photo, state.current, {**known, **state.requests})
                 state = state.with_current(artifact.request)

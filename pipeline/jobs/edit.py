@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drag.config import DragConfig
 from pipeline.disk.artifact import Artifact, Request
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.jobs.claim import claim
@@ -23,7 +24,7 @@ from pipeline.jobs.requests import (
     settled,
 )
 from pipeline.machine.bench import Bench
-from pipeline.machine.network_identity import identify
+from pipeline.machine.network_identity import NetworkIdentity, identify
 from pipeline.progress import Job
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.schema import config_to_json
@@ -31,6 +32,10 @@ from pipeline.stage_table import STAGES
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
+
+
+MOTION_FEATURES = 64
+"""Side of the features in which a drag follows handles when it is the motion alone that counts."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,12 @@ def align(
     parent: Path,
     folder: Path | None = None,
     landmarks: Path | None = None,
+    points: PointsFile | None = None,
 ) -> Job[Workspace]:
     """Find the faces in a photo and cut one out, in the photo's own workspace.
 
     That lies below `parent`, or is `folder`; one that was made for it is taken away again when
-    this fails.
+    this fails. points, if given, are held against the alignment.
     """
     network = identify(recipe.network, bench)
     request = align_request(photo, network.resolution, recipe, landmarks)
@@ -65,6 +71,9 @@ def align(
     with claimed.held:
         with claimed.kept_if_it_comes_to_something():
             aligned = yield from _aligned(claimed.workspace, request, bench)
+            if points is not None:
+                yield from place_points(points, aligned, {}, {}, {})
+                check_mask(points, aligned)
         claimed.workspace.make_current(aligned)
     return claimed.workspace
 
@@ -173,18 +182,27 @@ def _tune_once(
     return kept
 
 
-def drag(workspace: Workspace, asked: DragRequest, recipe: Recipe, bench: Bench) -> Job[Artifact]:
-    """Drag the tuned picture, or the last result when continued, and put it into the photo."""
+def drag(
+    workspace: Workspace,
+    asked: DragRequest,
+    recipe: Recipe,
+    bench: Bench,
+    network: NetworkIdentity | None = None,
+) -> Job[Artifact]:
+    """Drag the face, or the last result when continued, and put it into the photo.
+
+    The tuned network is dragged if there is one, otherwise the network as it is: its motion is
+    good all the same. A network that is named is dragged as it is in any case.
+    """
     with (yield from workspace.lock()):
-        inputs: dict[str, str] = {}
-        hints: dict[str, str] = {}
-        for stage in STAGES["drag"].needs:
-            inputs[stage] = (yield from current(workspace, stage, bench)).fingerprint
         aligned = yield from current(workspace, "align", bench)
         config: dict[str, Any] = {
-            "drag": config_to_json(recipe.drag),
+            "drag": config_to_json(_for_motion(recipe, aligned.info["size"])),
             "size": aligned.info["size"],
         }
+        inputs = {"align": aligned.fingerprint}
+        hints: dict[str, str] = {}
+        yield from _stand(workspace, network, recipe, config, inputs, hints, bench)
         if asked.continued:
             before = yield from current(workspace, "drag", bench)
             inputs["from"] = before.fingerprint
@@ -203,11 +221,59 @@ def drag(workspace: Workspace, asked: DragRequest, recipe: Recipe, bench: Bench)
         request = Request.of(
             STAGES["result"],
             {"result": config_to_json(recipe.result)},
-            {"align": inputs["align"], "tune": inputs["tune"], "drag": dragged.fingerprint},
+            {"drag": dragged.fingerprint}
+            | {name: inputs[name] for name in ("align", "tune") if name in inputs},
         )
         result = yield from obtain(workspace, request, bench)
         workspace.make_current(result)
         return dragged
+
+
+def _stand(
+    workspace: Workspace,
+    network: NetworkIdentity | None,
+    recipe: Recipe,
+    config: dict[str, Any],
+    inputs: dict[str, str],
+    hints: dict[str, str],
+    bench: Bench,
+) -> Job[None]:
+    """Say in a drag's request which network it drags, and from where in it."""
+    state = yield from workspace.load_state()
+    assert state is not None
+    tuned = network is None and state.request("tune") is not None
+    if tuned or recipe.result.paste == "network":
+        for stage in ("invert", "tune"):
+            inputs[stage] = (yield from current(workspace, stage, bench)).fingerprint
+        return
+    if network is None:
+        known = state.request("invert") or state.request("drag")
+        if known is None or "weights" not in known.config:
+            yield from current(workspace, "invert", bench)  # raises: there is none
+            raise WorkspaceInvalid(f"{workspace.name} does not say which network it is for")
+        weights, name = known.config["weights"], known.hints["network"]
+    else:
+        weights, name = network.weights, network.name
+    if _has_encoder(weights):
+        config["weights"] = weights
+        hints["network"] = name
+    else:
+        inputs["invert"] = (yield from current(workspace, "invert", bench)).fingerprint
+
+
+def _has_encoder(weights: str) -> bool:
+    from inversion.encoder_file import encoder_for
+
+    return encoder_for(weights) is not None
+
+
+def _for_motion(recipe: Recipe, size: int) -> DragConfig:
+    """Follow handles coarsely where only the motion counts: it is as good and costs a quarter."""
+    asked = recipe.drag
+    chosen = asked.features is not None or size <= 2 * MOTION_FEATURES
+    if recipe.result.paste == "network" or asked.method != "newton" or chosen:
+        return asked
+    return replace(asked, features=MOTION_FEATURES)
 
 
 def edit(
@@ -220,16 +286,37 @@ def edit(
     folder: Path | None = None,
     landmarks: Path | None = None,
 ) -> Job[tuple[Workspace, Artifact]]:
-    """Do all of it: invert, tune, drag."""
-    workspace = yield from invert(
-        photo,
-        recipe,
-        bench,
-        parent=parent,
-        folder=folder,
-        landmarks=landmarks,
-        points=points,
+    """Do all of it, from the photo to the photo edited."""
+    workspace = yield from begin(
+        photo, recipe, bench, parent=parent, folder=folder, landmarks=landmarks, points=points
     )
-    yield from tune([workspace], recipe, bench)
-    dragged = yield from drag(workspace, DragRequest(points), recipe, bench)
+    network = None
+    if recipe.result.paste != "network":
+        network = identify(recipe.network, bench)
+    dragged = yield from drag(workspace, DragRequest(points), recipe, bench, network)
     return workspace, dragged
+
+
+def begin(
+    photo: Path,
+    recipe: Recipe,
+    bench: Bench,
+    *,
+    parent: Path,
+    folder: Path | None = None,
+    landmarks: Path | None = None,
+    points: PointsFile | None = None,
+) -> Job[Workspace]:
+    """Do what a drag needs, and no more; arguments as of `invert`.
+
+    The network's motion needs no tuning, and no projection where the network has an encoder;
+    the network's pixels need both.
+    """
+    own_pixels = recipe.result.paste != "network"
+    known = own_pixels and _has_encoder(identify(recipe.network, bench).weights)
+    workspace = yield from (align if known else invert)(
+        photo, recipe, bench, parent=parent, folder=folder, landmarks=landmarks, points=points
+    )
+    if not own_pixels:
+        yield from tune([workspace], recipe, bench)
+    return workspace

@@ -1,4 +1,4 @@
-"""The drag stage: the tuned face follows its points."""
+"""The drag stage: the network's face follows its points, and says how the photo's moves."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Preview
 from pipeline.picture.animation import gif_bytes, moments
 from pipeline.picture.motion import Motion, face_motion
+from pipeline.picture.warp import warp
 from pipeline.progress import Job, Notice, PointNotice, Step
-from pipeline.settings.schema import config_from_json
+from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
     between,
-    read_inversion,
     read_pixels,
     read_tensors,
-    read_tuned,
     write_made,
     write_tensors,
 )
+from pipeline.stages.ground import Ground, read_ground
 from pipeline.stages.work import Work
 from stylegan2.arrays import UInt8Image
+from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
+
+PHOTO_FRAMES = 16
+"""Of the animation of a photo whose network was not tuned."""
 
 LIVE_MOMENTS = {"newton": 3, "draggan": 1}
 """Pictures that each step offers to whoever watches: newton's are long."""
@@ -43,23 +47,22 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write ws, the edited face and an animation; settles stopped_at when it is cancelled."""
     asked, bench = work.request.config, work.bench
     movable = yield from _movable(work)
-    inversion = read_inversion(work.inputs["invert"], bench.device)
-    generator = read_tuned(bench, work.inputs["invert"], work.inputs["tune"])
-    start = inversion.w_pivot
+    ground = read_ground(work.request, work.inputs, bench)
+    start = ground.ws
     if "from" in work.inputs:
         start = read_tensors(work.inputs["from"], DRAG)["ws"].to(bench.device)
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
     config = config_from_json(DragConfig, asked["drag"])
-    session = DragSession(generator, start, inversion.noise_consts, points, config, movable)
+    _check_features(ground.generator, config)
+    session = DragSession(ground.generator, start, ground.noise_consts, points, config, movable)
 
     if "warn_in" in work.request.hints:
         yield from _warnings(work, session.first_features, points)
 
-    before = _picture_before(work)
+    before = _picture_before(work, ground)
 
-    @torch.no_grad()
     def render(ws: Tensor) -> Tensor:
-        picture: Tensor = generator.synthesis(ws, inversion.noise_consts)
+        picture = ground.render(ws)
         return picture if movable is None else keep_outside(picture, before, movable)
 
     def show_last_step() -> None:
@@ -98,8 +101,11 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     motion = _motion(before, after, went, movable)
     if "from" in work.inputs:
         motion = motion.after(Motion(read_tensors(work.inputs["from"], DRAG)["motion"].numpy()))
-    path = torch.cat(track)
-    frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
+    if "tune" in work.inputs:
+        path = torch.cat(track)
+        frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
+    else:  # the network's own picture is a stranger's
+        frames = _moved_photo(read_pixels(work.inputs["align"], "aligned.png"), motion)
     work.draft.write("drag.gif", gif_bytes(frames))
     tensors = {
         "ws": end_ws,
@@ -146,14 +152,33 @@ def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> U
     return to_uint8(render(between(way, moment)))
 
 
-def _picture_before(work: Work) -> Tensor:
-    """Read the picture that the drag starts from: what a mask protects stays as it is there."""
+def _picture_before(work: Work, ground: Ground) -> Tensor:
+    """Give the picture that the drag starts from: what a mask protects stays as it is there."""
     if "from" in work.inputs:
-        before = read_pixels(work.inputs["from"], "edited.png")
-    else:
+        return to_tensor(read_pixels(work.inputs["from"], "edited.png"), work.bench.device)
+    if "tune" in work.inputs:
         tune = work.inputs["tune"]
-        before = read_pixels(tune, tuned_picture(tune, work.request.inputs["invert"]))
-    return to_tensor(before, work.bench.device)
+        tuned = read_pixels(tune, tuned_picture(tune, work.request.inputs["invert"]))
+        return to_tensor(tuned, work.bench.device)
+    return ground.render(ground.ws)
+
+
+def _check_features(generator: Generator, config: DragConfig) -> None:
+    """Raise RecipeInvalid for a side that no block of this network has."""
+    sides = generator.config.block_resolutions
+    if config.features is not None and config.features not in sides:
+        known = ", ".join(map(str, sides))
+        raise RecipeInvalid(
+            f"features must be one of this network's {known}, got {config.features}"
+        )
+
+
+def _moved_photo(aligned: UInt8Image, motion: Motion) -> list[UInt8Image]:
+    """Show the aligned photo on its way, in even steps from the beginning to the end."""
+    size = len(aligned)
+    quad = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
+    shares = np.linspace(0, 1, PHOTO_FRAMES, dtype=np.float32)
+    return [warp(aligned, quad, Motion(motion.way * share)) for share in shares]
 
 
 def _movable(work: Work) -> Job[Tensor | None]:
@@ -201,11 +226,11 @@ def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[
 
 
 def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
-    invert = work.inputs["invert"]
-    return {
-        "network": invert.request.hints["network"],
-        "weights": invert.request.config["weights"],
-        "perceptual": work.inputs["tune"].info["perceptual"],
+    made = work.inputs.get("invert")
+    origin = work.request if made is None else made.request
+    facts = {
+        "network": origin.hints["network"],
+        "weights": origin.config["weights"],
         "landmark_source": work.inputs["align"].info["landmark_source"],
         "stop": stop.value,
         "steps": steps,
@@ -214,3 +239,6 @@ def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str,
         "targets": [point[2:] for point in work.request.config["points"]],
         "distances": list(end.distances),
     }
+    if "tune" in work.inputs:
+        facts["perceptual"] = work.inputs["tune"].info["perceptual"]
+    return facts

@@ -28,10 +28,11 @@ COMPARE_MARGIN = 0.15
 def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write the whole photo with the edited face, and compare.png."""
     config = work.request.config["result"]
-    align, tune, drag = (work.inputs[name] for name in ("align", "tune", "drag"))
+    align, drag = work.inputs["align"], work.inputs["drag"]
     photo = read_photo(align.path(align.info["photo"]))
     quad = np.array(align.info["quad"], dtype=np.float64)
     if config["paste"] == "network":
+        tune = work.inputs["tune"]
         tuned = read_pixels(tune, tuned_picture(tune, drag.request.inputs["invert"]))
         edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
     else:
