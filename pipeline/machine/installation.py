@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 
 DISTRIBUTION = "realdrag"
-PACKAGES = ("stylegan2", "inversion", "pti", "drag", "pipeline")
+PACKAGES = ("realdrag", "stylegan2", "inversion", "pti", "drag", "pipeline")
 
 _OURS = re.compile(rf"^\"?({'|'.join(PACKAGES)})/", re.MULTILINE)
 _ADVICE = "install realdrag into an environment of its own"
