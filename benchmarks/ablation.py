@@ -91,8 +91,9 @@ def together(
         parameter.requires_grad_(True)
     w = inversion.w_pivot[:, :1].clone().requires_grad_(True)
     rate = tuning.learning_rate or default_learning_rate(generator.resolution)
-    groups = [{"params": [w], "lr": projection.learning_rate}, {"params": parameters, "lr": rate}]
-    adam = torch.optim.Adam(groups)
+    assert projection.steps is not None and projection.learning_rate is not None  # settled
+    adam = torch.optim.Adam([{"params": parameters, "lr": rate}])
+    adam.add_param_group({"params": [w], "lr": projection.learning_rate})
     wanted = inverter.perceptual.features(photo.target)
     for _ in range(projection.steps + tuning.steps):
         ws = w.expand(-1, generator.num_ws, -1)

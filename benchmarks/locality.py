@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, Setting] = {
             "l2_weight": 1.0,
             "perceptual_threshold": 0.06,
             "l2_threshold": 4.0,
-            "patience": 0,
+            "patience": 10_000,
             "first_block": 4,
         },
         keep_noise=False,

@@ -22,14 +22,15 @@ from benchmarks.section import Mean, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
 from benchmarks.timing import Effort, effort_of, measure_apart, quartiles, repeat, wait_for
 from drag.config import DragConfig
-from drag.newton import PATCH, PROBES
+from drag.methods import METHODS
+from drag.newton import PROBES
 from drag.points import DragPoint
 from drag.sampling import feature_resolution, to_feature_length
 from drag.session import DragSession
 from stylegan2.generator import GeneratorConfig
 
 NETWORKS = ("config-f-1024", "config-f-256", "embedded")
-METHODS = ("draggan", "newton")
+COMPARED = ("draggan", "newton")
 QUICK_CASES = (("config-f-1024", False), ("config-f-1024", True), ("embedded", False))
 
 GOALS = {
@@ -183,7 +184,7 @@ def step_flops(config: GeneratorConfig, method: str, masked: bool, count: int) -
     size = feature_resolution(config.resolution)
     r1, r2 = to_feature_length(3.0, size), to_feature_length(12.0, size)
     if method == "newton":
-        patch = to_feature_length(PATCH, size)
+        patch = to_feature_length(METHODS["newton"].r1, size)
         reach, around, products, everywhere = r2 + patch, patch, 2 * count, PROBES + 1
     else:
         reach, around, products, everywhere = r2 + r1, r1, 1, 1
@@ -221,7 +222,7 @@ def run(options: Options) -> Section:
             literal = measure_apart(__name__, "measure_literal", **case)
             found = {"literal": literal}
             rows.append(Row(what, "literal", literal["seconds"], literal["peak_mb"]))
-            for method in METHODS:
+            for method in COMPARED:
                 options.say(f"{what}: {method}")
                 ours = measure_apart(__name__, "measure_ours", method=method, preview=False, **case)
                 found[method] = ours
@@ -241,7 +242,7 @@ def run(options: Options) -> Section:
                 who: {"seconds a step": Mean(quartiles(one["seconds"]).median, 0.0, 1)}
                 for who, one in found.items()
             }
-    for method in METHODS:
+    for method in COMPARED:
         what = "step and picture, embedded, two points"
         options.say(f"{what}: {method}")
         case = {"network": "embedded", "masked": False, "count": 2, **common, "effort": effort}
@@ -260,7 +261,7 @@ def run(options: Options) -> Section:
             )
         )
     whole_rows = []
-    for method in ("literal", *METHODS):
+    for method in ("literal", *COMPARED):
         options.say(f"whole drag: {method}")
         whole = measure_apart(
             __name__,

@@ -135,7 +135,7 @@ def measure_tuning(
 def tuning_for_timing() -> TuningConfig:
     """Return the default tuning without an end, and with one face to keep: steps cost the same."""
     return TuningConfig(
-        steps=MANY, patience=0, perceptual_threshold=0.0, l2_threshold=0.0, locality_pool=1
+        steps=MANY, patience=10_000, perceptual_threshold=0.0, l2_threshold=0.0, locality_pool=1
     )
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from drag.methods import METHODS
+
 PAPER = "DragGAN, Pan et al. 2023 (arXiv 2305.10973)"
+
+
+def _own(setting: str) -> str:
+    """Say which number each method has of its own, for the help."""
+    numbers = {name: getattr(method, setting) for name, method in METHODS.items()}
+    return " and ".join(f"{value:g} for {name}" for name, value in numbers.items() if value)
 
 
 @dataclass(frozen=True)
@@ -16,41 +24,43 @@ class DragConfig:
         metadata={
             "help": "How ws are moved: Gauss-Newton steps on where the handles are (newton), or "
             "motion supervision with Adam as published (draggan).",
-            "choices": ("newton", "draggan"),
-            "source": f"draggan: {PAPER}",
+            "choices": tuple(METHODS),
+            "source": f"newton is ours, see drag/newton.py; draggan: {PAPER}",
         },
     )
     steps: int = field(
         default=300,
         metadata={"help": "Most steps.", "min": 1, "max": 10_000, "source": f"{PAPER}, section 4"},
     )
-    patience: int = field(
-        default=0,
+    patience: int | None = field(
+        default=None,
         metadata={
-            "help": "Stop after this many steps without progress; 0 takes 8 for newton and 50 for "
-            "draggan.",
-            "min": 0,
+            "help": "Stop after this many steps without progress; left out, after "
+            f"{_own('patience')}.",
+            "min": 1,
             "max": 10_000,
+            "source": "ours, not measured: newton's steps are long, draggan's short",
         },
     )
-    learning_rate: float = field(
-        default=2e-3,
+    learning_rate: float | None = field(
+        default=None,
         metadata={
-            "help": "Learning rate of Adam; counts for the method draggan alone.",
+            "help": f"Learning rate of Adam; left out, {_own('learning_rate')}. Other methods "
+            "have none.",
             "min": 1e-7,
             "max": 1.0,
             "source": f"{PAPER}, section 4",
         },
     )
-    r1: float = field(
-        default=0.0,
+    r1: float | None = field(
+        default=None,
         metadata={
-            "help": "Radius of the patch that moves with a handle; 0 takes 16 for newton and the "
-            "paper's 3 for draggan.",
+            "help": f"Radius of the patch that moves with a handle; left out, {_own('r1')}.",
             "unit": "pixels of a 512 image",
-            "min": 0.0,
+            "min": 0.1,
             "max": 100.0,
-            "source": f"3 is {PAPER}, section 4",
+            "source": f"draggan's is {PAPER}, section 4; newton's is ours, measured: "
+            "benchmarks/IDEAS.md",
         },
     )
     r2: float = field(
@@ -85,9 +95,18 @@ class DragConfig:
     num_moving_ws: int = field(
         default=6,
         metadata={
-            "help": "Latents that move, counted from the coarsest.",
+            "help": "Latents that move, counted from the coarsest; at most as many as the network "
+            "has.",
             "min": 1,
-            "max": 18,
             "source": f"{PAPER}, section 4",
         },
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what does not count: raises ValueError."""
+        method = METHODS.get(self.method)
+        if method is not None and method.learning_rate is None and self.learning_rate is not None:
+            raise ValueError(
+                f"learning_rate does not count for the method {self.method}, which has none: "
+                "leave it out, or choose another method"
+            )

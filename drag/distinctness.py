@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from drag.newton import PATCH, patch_offsets, patch_weights
+from drag.methods import METHODS
+from drag.newton import patch_offsets, patch_weights
 from drag.sampling import (
     GRID_STEP,
     disk_offsets,
@@ -89,7 +90,7 @@ def distinctness(features: Tensor, handles: Sequence[XY], resolution: int) -> li
     the picture's pixels are; both root mean square.
     """
     size, channels = features.shape[-1], features.shape[1]
-    radius = max(to_feature_length(PATCH, size), 1.0)
+    radius = max(to_feature_length(METHODS["newton"].r1, size), 1.0)
     patch = patch_offsets(radius).to(features)
     weights = patch_weights(patch, features.new_tensor([radius]))[0]
     variance, mean = torch.var_mean(features, dim=(2, 3))

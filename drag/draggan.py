@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
+from drag.methods import METHODS
 from drag.motion import directions, mask_loss, motion_loss
 from drag.sampling import GRID_STEP, disk_offsets, sample, square_offsets, to_feature_length
 from drag.scene import MIN_LENGTH, Places, Scene
@@ -14,9 +15,6 @@ from stylegan2.adam import Adam
 
 PULL = 1.0
 """Length of d_i in pixels of a 512 picture: the paper's unit vector, at any network's size."""
-
-R1 = 3.0
-"""The paper's r1, in pixels of a 512 picture."""
 
 
 class DragGan:
@@ -30,16 +28,17 @@ class DragGan:
         self._scene = scene
         self._lambda_mask = config.lambda_mask
         self._moving = scene.start()
-        self._adam = Adam([self._moving], config.learning_rate)
+        own = METHODS["draggan"].learning_rate
+        rate = own if config.learning_rate is None else config.learning_rate
+        assert rate is not None
+        self._adam = Adam([self._moving], rate)
         size = scene.size
         self._pull = max(to_feature_length(PULL, size), MIN_LENGTH)
-        # Below one feature pixel a patch has no neighbours.
-        r1 = max(to_feature_length(config.r1 or R1, size), 1.0)
         device = scene.handles.device
-        self._patch = disk_offsets(r1, GRID_STEP).to(device)
+        self._patch = disk_offsets(scene.r1, GRID_STEP).to(device)
         self._search = square_offsets(scene.r2, GRID_STEP).to(device)
         # How far from a handle features are read: its search, then its patch at the new place.
-        self._reach = scene.r2 + GRID_STEP + r1 + self._pull
+        self._reach = scene.r2 + GRID_STEP + scene.r1 + self._pull
         self._point = torch.zeros(1, 2, device=device)
         self._whole = torch.ones(len(scene.handles), 1, device=device)
         self._template = sample(scene.first_features, scene.handles)[:, None]

@@ -33,9 +33,6 @@ from drag.sampling import (
 from drag.scene import Scene, View
 from drag.tracking import Moved, track_in_fields, unlikeness
 
-PATCH = 16.0
-"""Radius of the patch that has to move with a handle, in pixels of a 512 picture."""
-
 LEAST_PATCH = 8.0
 """A patch shrinks to this where another handle is near: what is between them has to give."""
 
@@ -86,7 +83,7 @@ class GaussNewton:
     def __init__(self, scene: Scene, config: DragConfig) -> None:
         self._scene = scene
         size, device = scene.size, scene.handles.device
-        radius = max(to_feature_length(config.r1 or PATCH, size), 1.0)
+        radius = scene.r1
         self._patch = patch_offsets(radius).to(device)
         own = _radii(scene.handles, radius, to_feature_length(LEAST_PATCH, size))
         self._weights = patch_weights(self._patch, own)

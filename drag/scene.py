@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
+from drag.methods import METHODS
 from drag.motion import kept_share
 from drag.points import DragPoint
 from drag.sampling import feature_resolution, to_feature_length, to_feature_xy
@@ -69,9 +70,9 @@ class View:
 class Scene:
     """A network, the ws a drag starts from, its points and its mask; lengths in feature pixels.
 
-    r2 is the radius of search; handles and targets are [P, 2]; first_features [1, C, F, F] are
-    those of the start; kept [F, F] is the share of each feature pixel that a mask keeps, None when
-    all may change.
+    r1 is the radius of the patch that moves with a handle, r2 that of search; handles and targets
+    are [P, 2]; first_features [1, C, F, F] are those of the start; kept [F, F] is the share of
+    each feature pixel that a mask keeps, None when all may change.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Scene:
         self.size = size = config.features or usual
         self.coarser = max(usual / size, 1.0)
         self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
-        # Below one feature pixel a search has nowhere to go.
+        r1 = METHODS[config.method].r1 if config.r1 is None else config.r1
+        # Below one feature pixel a patch has no neighbours, and a search has nowhere to go.
+        self.r1 = max(to_feature_length(r1, size), 1.0)
         self.r2 = max(to_feature_length(config.r2, size), 1.0)
         self.handles = self._to_features([point.handle for point in points])
         self.targets = self._to_features([point.target for point in points])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
-from drag.draggan import DragGan
-from drag.newton import GaussNewton
+from drag.methods import METHODS
 from drag.points import DragPoint
 from drag.sampling import REFERENCE_RESOLUTION, to_picture_xy
 from drag.scene import Scene
-from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, PATIENCE, StopReason, StopRule
-from drag.tracking import Mover
+from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, StopReason, StopRule
 from stylegan2.generator import Generator, NoiseConsts
 
 __all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"]
@@ -37,12 +35,6 @@ class DragStep:
     handles: tuple[tuple[float, float], ...]
     distances: tuple[float, ...]
     stop: StopReason | None
-
-
-METHODS: Mapping[str, Callable[[Scene, DragConfig], Mover]] = {
-    "newton": GaussNewton,
-    "draggan": DragGan,
-}
 
 
 LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
@@ -70,11 +62,12 @@ class DragSession:
         config: DragConfig | None = None,
         movable_mask: Tensor | None = None,
     ) -> None:
-        _check_arguments(generator, ws, points, movable_mask)
         self.config = config = config or DragConfig()
+        method = METHODS[config.method]
+        _check_arguments(generator, ws, points, config, movable_mask)
         self._points = tuple(points)
         self._scene = scene = Scene(generator, noise_consts, ws, points, movable_mask, config)
-        self._mover = METHODS[config.method](scene, config)
+        self._mover = method.begin(scene, config)
         self._ws = self._mover.view.ws
         self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
         self._near = scene.r2 * scene.resolution / scene.size
@@ -88,7 +81,7 @@ class DragSession:
             tolerance=scene.tolerance * scene.resolution / scene.size * (1 + 1e-4),
             min_progress=MIN_PROGRESS * scene.resolution / REFERENCE_RESOLUTION,
             max_steps=config.steps,
-            patience=config.patience or PATIENCE[config.method],
+            patience=method.patience if config.patience is None else config.patience,
         )
 
     @property
@@ -210,9 +203,18 @@ def _one_thread() -> Iterator[None]:
 
 
 def _check_arguments(
-    generator: Generator, ws: Tensor, points: Sequence[DragPoint], movable_mask: Tensor | None
+    generator: Generator,
+    ws: Tensor,
+    points: Sequence[DragPoint],
+    config: DragConfig,
+    movable_mask: Tensor | None,
 ) -> None:
     resolution = generator.resolution
+    if config.num_moving_ws > generator.num_ws:
+        raise ValueError(
+            f"num_moving_ws must be at most {generator.num_ws}, as many latents as this network "
+            f"has, got {config.num_moving_ws}"
+        )
     if ws.shape != (1, generator.num_ws, generator.w_dim):
         expected = (1, generator.num_ws, generator.w_dim)
         raise ValueError(f"ws must be {list(expected)}, got {list(ws.shape)}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-
-PATIENCE = {"newton": 8, "draggan": 50}
-"""Steps of each method without progress after which a drag is over."""
+from types import MappingProxyType
 
 MIN_PROGRESS = 0.5
 """Getting closer by less than this is no progress: pixels of a 512 picture, mean of the points."""
@@ -29,6 +27,24 @@ class StopReason(str, Enum):
     NO_PROGRESS = "no_progress"
     LOST_TRACK = "lost_track"
     CANCELLED = "cancelled"
+
+    @property
+    def words(self) -> str:
+        """What to tell a person, the same on a console and on the page."""
+        return WORDS[self]
+
+
+WORDS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.ARRIVED: "All points have arrived.",
+        StopReason.STEP_LIMIT: "Stopped at the step limit. Go on from here, or allow more steps.",
+        StopReason.NO_PROGRESS: "Stopped: the points no longer came closer. The nearest picture "
+        "is kept.",
+        StopReason.LOST_TRACK: "Stopped: a point lost what it was holding. The last good picture "
+        "is kept; try a nearer target.",
+        StopReason.CANCELLED: "You stopped it. The picture is kept as it was.",
+    }
+)
 
 
 class StopRule:

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from drag.sampling import GRID_STEP, sample, square_offsets
-from drag.scene import Field, Places, View
+from drag.scene import Field, Places
 
 REFINEMENTS = 4
 """How often the search step is halved: GRID_STEP / 2^4 = 1/32 feature pixel."""
@@ -61,20 +60,6 @@ class Moved:
         count = len(found.mismatch)
         xy = numbers[count:]
         return cls(loss_now, list(zip(xy[::2], xy[1::2], strict=True)), numbers[:count], ws)
-
-
-class Mover(Protocol):
-    """A method of dragging.
-
-    unlike [P] is how unlike its start a handle is that is lost; view is what was rendered last.
-    """
-
-    unlike: Tensor
-    view: View
-
-    def step(self) -> Moved:
-        """Take one step."""
-        ...
 
 
 @torch.no_grad()

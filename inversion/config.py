@@ -17,21 +17,21 @@ OFFLINE_PERCEPTUAL = "realdrag-v2"
 class ProjectionConfig:
     """Every number of the projection of an aligned face into W or W+."""
 
-    steps: int = field(
-        default=0,
+    steps: int | None = field(
+        default=None,
         metadata={
-            "help": "Optimisation steps; 0 takes 100 from an encoder's start, else 500.",
-            "min": 0,
+            "help": "Optimisation steps; left out, 100 from an encoder's start, else 500.",
+            "min": 1,
             "max": 10_000,
             "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer",
         },
     )
-    learning_rate: float = field(
-        default=0.0,
+    learning_rate: float | None = field(
+        default=None,
         metadata={
-            "help": "Largest learning rate of Adam; 0 takes 0.02 from an encoder's start, "
+            "help": "Largest learning rate of Adam; left out, 0.02 from an encoder's start, "
             "else 0.1.",
-            "min": 0.0,
+            "min": 1e-7,
             "max": 10.0,
             "source": "0.1 is NVIDIA's projector's",
         },
@@ -88,6 +88,8 @@ class ProjectionConfig:
             "help": "Start from the network's encoder if it has one (auto), from the nearest of "
             "many sampled faces, or from the mean.",
             "choices": ("auto", "nearest", "mean"),
+            "source": "ours, measured: stylegan2/weights/MODEL_CARD.md; NVIDIA's projector starts "
+            "from the mean",
         },
     )
     start_samples: int = field(
@@ -96,6 +98,7 @@ class ProjectionConfig:
             "help": "Sampled faces among which the nearest is the start.",
             "min": 1,
             "max": 100_000,
+            "source": "ours, not measured: rendered once for a network and kept",
         },
     )
     space: str = field(

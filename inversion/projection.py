@@ -46,24 +46,29 @@ class ProjectionStep:
 
 
 def settled(config: ProjectionConfig, *, encoded: bool) -> ProjectionConfig:
-    """Put numbers in place of the zeros that leave a choice to us.
+    """Put numbers in place of what was left out.
 
     An encoder's start is so near that NVIDIA's rate would lose it: in 100 small steps the
     latent stays where the generator makes faces.
     """
     return replace(
         config,
-        steps=config.steps or (100 if encoded else 500),
-        learning_rate=config.learning_rate or (0.02 if encoded else 0.1),
+        steps=(100 if encoded else 500) if config.steps is None else config.steps,
+        learning_rate=(
+            (0.02 if encoded else 0.1) if config.learning_rate is None else config.learning_rate
+        ),
     )
 
 
 def learning_rate_at(t: float, config: ProjectionConfig) -> float:
     """Return the learning rate at progress t in 0..1: linear up, then cosine down."""
+    rate = config.learning_rate
+    if rate is None:
+        raise ValueError("config leaves learning_rate open: pass settled(config, ...)")
     down = min(1.0, (1.0 - t) / config.ramp_down) if config.ramp_down > 0 else 1.0
     down = 0.5 - 0.5 * math.cos(down * math.pi)
     up = min(1.0, t / config.ramp_up) if config.ramp_up > 0 else 1.0
-    return config.learning_rate * down * up
+    return rate * down * up
 
 
 def noise_regularization(noises: Sequence[Tensor]) -> Tensor:
@@ -102,7 +107,7 @@ def project(
     step's inversion is the result. The generator is not changed. config must be settled. Blocks of
     bf16_from pixels and more compute in bfloat16; what is optimised stays float32.
     """
-    if config.steps < 1 or config.learning_rate <= 0:
+    if config.steps is None or config.learning_rate is None:
         raise ValueError("config leaves steps or learning_rate open: pass settled(config, ...)")
     size = generator.resolution
     if target.shape != (1, 3, size, size):

@@ -6,23 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-_INVERT_FIRST = "run `realdrag invert PHOTO` first"
-_DRAG_FIRST = "run `realdrag drag --points FILE` first"
-
 
 @dataclass(frozen=True)
 class Stage:
     """One stage. version goes up whenever equal requests would give another result than before.
 
-    heading names it to people; advice says how to come by a result of it; needs names the stages
-    whose current artifacts it stands on, takes those on which it may; shows are the pictures that
-    are copied to the top of the workspace.
+    heading names it to people; command is what they run for a result of it; needs names the
+    stages whose current artifacts it stands on, takes those on which it may; shows are the
+    pictures that are copied to the top of the workspace.
     """
 
     name: str
     version: int
     heading: str
-    advice: str
+    command: str
     needs: tuple[str, ...]
     shows: tuple[str, ...]
     takes: tuple[str, ...] = ()
@@ -40,20 +37,49 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         stage.name: stage
         for stage in (
-            Stage("align", 2, "Face", _INVERT_FIRST, (), ("aligned.png",)),
-            Stage("invert", 2, "Projection", _INVERT_FIRST, ("align",), ("inverted.png",)),
             Stage(
-                "tune", 3, "Tuning", "run `realdrag tune` first", ("align", "invert"),
-                ("tuned.png",),
+                name="align",
+                version=2,
+                heading="Face",
+                command="realdrag invert PHOTO",
+                needs=(),
+                shows=("aligned.png",),
             ),
             Stage(
-                "drag", 6, "Dragging", _DRAG_FIRST, ("align",), ("drag.gif",), ("invert", "tune")
+                name="invert",
+                version=3,
+                heading="Projection",
+                command="realdrag invert PHOTO",
+                needs=("align",),
+                shows=("inverted.png",),
             ),
             Stage(
-                "result", 4, "Result", _DRAG_FIRST, ("align", "drag"),
-                ("result.png", "result.jpg", "result.webp", "compare.png"), ("tune",),
+                name="tune",
+                version=4,
+                heading="Tuning",
+                command="realdrag tune",
+                needs=("align", "invert"),
+                shows=("tuned.png",),
+            ),
+            Stage(
+                name="drag",
+                version=7,
+                heading="Dragging",
+                command="realdrag drag --points FILE",
+                needs=("align",),
+                takes=("invert", "tune"),
+                shows=("drag.gif",),
+            ),
+            Stage(
+                name="result",
+                version=4,
+                heading="Result",
+                command="realdrag drag --points FILE",
+                needs=("align", "drag"),
+                takes=("tune",),
+                shows=("result.png", "result.jpg", "result.webp", "compare.png"),
             ),
         )
     }
-)  # fmt: skip
-"""Every stage, in the order they run."""
+)
+"""Every stage, in the order they run. To add one: its row here, its code in `stages/NAME.py`."""

@@ -20,12 +20,12 @@ class TuningConfig:
             "source": "Roich et al. 2021 (PTI), section 4",
         },
     )
-    learning_rate: float = field(
-        default=0.0,
+    learning_rate: float | None = field(
+        default=None,
         metadata={
-            "help": "Learning rate of Adam; 0 takes 3e-4 from 256 pixels on and 4e-3 below, where "
-            "few weights must change more.",
-            "min": 0.0,
+            "help": "Learning rate of Adam; left out, 3e-4 from 256 pixels on and 4e-3 below, "
+            "where few weights must change more.",
+            "min": 1e-7,
             "max": 1.0,
             "source": "3e-4 is PTI's, section 4",
         },
@@ -54,14 +54,16 @@ class TuningConfig:
             "help": "Stop once the perceptual distance is below this.",
             "min": 0.0,
             "max": 10.0,
+            "source": "ours, not measured; PTI's released code stops at 0.06 of LPIPS",
         },
     )
     patience: int = field(
         default=100,
         metadata={
-            "help": "Stop after this many steps without an improvement; 0 never does.",
-            "min": 0,
+            "help": "Stop after this many steps without progress.",
+            "min": 1,
             "max": 10_000,
+            "source": "ours, not measured; PTI takes all its steps",
         },
     )
     locality_weight: float = field(
@@ -90,6 +92,8 @@ class TuningConfig:
             "many times as much.",
             "min": 1,
             "max": 1000,
+            "source": "ours, not measured: a lazy regularization, as StyleGAN2's (Karras et al. "
+            "2020, section 3.1); PTI's released code has 1",
         },
     )
     locality_pool: int = field(
@@ -98,6 +102,7 @@ class TuningConfig:
             "help": "Faces around the pivot that are held; each step takes one of them.",
             "min": 1,
             "max": 1000,
+            "source": "ours, not measured: their pictures are rendered once; PTI draws anew",
         },
     )
     l2_threshold: float = field(
@@ -107,26 +112,36 @@ class TuningConfig:
             "unit": "mean square in [-1, 1]; 0.004 is a PSNR of 30 dB",
             "min": 0.0,
             "max": 4.0,
+            "source": "ours: equal looks alone leave edges and teeth wrong; PTI has no such limit",
         },
     )
-    first_block: int = field(
-        default=0,
+    first_block: int | None = field(
+        default=None,
         metadata={
-            "help": "Smallest block that is tuned; 0 takes all from 256 pixels on, and below that "
-            "those from an eighth of the picture's size on, so that the face goes on moving as it "
-            "did before.",
+            "help": "Smallest block that is tuned; left out, all from 256 pixels on, and below "
+            "that those from an eighth of the picture's size on, so that the face goes on moving "
+            "as it did before.",
             "unit": "pixels",
-            "min": 0,
+            "min": 4,
             "max": 1024,
             "source": "PTI tunes all blocks",
         },
     )
     last_block: int = field(
         default=1024,
-        metadata={"help": "Largest block that is tuned.", "unit": "pixels", "min": 4, "max": 1024},
+        metadata={
+            "help": "Largest block that is tuned.",
+            "unit": "pixels",
+            "min": 4,
+            "max": 1024,
+            "source": "PTI tunes all blocks",
+        },
     )
     tune_torgb: bool = field(
         default=True,
-        metadata={"help": "Tune the layers that turn features into colours."},
+        metadata={
+            "help": "Tune the layers that turn features into colours.",
+            "source": "PTI tunes all layers",
+        },
     )
     precision: str = field(default="auto", metadata=PRECISION)

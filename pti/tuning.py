@@ -73,7 +73,9 @@ def default_first_block(resolution: int) -> int:
 def tuned_blocks(generator: Generator, config: TuningConfig) -> list[int]:
     """Return the sizes of the blocks that tuning may change. Raises ValueError without one."""
     sizes = generator.config.block_resolutions
-    first_block = config.first_block or default_first_block(generator.resolution)
+    first_block = config.first_block
+    if first_block is None:
+        first_block = default_first_block(generator.resolution)
     blocks = [size for size in sizes if first_block <= size <= config.last_block]
     if not blocks:
         raise ValueError(
@@ -127,7 +129,9 @@ def tune(
         # Gradients of weights with channels last take several times as long on a CPU.
         parameter.data = parameter.data.contiguous()
         parameter.requires_grad_(True)
-    learning_rate = config.learning_rate or default_learning_rate(generator.resolution)
+    learning_rate = config.learning_rate
+    if learning_rate is None:
+        learning_rate = default_learning_rate(generator.resolution)
     optimizer = Adam(parameters, learning_rate, BETAS)
     with torch.no_grad():
         wanted = [perceptual.features(target) for target in targets]
@@ -159,7 +163,7 @@ def tune(
             stop: str | None = None
             if perceptual_now <= config.perceptual_threshold and l2_now <= config.l2_threshold:
                 stop = "converged"
-            elif config.patience and step - best_step >= config.patience:
+            elif step - best_step >= config.patience:
                 stop = "no_progress"
             elif step == config.steps:
                 stop = "step_limit"

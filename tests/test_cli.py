@@ -17,6 +17,7 @@ from PIL import Image
 
 from drag.config import DragConfig
 from drag.distinctness import HandleCheck
+from drag.stopping import StopReason
 from pipeline.commands.console import Console
 from pipeline.commands.options import config_from_options, config_options
 from pipeline.disk.workspace import Workspace
@@ -69,6 +70,7 @@ def test_every_setting_is_an_option_with_its_default_shown(run: Run) -> None:
         assert f"--{setting.name.replace('_', '-')}" in out
         default = setting.default
         if default is None:
+            assert "left out, " in setting.help and setting.help.split("; ")[0] in out
             continue
         shown = default if isinstance(default, str) else f"{default:g}"
         assert f"[default {shown}" in out
@@ -319,7 +321,7 @@ def test_the_first_ctrl_c_of_a_drag_keeps_its_step_and_the_second_gives_it_up(
     monkeypatch.setattr(Console, "tell", interrupting)
     outcome = run(finished.drag("--r1", "5"))
     assert outcome.code == OK
-    assert "cancelled after 2 steps" in outcome.out
+    assert "You stopped it. The picture is kept as it was. 2 steps" in outcome.out
     presses[0] = 2
     assert run(finished.drag("--r1", "6")).code == CANCELLED
 
@@ -502,3 +504,25 @@ def test_handles_that_hold_are_passed_over_in_silence(
 ) -> None:
     with_holds(monkeypatch, HandleCheck(0.5), HandleCheck(0.5))
     assert "note:" not in run(finished.drag("--r1", "10")).err
+
+
+def test_a_setting_that_does_not_count_for_the_method_is_refused_and_says_why(
+    finished: Case, run: Run
+) -> None:
+    outcome = run(finished.drag("--learning-rate", "0.01"))
+    assert outcome.code == BAD_INPUT
+    assert "learning_rate does not count for the method newton" in outcome.err
+
+
+def test_more_moving_latents_than_the_network_has_are_refused_with_its_number(
+    finished: Case, run: Run
+) -> None:
+    outcome = run(finished.drag("--num-moving-ws", "9"))
+    assert outcome.code == BAD_INPUT
+    assert "num_moving_ws must be at most 8, as many latents as this network has" in outcome.err
+
+
+def test_a_drag_ends_with_its_reason_in_words(finished: Case, run: Run) -> None:
+    outcome = run(finished.drag())
+    assert outcome.out.startswith(StopReason.STEP_LIMIT.words)
+    assert "6 steps, " in outcome.out and "pixels of the face left to go" in outcome.out

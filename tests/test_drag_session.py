@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from drag.draggan import DragGan
+from drag.methods import METHODS, Method
 from drag.points import DragPoint
 from drag.scene import View
 from drag.session import DragConfig, DragDiverged, DragSession, StopReason
@@ -439,3 +440,33 @@ def test_small_windows_are_left_to_one_thread(
     finally:
         torch.set_num_threads(threads)
     assert seen == [2 if with_mask else 1]
+
+
+def test_every_reason_to_stop_has_its_words() -> None:
+    said = [reason.words for reason in StopReason]
+    assert all(words.endswith(".") for words in said)
+    assert len(set(said)) == len(StopReason)
+
+
+def test_more_moving_latents_than_the_network_has_are_refused() -> None:
+    generator = tiny_generator(16)
+    ws = torch.zeros(1, generator.num_ws, generator.w_dim)
+    point = DragPoint((4.0, 4.0), (6.0, 4.0))
+    more = DragConfig(num_moving_ws=generator.num_ws + 1)
+    with pytest.raises(ValueError, match=f"at most {generator.num_ws}, as many latents"):
+        DragSession(generator, ws, None, [point], more)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_a_number_that_is_left_out_is_the_methods_own(method: Method) -> None:
+    generator = tiny_generator(16)
+    ws = _ws(generator, 3)
+    point = DragPoint((4.0, 4.0), (9.0, 4.0))
+    open_config = DragConfig(method=method.name, steps=3)
+    given = replace(
+        open_config, patience=method.patience, r1=method.r1, learning_rate=method.learning_rate
+    )
+    one, other = (
+        list(DragSession(generator, ws, None, [point], each).run()) for each in (open_config, given)
+    )
+    assert one == other

@@ -24,7 +24,7 @@ from tests.factories import tiny_generator
 from tests.pipeline_cases import Case
 
 CONFIG = TuningConfig(
-    steps=40, learning_rate=3e-3, locality_pool=4, patience=0, l2_threshold=0, first_block=4
+    steps=40, learning_rate=3e-3, locality_pool=4, patience=10_000, l2_threshold=0, first_block=4
 )
 
 

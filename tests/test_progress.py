@@ -105,7 +105,7 @@ def test_a_fast_loop_does_not_flood_the_terminal() -> None:
 def test_plain_output_has_no_bar_and_one_line_a_stage() -> None:
     stream = io.StringIO()
     follow(job([]), PlainSink(stream))
-    assert stream.getvalue() == "tune: done in 12.3 s, stopped: no progress\n"
+    assert stream.getvalue() == "tune: done in 12.3 s\n"
 
 
 def test_a_stage_that_was_there_says_so() -> None:

@@ -20,21 +20,36 @@ from pipeline.settings.schema import (
 )
 
 
+def about(help: str, **more: Any) -> dict[str, Any]:
+    return {"help": help, "source": "made up", **more}
+
+
 @dataclass(frozen=True)
 class Example:
-    steps: int = field(default=5, metadata={"help": "Steps.", "min": 1, "max": 10})
-    rate: float = field(default=0.5, metadata={"help": "Rate.", "unit": "px", "min": 0.0})
-    mode: Literal["a", "b"] = field(default="a", metadata={"help": "Mode."})
-    word: str = field(default="x", metadata={"help": "Word.", "choices": ("x", "y")})
-    on: bool = field(default=False, metadata={"help": "On."})
-    maybe: int | None = field(default=None, metadata={"help": "Maybe."})
+    steps: int = field(default=5, metadata=about("Steps.", min=1, max=10))
+    rate: float = field(default=0.5, metadata=about("Rate.", unit="px", min=0.0))
+    mode: Literal["a", "b"] = field(default="a", metadata=about("Mode."))
+    word: str = field(default="x", metadata=about("Word.", choices=("x", "y")))
+    on: bool = field(default=False, metadata=about("On."))
+    maybe: int | None = field(default=None, metadata=about("Maybe."))
 
 
-def test_every_setting_of_every_part_has_a_help_line_and_a_default_within_its_limits() -> None:
+def test_every_setting_has_a_help_line_a_source_and_a_default_within_its_limits() -> None:
     for part in PARTS.values():
         for setting in settings(part):
             assert setting.help.strip(), f"{part.__name__}.{setting.name}"
+            assert setting.source.strip(), f"{part.__name__}.{setting.name}"
             assert setting.check(setting.default) == setting.default
+
+
+def test_what_is_left_to_realdrag_is_left_out_and_no_number_means_it() -> None:
+    for part in PARTS.values():
+        for setting in settings(part):
+            if setting.optional:
+                assert setting.default is None, f"{part.__name__}.{setting.name}"
+                assert "eft out" in setting.help, f"{part.__name__}.{setting.name}"
+            if "steps" in setting.name or setting.name == "patience":
+                assert setting.minimum == 1, f"{part.__name__}.{setting.name}"
 
 
 def test_settings_survive_a_round_trip_through_json_unchanged() -> None:
@@ -83,6 +98,7 @@ def test_a_bad_setting_is_refused_by_name(data: dict[str, Any], message: str) ->
         ({"drags": {}}, "unknown part 'drags'"),
         ({"drag": {"r3": 1}}, "drag: unknown setting 'r3'"),
         ({"drag": {"r1": -1}}, "drag: r1 must be at least"),
+        ({"drag": {"learning_rate": 1e-3}}, "learning_rate does not count for the method newton"),
         ({"drag": [1]}, "drag must be an object"),
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"seed": True}, "seed must be a whole number from 0"),
@@ -127,9 +143,15 @@ def test_a_field_without_help_or_of_an_odd_type_is_a_mistake_of_the_programmer()
 
     @dataclass(frozen=True)
     class Odd:
-        steps: list[int] = field(default_factory=list, metadata={"help": "Steps."})
+        steps: list[int] = field(default_factory=list, metadata=about("Steps."))
+
+    @dataclass(frozen=True)
+    class Unfounded:
+        steps: int = field(default=1, metadata={"help": "Steps."})
 
     with pytest.raises(ValueError, match="no help"):
         settings(Silent)
+    with pytest.raises(ValueError, match="no source"):
+        settings(Unfounded)
     with pytest.raises(ValueError, match="cannot be set"):
         settings(Odd)

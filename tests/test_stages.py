@@ -231,7 +231,7 @@ def test_a_drag_that_is_stopped_keeps_its_last_step_as_the_result(
     stopping(3)
     outcome = run(finished.drag("--r1", "4"))
     assert outcome.code == OK
-    assert "cancelled after 3 steps" in outcome.out
+    assert "You stopped it. The picture is kept as it was. 3 steps" in outcome.out
     stopped = current(finished, "drag")
     assert stopped.info["stop"] == "cancelled"
     assert stopped.info["step"] == 3
@@ -246,7 +246,10 @@ def test_a_stopped_drag_is_no_hit_for_the_whole_one(
     stopping(2)
     assert run(finished.drag("--r1", "4")).code == OK
     stopping(-1)
-    assert "step limit after 6 steps" in run(finished.drag("--r1", "4")).out
+    assert (
+        "Stopped at the step limit. Go on from here, or allow more steps. 6 steps"
+        in run(finished.drag("--r1", "4")).out
+    )
 
 
 def test_a_damaged_stopped_drag_is_made_again_up_to_the_same_step(

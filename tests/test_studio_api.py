@@ -453,7 +453,7 @@ def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh
 
 def test_a_tuning_that_is_cancelled_leaves_the_studio_alive(server: RunningStudio) -> None:
     ident = server.upload(photo_bytes(seed=11), "patience.jpg")
-    server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": {"steps": 10_000, "patience": 0}})
+    server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": {"steps": 10_000, "patience": 10_000}})
     server.ok("POST", f"/{ident}/prepare", {"face": 2})
     wait_for(lambda: server.ok("GET", f"/{ident}")["jobs"]["prepare"]["stage"] == "tune")
     server.ok("POST", f"/{ident}/job", {"action": "stop"})

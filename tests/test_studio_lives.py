@@ -122,7 +122,7 @@ def test_a_tuning_is_watched_cancelled_and_taken_up_again(page: Any, server: Run
     face = button(page, "Use face 1 of 2")
     face.wait_for()
     ident = name(page)
-    slow = {"steps": 10_000, "patience": 0, "perceptual_threshold": 0.0, "l2_threshold": 0.0}
+    slow = {"steps": 10_000, "patience": 10_000, "perceptual_threshold": 0.0, "l2_threshold": 0.0}
     server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": slow})
     face.click()
     expect(page.locator(".stages .now")).to_contain_text("Learn it by heart")

@@ -7,14 +7,17 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from drag.config import DragConfig
 from pipeline.disk.storage import read_sealed
 from pipeline.disk.workspace import STATE
 from pipeline.failures import BAD_INPUT, MACHINE, OK
+from pipeline.jobs.requests import drag_settings
 from pipeline.stage_table import STAGES
 from pipeline.stages.work import Work, compute
 from tests.conftest import Run
@@ -307,3 +310,23 @@ def test_commands_without_a_workspace_say_what_to_do(case: Case, run: Run) -> No
     assert outcome.code == MACHINE
     assert "nowhere.realdrag is not a workspace" in outcome.err
     assert not (case.folder / "nowhere.realdrag").exists()
+
+
+def test_a_setting_that_does_not_count_for_the_method_is_no_part_of_the_fingerprint() -> None:
+    assert "learning_rate" not in drag_settings(DragConfig())
+    assert "learning_rate" in drag_settings(DragConfig(method="draggan"))
+
+
+def test_what_another_version_made_is_used_while_it_is_whole_and_not_made_again_as_its_own(
+    finished: Case, run: Run, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = {name: replace(stage, version=stage.version + 1) for name, stage in STAGES.items()}
+    for module in ("pipeline.jobs.obtain", "pipeline.jobs.edit", "pipeline.jobs.requests"):
+        monkeypatch.setattr(f"{module}.STAGES", later)
+    assert run(finished.drag()).code == OK
+    assert computed == ["drag", "result"]
+    (artifact(finished, "tune") / "delta.safetensors").write_bytes(b"damaged")
+    outcome = run(finished.drag("--r1", "5"))
+    assert outcome.code == MACHINE
+    assert "made by another version of realdrag" in outcome.err
+    assert "run `realdrag tune` again" in outcome.err

@@ -110,12 +110,12 @@ def fidelity_table(
     statistics = w_statistics(generator)
     samples = ProjectionConfig().start_samples
     starts = start_latents(generator, targets, perceptual, statistics, samples)
-    steps = steps or settled(ProjectionConfig(), encoded=True).steps
+    number = steps or settled(ProjectionConfig(), encoded=True).steps
     figures: dict[tuple[str, str], list[Figures]] = {
         (start, stage): [] for start in STARTS if start in starts for stage in MOMENTS
     }
     for start, latents in starts.items():
-        projection = settled(ProjectionConfig(steps=steps), encoded=start == "encoder")
+        projection = settled(ProjectionConfig(steps=number), encoded=start == "encoder")
         for i, target in enumerate(targets):
             found = measure(
                 generator,

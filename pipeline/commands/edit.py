@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drag.stopping import StopReason
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     Decorator,
@@ -304,7 +305,7 @@ def _done(console: Console, workspace: Workspace, dragged: Artifact | None = Non
     if dragged is not None:
         info = dragged.info
         plain.update({name: info[name] for name in ("stop", "steps", "distances")})
-        left = ", ".join(f"{distance:.1f}" for distance in info["distances"])
-        reason = str(info["stop"]).replace("_", " ")
-        lines.insert(0, f"{reason} after {info['steps']} steps; pixels left: {left}")
+        words = StopReason(info["stop"]).words
+        left = " and ".join(f"{distance:.1f}" for distance in info["distances"])
+        lines.insert(0, f"{words} {info['steps']} steps, {left} pixels of the face left to go.")
     console.done(plain, *lines)

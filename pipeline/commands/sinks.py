@@ -24,8 +24,6 @@ def stage_text(done: StageDone) -> str:
     """Say in one line how a stage went."""
     how = "already there" if done.reused else f"done in {done.seconds:.1f} s"
     parts = [f"{done.stage}: {how}"]
-    if done.info.get("stop"):
-        parts.append(f"stopped: {str(done.info['stop']).replace('_', ' ')}")
     fidelity = done.info.get("fidelity")
     if isinstance(fidelity, Mapping) and "after" in fidelity:
         after = fidelity["after"]

@@ -188,7 +188,8 @@ class Workspace:
         state = yield from self.load_state()
         request = None if state is None else state.request(stage)
         if request is None:
-            raise StageMissing(f"{self.name} has no {stage} result yet: {STAGES[stage].advice}")
+            command = STAGES[stage].command
+            raise StageMissing(f"{self.name} has no {stage} result yet: run `{command}` first")
         return request
 
     def make_current(self, artifact: Artifact) -> None:

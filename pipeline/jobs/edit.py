@@ -18,6 +18,7 @@ from pipeline.jobs.requests import (
     BEST_PERCEPTUAL_FIRST,
     align_request,
     check_mask,
+    drag_settings,
     perceptual_name,
     place_points,
     same_points,
@@ -197,7 +198,7 @@ def drag(
     with (yield from workspace.lock()):
         aligned = yield from current(workspace, "align", bench)
         config: dict[str, Any] = {
-            "drag": config_to_json(_for_motion(recipe, aligned.info["size"])),
+            "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
             "size": aligned.info["size"],
         }
         inputs = {"align": aligned.fingerprint}

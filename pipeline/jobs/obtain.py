@@ -10,6 +10,7 @@ from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.machine.bench import Bench
 from pipeline.machine.memory import give_back_memory
 from pipeline.progress import Job, StageDone, StageStarted
+from pipeline.stage_table import STAGES
 from pipeline.stages.work import Work, compute
 
 
@@ -22,6 +23,12 @@ def obtain(workspace: Workspace, request: Request, bench: Bench) -> Job[Artifact
     if found is not None:
         yield _done(found, reused=True)
         return found
+    stage = STAGES[request.stage]
+    if request.version != stage.version:
+        raise WorkspaceInvalid(
+            f"{workspace.name}: its {stage.name} result was made by another version of realdrag "
+            f"and is damaged or gone: run `{stage.command}` again"
+        )
     inputs, files = yield from _inputs(workspace, request, bench)
     yield StageStarted(request.stage)
     started = time.monotonic()

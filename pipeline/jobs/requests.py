@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drag.config import DragConfig
+from drag.methods import METHODS
 from inversion.config import OFFLINE_PERCEPTUAL
 from pipeline.disk.artifact import Artifact, Request, file_input
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.claim import photo_hash
 from pipeline.progress import Job, Notice
 from pipeline.settings.recipe import Recipe
+from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES
 from stylegan2.hashing import file_sha256
 
@@ -60,6 +63,14 @@ def settled(
 def perceptual_name(choice: str) -> str:
     """Return the name under which a choice of perceptual distance is recorded."""
     return OFFLINE_PERCEPTUAL if choice == "offline" else choice
+
+
+def drag_settings(config: DragConfig) -> dict[str, Any]:
+    """Return a drag's settings for its request, without what its method has none of."""
+    plain = config_to_json(config)
+    if METHODS[config.method].learning_rate is None:
+        del plain["learning_rate"]
+    return plain
 
 
 def place_points(

@@ -24,6 +24,7 @@ class AlignConfig:
             "help": "Find the face and cut it out as FFHQ does, or take the whole picture "
             "(none: it is aligned already, or no face).",
             "choices": ("auto", "none"),
+            "source": "FFHQ's alignment: Karras et al. 2019 (arXiv 1812.04948), appendix A",
         },
     )
     landmark_source: str = field(
@@ -31,11 +32,17 @@ class AlignConfig:
         metadata={
             "help": "What finds the face.",
             "choices": ("auto", "face-alignment", "offline"),
+            "source": "face-alignment: Bulat and Tzimiropoulos 2017 (arXiv 1703.07332); offline "
+            "is ours, its card is inversion/faces/weights/FINDER_CARD.md",
         },
     )
     face: int | None = field(
         default=None,
-        metadata={"help": "Which face, counted from 1 by size; the largest if left out.", "min": 1},
+        metadata={
+            "help": "Which face, counted from 1 by size; left out, the largest.",
+            "min": 1,
+            "source": "ours: who is meant is most often nearest to the camera",
+        },
     )
 
 
@@ -45,7 +52,11 @@ class ResultConfig:
 
     format: str = field(
         default="png",
-        metadata={"help": "File format of the result.", "choices": ("png", "jpg", "webp")},
+        metadata={
+            "help": "File format of the result.",
+            "choices": ("png", "jpg", "webp"),
+            "source": "ours: PNG keeps every pixel outside the face as it was",
+        },
     )
     paste: str = field(
         default="photo",
@@ -54,11 +65,15 @@ class ResultConfig:
             "picture of the face moved (photo), or what the network rendered, mixed into the "
             "photo (network).",
             "choices": ("photo", "network"),
+            "source": "ours: see pipeline/picture/motion.py; network is what the papers show",
         },
     )
     keep_gps: bool = field(
         default=False,
-        metadata={"help": "Keep the position where the photo was taken."},
+        metadata={
+            "help": "Keep the position where the photo was taken.",
+            "source": "ours: who is sent an edited picture need not learn where it was taken",
+        },
     )
 
 

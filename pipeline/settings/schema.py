@@ -41,7 +41,7 @@ class Setting:
     default: Any
     help: str
     unit: str | None
-    source: str | None
+    source: str
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...] | None
@@ -94,13 +94,14 @@ def settings(config: type[Any]) -> tuple[Setting, ...]:
     for each in dataclasses.fields(config):
         kind, optional, literals = _read_type(hints[each.name], each.name)
         about = each.metadata
-        if "help" not in about:
-            raise ValueError(f"{config.__name__}.{each.name} has no help")
+        for fact in ("help", "source"):
+            if fact not in about:
+                raise ValueError(f"{config.__name__}.{each.name} has no {fact}")
         choices = tuple(about["choices"]) if "choices" in about else literals
         listed.append(
             Setting(
                 name=each.name, kind=kind, optional=optional, default=each.default,
-                help=about["help"], unit=about.get("unit"), source=about.get("source"),
+                help=about["help"], unit=about.get("unit"), source=about["source"],
                 minimum=about.get("min"), maximum=about.get("max"), choices=choices,
             )
         )  # fmt: skip
@@ -113,7 +114,11 @@ def config_from_json(config: type[T], data: Mapping[str, Any]) -> T:
     for name in data:
         if name not in known:
             raise RecipeInvalid(f"unknown setting {name!r}; known are {', '.join(sorted(known))}")
-    return config(**{name: known[name].check(value) for name, value in data.items()})
+    checked = {name: known[name].check(value) for name, value in data.items()}
+    try:
+        return config(**checked)
+    except ValueError as error:  # settings that do not go together
+        raise RecipeInvalid(str(error)) from None
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from drag.config import DragConfig
 from drag.distinctness import check_handles
 from drag.masks import keep_outside, movable_mask
+from drag.methods import METHODS
 from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
@@ -39,9 +40,6 @@ from stylegan2.images import to_tensor, to_uint8
 PHOTO_FRAMES = 16
 """Of the animation of a photo whose network was not tuned."""
 
-LIVE_MOMENTS = {"newton": 3, "draggan": 1}
-"""Pictures that each step offers to whoever watches: newton's are long."""
-
 
 def run(work: Work) -> Job[Mapping[str, Any]]:
     """Write ws, the edited face and an animation; settles stopped_at when it is cancelled."""
@@ -53,7 +51,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         start = read_tensors(work.inputs["from"], DRAG)["ws"].to(bench.device)
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
     config = config_from_json(DragConfig, asked["drag"])
-    _check_features(ground.generator, config)
+    _check_config(ground.generator, config)
     session = DragSession(ground.generator, start, ground.noise_consts, points, config, movable)
 
     if "warn_in" in work.request.hints:
@@ -69,7 +67,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         """Offer the way from the step before to the last one."""
         way = torch.cat(track[-2:])
         path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
-        parts = LIVE_MOMENTS[config.method]
+        parts = METHODS[config.method].live_moments
         for part in range(1, parts + 1):
             moment = part / parts * (len(way) - 1)
             step, handles = steps[-1], between(path, moment)[0].tolist()
@@ -163,13 +161,18 @@ def _picture_before(work: Work, ground: Ground) -> Tensor:
     return ground.render(ground.ws)
 
 
-def _check_features(generator: Generator, config: DragConfig) -> None:
-    """Raise RecipeInvalid for a side that no block of this network has."""
+def _check_config(generator: Generator, config: DragConfig) -> None:
+    """Raise RecipeInvalid for features or latents that this network does not have."""
     sides = generator.config.block_resolutions
     if config.features is not None and config.features not in sides:
         known = ", ".join(map(str, sides))
         raise RecipeInvalid(
             f"features must be one of this network's {known}, got {config.features}"
+        )
+    if config.num_moving_ws > generator.num_ws:
+        raise RecipeInvalid(
+            f"num_moving_ws must be at most {generator.num_ws}, as many latents as this network "
+            f"has, got {config.num_moving_ws}"
         )
 
 

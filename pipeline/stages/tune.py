@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inversion.fidelity import fidelity
+from inversion.fidelity import CLOSE_PSNR, fidelity
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
 from pipeline.machine.bench import Preview
@@ -32,9 +32,6 @@ from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import apply_delta, weight_delta
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
-
-LOW_PSNR = 26.0
-"""Below this, in dB, the face that would be dragged is visibly not the photo's."""
 
 
 def run(work: Work) -> Job[Mapping[str, Any]]:
@@ -72,10 +69,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         write_made(work.draft, f"tuned-{i}.png", picture)
         photos.append(_fidelity(base, inversion, picture, target, perceptual))
     worst = min(photos, key=lambda each: each["after"]["psnr"])
-    if worst["after"]["psnr"] < LOW_PSNR:
+    if worst["after"]["psnr"] < CLOSE_PSNR:
         yield Notice(
             f"the tuned picture is still {worst['after']['psnr']:.1f} dB from the photo (good is "
-            f"{LOW_PSNR:.0f} and more): compare tuned.png with aligned.png before dragging; more "
+            f"{CLOSE_PSNR:.0f} and more): compare tuned.png with aligned.png before dragging; more "
             "steps, or another network, may help"
         )
     work.draft.info.update(
