@@ -1,8 +1,8 @@
 """The paper's drag as a baseline, with the parts that its ablation leaves out.
 
 DragGAN (Pan et al., 2023, arXiv 2305.10973), kept apart from drag/ so that improving that does
-not move what it is measured against. It has the paper's settings and the paper's two reasons to
-stop: the handles have arrived, or 300 steps are over.
+not move what it is measured against. It has the paper's settings and stops as the paper does, when
+the handles have arrived, or after 300 steps: the paper tells of 30 to 200.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAST = 1 / 16
 
 @dataclass(frozen=True)
 class PaperSettings:
-    """Section 4 of the paper; lengths in pixels of a 512 picture.
+    """Section 3.4 of the paper, and a bound on its steps; lengths in pixels of a 512 picture.
 
     Without tracking a handle is taken to have followed its pull exactly. In "w" one offset moves
     all layers alike, in "w+" the first `num_moving_ws` move freely.

@@ -17,6 +17,7 @@ from benchmarks.section import Cell, Options, Section, Table
 from benchmarks.speed_drag import Steps, middle_mask, spread_points
 from benchmarks.speed_inversion import MANY, SAMPLES, random_target, tuning_for_timing
 from benchmarks.timing import FULL, Effort, measure_apart, peak_mb, quartiles, repeat
+from drag.methods import METHODS
 from drag.points import DragPoint
 from drag.sampling import feature_resolution
 from inversion.projection import Inversion, ProjectionConfig, project, settled
@@ -181,7 +182,7 @@ def run(options: Options) -> Section:
     }
     sizes = QUICK_RESOLUTIONS if quick else RESOLUTIONS
     drag_network = "embedded" if quick else "config-f-256"
-    ours = ("draggan", "newton")
+    ours = tuple(sorted(METHODS))
     panels: dict[str, dict[str, Curve]] = {}
 
     def add(panel: str, who: str, function: str, **given: Any) -> None:

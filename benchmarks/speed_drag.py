@@ -30,7 +30,7 @@ from drag.session import DragSession
 from stylegan2.generator import GeneratorConfig
 
 NETWORKS = ("config-f-1024", "config-f-256", "embedded")
-COMPARED = ("draggan", "newton")
+COMPARED = tuple(sorted(METHODS))
 QUICK_CASES = (("config-f-1024", False), ("config-f-1024", True), ("embedded", False))
 
 GOALS = {
@@ -184,7 +184,7 @@ def step_flops(config: GeneratorConfig, method: str, masked: bool, count: int) -
     size = feature_resolution(config.resolution)
     r1, r2 = to_feature_length(3.0, size), to_feature_length(12.0, size)
     if method == "newton":
-        patch = to_feature_length(METHODS["newton"].r1, size)
+        patch = to_feature_length(METHODS[method].r1, size)
         reach, around, products, everywhere = r2 + patch, patch, 2 * count, PROBES + 1
     else:
         reach, around, products, everywhere = r2 + r1, r1, 1, 1

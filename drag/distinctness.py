@@ -1,7 +1,7 @@
 """How well a handle can be told from its surroundings, and where near it another one could be.
 
 A patch that looks the same a little farther on can be found there as well: handles on skin without
-texture drift, as DragGAN (arXiv 2305.10973, section 4) says of itself. What a patch's features
+texture drift, as DragGAN (arXiv 2305.10973, section 4.3) says of itself. What a patch's features
 change by in the direction in which they change least is the smaller eigenvalue of its structure
 tensor (Shi and Tomasi, 1994, "Good features to track"); here of the features that are tracked.
 """

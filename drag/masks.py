@@ -80,6 +80,12 @@ def keep_outside(picture: Tensor, kept: Tensor, movable: Tensor) -> Tensor:
     return torch.where(share > 0, kept.lerp(picture, alpha), kept)
 
 
+def may_change(xy: tuple[float, float], movable: Tensor) -> bool:
+    """Tell whether the picture may change at a position: movable is bool [R, R]."""
+    x, y = (min(max(round(v), 0), len(movable) - 1) for v in xy)
+    return bool(movable[y, x])
+
+
 def read_mask(path: Path, size: tuple[int, int], of_what: str) -> BoolImage:
     """Read a PNG mask of that (width, height) as bool [H, W], True where it is white.
 

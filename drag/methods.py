@@ -71,5 +71,5 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     }
 )
 """Every method, the default first. newton's numbers are ours, measured in benchmarks/RESULTS.md
-and IDEAS.md; draggan's r1 and learning_rate are the paper's (arXiv 2305.10973, section 4), its
+and IDEAS.md; draggan's r1 and learning_rate are the paper's (arXiv 2305.10973, section 3.4), its
 patience is ours."""

@@ -34,7 +34,8 @@ from drag.scene import Scene, View
 from drag.tracking import Moved, track_in_fields, unlikeness
 
 LEAST_PATCH = 8.0
-"""A patch shrinks to this where another handle is near: what is between them has to give."""
+"""A patch shrinks to this radius where another handle is near: what is between them has to give.
+In pixels of a 512 picture."""
 
 PATCH_POSITIONS = 4
 """Positions of a patch along its radius; its weights fall to exp(-9/8) at the edge."""
@@ -46,16 +47,17 @@ SHORTEST = 0.25
 """The least stride, as a part of the longest."""
 
 ENOUGH = 0.99
-"""A step counts when it leaves no more than this of the handles' distance (root mean square)."""
+"""A step counts when it leaves no more than this part of the handles' root mean square distance."""
 
 DAMPING = 0.3
-"""Added to the diagonal of the normal equations, as a part of its mean."""
+"""What is added to the diagonal of the normal equations, as a part of its mean."""
 
 RIDGE = 1e-3
-"""Added to the patch's 2x2 matrix, as a part of its trace: a patch that is an edge has one."""
+"""What is added to the diagonal of a patch's 2x2 matrix, as a part of its trace: along a straight
+edge nothing tells how far a patch has moved, and the matrix is singular."""
 
 TINY = 1e-12
-"""Keeps both systems solvable where the features are all the same: such a handle stays."""
+"""What keeps both systems solvable where all features are the same: such a handle stays."""
 
 DISTRUST = 0.1
 """What straying from the expected place costs in tracking: this part, a feature pixel, of how

@@ -24,7 +24,10 @@ class PointsInvalid(Exception):
 
 @dataclass(frozen=True)
 class DragPoint:
-    """Move the content at `handle` to `target`: xy in pixels, an integer is a pixel's centre."""
+    """Move the content at `handle` to `target`: xy in pixels, an integer is a pixel's centre.
+
+    Where both are the same the point is a pin: it holds its place while others move.
+    """
 
     handle: tuple[float, float]
     target: tuple[float, float]
@@ -91,35 +94,48 @@ def parse_points(data: object, folder: Path) -> PointsFile:
     return PointsFile(cast(Space, data["space"]), points, folder / mask if mask else None)
 
 
+@dataclass(frozen=True)
+class PlacedPoints:
+    """Points in pixels of the aligned face.
+
+    clamped are the numbers, from 1, of those whose target lay outside it and now is at its edge.
+    """
+
+    points: tuple[DragPoint, ...]
+    clamped: tuple[int, ...]
+
+
 def to_aligned(
     points_file: PointsFile,
     photo_to_aligned: Float64Array,
     size: int,
     photo_size: tuple[int, int],
-) -> list[DragPoint]:
-    """Return the points in pixels of the aligned face, size x size.
+) -> PlacedPoints:
+    """Bring points to the aligned face, size x size; a target outside it comes to its edge.
 
     photo_to_aligned is 3x3 and acts on (x, y, 1); photo_size is (width, height).
-    Raises PointsInvalid naming the first point that lies outside the photo or the face crop.
+    Raises PointsInvalid naming the first point whose handle lies outside the photo or the crop.
     """
     if photo_to_aligned.shape != (3, 3):
         raise ValueError(f"photo_to_aligned must be 3x3, got {photo_to_aligned.shape}")
-    aligned = []
+    photo = points_file.space == "photo"
+    aligned, clamped = [], []
     for number, point in enumerate(points_file.points, start=1):
-        ends = []
-        for name, xy in (("handle", point.handle), ("target", point.target)):
-            what = f"point {number}: {name} ({xy[0]:g}, {xy[1]:g})"
-            if points_file.space == "photo":
-                _check_inside(xy, photo_size, f"{what} lies outside the photo")
-                xy = transform(photo_to_aligned, xy)
-                where = "lies outside the face crop: in the crop's pixels it is "
-                what = f"{what} {where}({xy[0]:.1f}, {xy[1]:.1f})"
-            else:
-                what = f"{what} lies outside the aligned face"
-            _check_inside(xy, (size, size), what)
-            ends.append(xy)
-        aligned.append(DragPoint(*ends))
-    return aligned
+        what = f"point {number}: handle ({handle_text(point)})"
+        handle, target = point.handle, point.target
+        if photo:
+            _check_inside(handle, photo_size, f"{what} lies outside the photo")
+            handle, target = (transform(photo_to_aligned, xy) for xy in (handle, target))
+            where = "lies outside the face crop: in the crop's pixels it is "
+            what = f"{what} {where}({handle[0]:.1f}, {handle[1]:.1f})"
+        else:
+            what = f"{what} lies outside the aligned face"
+        _check_inside(handle, (size, size), what)
+        if not _is_inside(target, (size, size)):
+            target = min(max(target[0], 0.0), size - 1.0), min(max(target[1], 0.0), size - 1.0)
+            clamped.append(number)
+        aligned.append(DragPoint(handle, target))
+    return PlacedPoints(tuple(aligned), tuple(clamped))
 
 
 def transform(matrix: Float64Array, xy: tuple[float, float]) -> tuple[float, float]:
@@ -171,11 +187,6 @@ def _points(pairs: Sequence[tuple[object, object]]) -> tuple[DragPoint, ...]:
         point = DragPoint(
             _xy(handle, f"point {number}: handle"), _xy(target, f"point {number}: target")
         )
-        if point.handle == point.target:
-            raise PointsInvalid(
-                f"point {number}: handle and target are both ({handle_text(point)}), so nothing "
-                "would move; leave the point out, or keep its surroundings with a mask"
-            )
         if point.handle in seen:
             raise PointsInvalid(
                 f"point {number}: its handle ({handle_text(point)}) is also the handle of point "
@@ -183,6 +194,11 @@ def _points(pairs: Sequence[tuple[object, object]]) -> tuple[DragPoint, ...]:
             )
         seen[point.handle] = number
         points.append(point)
+    if all(point.handle == point.target for point in points):
+        raise PointsInvalid(
+            "every point's target is its handle, so nothing would move: such points hold their "
+            "places while others move; give at least one another target"
+        )
     return tuple(points)
 
 
@@ -207,9 +223,12 @@ def _xy(value: object, what: str) -> tuple[float, float]:
     return xy[0], xy[1]
 
 
+def _is_inside(xy: tuple[float, float], size: tuple[int, int]) -> bool:
+    return all(-0.5 <= value <= side - 0.5 for value, side in zip(xy, size, strict=True))
+
+
 def _check_inside(xy: tuple[float, float], size: tuple[int, int], what: str) -> None:
-    inside = all(-0.5 <= value <= side - 0.5 for value, side in zip(xy, size, strict=True))
-    if not inside:
+    if not _is_inside(xy, size):
         limits = f"x from -0.5 to {size[0] - 0.5:g}, y from -0.5 to {size[1] - 0.5:g}"
         raise PointsInvalid(f"{what}; the limits are {limits}")
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
+from drag.masks import may_change
 from drag.methods import METHODS
 from drag.points import DragPoint
 from drag.sampling import REFERENCE_RESOLUTION, to_picture_xy
@@ -27,17 +28,19 @@ class DragStep:
     """The state after a step: handles (xy) and remaining distances in pixels of the picture.
 
     loss is what this step lowered, 0 before the first: with draggan its loss, with newton the
-    handles' distance, root mean square in feature pixels.
+    handles' distance, root mean square in feature pixels. held says which handles the mask holds:
+    what it keeps is put back over the generator's picture, so these stay where they were.
     """
 
     step: int
     loss: float
     handles: tuple[tuple[float, float], ...]
     distances: tuple[float, ...]
+    held: tuple[bool, ...]
     stop: StopReason | None
 
 
-LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.CANCELLED)
+LAST_STEP_COUNTS = (StopReason.ARRIVED, StopReason.HELD, StopReason.CANCELLED)
 
 
 class DragDiverged(Exception):
@@ -50,6 +53,8 @@ class DragSession:
     ws is [1, num_ws, w_dim] on the generator's device; points are in pixels of its picture;
     movable_mask is bool [R, R], True where the picture may change (None: everywhere). What ws
     renders when it comes in here is what the handles are recognised by and what the mask keeps.
+    A point whose target is its handle is a pin: it holds its place while others move. So does a
+    handle where the mask keeps the picture; it is reported as held.
     Nothing of the caller's is changed. The weights are shared, so they must not change either.
     """
 
@@ -66,17 +71,31 @@ class DragSession:
         method = METHODS[config.method]
         _check_arguments(generator, ws, points, config, movable_mask)
         self._points = tuple(points)
-        self._scene = scene = Scene(generator, noise_consts, ws, points, movable_mask, config)
+        self._movable = None if movable_mask is None else movable_mask.cpu()
+        self._kept = [self._is_kept(point.handle) for point in points]
+        aims = [
+            DragPoint(point.handle, point.handle) if kept else point
+            for point, kept in zip(points, self._kept, strict=True)
+        ]
+        self._held = tuple(
+            aim.target != point.target for aim, point in zip(aims, points, strict=True)
+        )
+        self._aims = tuple(point.target for point in aims)
+        self._scene = scene = Scene(generator, noise_consts, ws, aims, movable_mask, config)
         self._mover = method.begin(scene, config)
         self._ws = self._mover.view.ws
-        self._lost_at = (LOST_MISMATCH * self._mover.unlike).tolist()
+        # What becomes of a handle that the mask keeps is not seen, so it cannot be lost.
+        self._lost_at = [
+            math.inf if kept else LOST_MISMATCH * unlike
+            for kept, unlike in zip(self._kept, self._mover.unlike.tolist(), strict=True)
+        ]
         self._near = scene.r2 * scene.resolution / scene.size
         self._cancelled = False
         handles = tuple(point.handle for point in points)
-        self._last = DragStep(0, 0.0, handles, self._distances(handles), None)
+        self._last = self._step(0, 0.0, handles, None)
         self._nearest = self._last, self._ws
         self._rule = StopRule(
-            self._last.distances,
+            _distances(handles, self._aims),
             # A little wider than on the device, so that a handle that rests has also arrived here.
             tolerance=scene.tolerance * scene.resolution / scene.size * (1 + 1e-4),
             min_progress=MIN_PROGRESS * scene.resolution / REFERENCE_RESOLUTION,
@@ -96,7 +115,10 @@ class DragSession:
         The last one when the handles arrived or the caller cancelled; after any other end, and
         until there is one, the one that came nearest to the targets on average.
         """
-        return (self._last, self._ws) if self._last.stop in LAST_STEP_COUNTS else self._nearest
+        if self._last.stop in LAST_STEP_COUNTS:
+            return self._last, self._ws
+        step, ws = self._nearest
+        return self._as_seen(step), ws
 
     @property
     def first_features(self) -> Tensor:
@@ -161,21 +183,63 @@ class DragSession:
         handles: tuple[tuple[float, float], ...],
         mismatch: Sequence[float],
     ) -> DragStep:
-        distances = self._distances(handles)
+        distances = _distances(handles, self._aims)
         lost = any(now > limit for now, limit in zip(mismatch, self._lost_at, strict=True))
         lost = lost or self._ran_out(handles, distances)
         stop = self._rule.check(number, distances, lost)
         if stop is None and self._cancelled:
             stop = StopReason.CANCELLED
-        return DragStep(number, loss, handles, distances, stop)
+        step = self._step(number, loss, handles, stop)
+        if stop is StopReason.ARRIVED and any(step.held):
+            step = replace(step, stop=StopReason.HELD)
+        return step
+
+    def _step(
+        self,
+        number: int,
+        loss: float,
+        handles: Sequence[tuple[float, float]],
+        stop: StopReason | None,
+    ) -> DragStep:
+        seen = tuple(
+            point.handle if kept else now
+            for kept, now, point in zip(self._kept, handles, self._points, strict=True)
+        )
+        step = DragStep(number, loss, seen, self._left(seen), self._held, stop)
+        return step if stop is None else self._as_seen(step)
+
+    def _as_seen(self, step: DragStep) -> DragStep:
+        """Say of a step that is the last what a person gets, which is the picture in the mask.
+
+        What has come to where the mask keeps the picture is not seen there.
+        """
+        held = tuple(
+            self._is_kept(now) and point.handle != point.target
+            for now, point in zip(step.handles, self._points, strict=True)
+        )
+        handles = tuple(
+            point.handle if hidden else now
+            for hidden, now, point in zip(held, step.handles, self._points, strict=True)
+        )
+        return replace(step, handles=handles, distances=self._left(handles), held=held)
+
+    def _left(self, handles: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+        return _distances(handles, [point.target for point in self._points])
+
+    def _is_kept(self, xy: tuple[float, float]) -> bool:
+        return self._movable is not None and not may_change(xy, self._movable)
 
     def _ran_out(
         self, handles: tuple[tuple[float, float], ...], distances: Sequence[float]
     ) -> bool:
         """Tell whether a handle came to the picture's edge that has no business there."""
+        judged = zip(handles, self._points, distances, self._kept, strict=True)
         return any(
-            self._at_edge(now) and not self._at_edge(point.handle) and distance > self._near
-            for now, point, distance in zip(handles, self._points, distances, strict=True)
+            not kept
+            and self._at_edge(now)
+            and not self._at_edge(point.handle)
+            and distance > self._near
+            for now, point, distance, kept in judged
         )
 
     def _at_edge(self, xy: tuple[float, float]) -> bool:
@@ -184,11 +248,11 @@ class DragSession:
         margin = (resolution / self._scene.size - 1) / 2
         return not all(margin < value < resolution - 1 - margin for value in xy)
 
-    def _distances(self, handles: Sequence[tuple[float, float]]) -> tuple[float, ...]:
-        return tuple(
-            math.dist(handle, point.target)
-            for handle, point in zip(handles, self._points, strict=True)
-        )
+
+def _distances(
+    handles: Sequence[tuple[float, float]], targets: Sequence[tuple[float, float]]
+) -> tuple[float, ...]:
+    return tuple(math.dist(handle, target) for handle, target in zip(handles, targets, strict=True))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from enum import Enum
 from types import MappingProxyType
 
 MIN_PROGRESS = 0.5
-"""Getting closer by less than this is no progress: pixels of a 512 picture, mean of the points."""
+"""Getting closer by less than this is no progress: pixels of a 512 picture, mean of the points
+that have a way to go."""
 
 LOST_MISMATCH = 1.0
 """A handle is lost when what was found is as unlike its start as the picture's typical pixel is,
@@ -15,14 +16,19 @@ times this. (DragGAN has no such test.)"""
 
 
 def tolerance_of(num_points: int) -> float:
-    """Return how close a handle must come, in pixels of a 512 picture (DragGAN, section 3.1)."""
+    """Return how close a handle must come, in pixels of a 512 picture (DragGAN, section 3.4)."""
     return 1.0 if num_points <= 5 else 2.0
 
 
 class StopReason(str, Enum):
-    """Why a drag ended."""
+    """Why a drag ended.
+
+    HELD: what may move has arrived, but the mask keeps the picture where the rest should come from
+    or go to.
+    """
 
     ARRIVED = "arrived"
+    HELD = "held"
     STEP_LIMIT = "step_limit"
     NO_PROGRESS = "no_progress"
     LOST_TRACK = "lost_track"
@@ -37,6 +43,8 @@ class StopReason(str, Enum):
 WORDS: Mapping[StopReason, str] = MappingProxyType(
     {
         StopReason.ARRIVED: "All points have arrived.",
+        StopReason.HELD: "The mask holds a point, and nothing else is left to move. Let its place "
+        "change to move it, too.",
         StopReason.STEP_LIMIT: "Stopped at the step limit. Go on from here, or allow more steps.",
         StopReason.NO_PROGRESS: "Stopped: the points no longer came closer. The nearest picture "
         "is kept.",
@@ -63,12 +71,14 @@ class StopRule:
         max_steps: int,
         patience: int,
     ) -> None:
+        """Take the distances before the first step; a pin's is 0."""
         self.best_step = 0
+        self._moving = max(sum(distance > tolerance for distance in distances), 1)
         self._tolerance = tolerance
         self._max_steps = max_steps
         self._patience = patience
         self._min_progress = min_progress
-        self._best = self._reference = _mean(distances)
+        self._best = self._reference = self._mean(distances)
         self._reference_step = 0
 
     def check(self, step: int, distances: Sequence[float], lost: bool) -> StopReason | None:
@@ -77,7 +87,7 @@ class StopRule:
         No progress means that the mean distance has not fallen by min_progress below where it
         last did, for `patience` steps.
         """
-        mean = _mean(distances)
+        mean = self._mean(distances)
         if not lost and mean < self._best:
             self._best, self.best_step = mean, step
         if mean <= self._reference - self._min_progress:
@@ -92,6 +102,6 @@ class StopRule:
             return StopReason.NO_PROGRESS
         return None
 
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    def _mean(self, distances: Sequence[float]) -> float:
+        """Spread the sum over those that had a way to go: pins do not make progress look small."""
+        return sum(distances) / self._moving

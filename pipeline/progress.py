@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -66,16 +66,19 @@ class Waiting(Notice):
 
 @dataclass(frozen=True)
 class PointNotice(Notice):
-    """A notice about a handle that may drift.
+    """A notice about a point, which may not do what is asked of it.
 
-    point counts from 1; handle and better (None when there is none) are xy in the space of the
-    user's points.
+    point counts from 1; handle is xy in the space of the user's points. kind is "drift" for a
+    handle with little texture around it (how little is its distinctness; better is a place near it
+    that holds better, None when there is none), "held" for a handle and "hidden" for a target
+    where a mask keeps the picture, "clamped" for a target outside the face crop.
     """
 
     point: int
     handle: tuple[float, float]
-    distinctness: float
-    better: tuple[float, float] | None
+    kind: Literal["drift", "held", "hidden", "clamped"]
+    distinctness: float | None = None
+    better: tuple[float, float] | None = None
 
 
 Event = StageStarted | Step | StageDone | Notice

@@ -172,7 +172,7 @@ def bad_points(folder: Path, **changes: Any) -> None:
     ("changes", "message"),
     [
         ({"points": [{"handle": [500, 14], "target": [16, 15]}]}, "point 1: handle (500, 14)"),
-        ({"points": [{"handle": [12, 14], "target": [16, -3]}]}, "point 1: target (16, -3)"),
+        ({"points": [{"handle": [12, 14], "target": [12, 14]}]}, "so nothing would move"),
         ({"points": [{"handle": [float("nan"), 1], "target": [1, 1]}]}, "point 1: handle: x"),
         (
             {
@@ -187,7 +187,7 @@ def bad_points(folder: Path, **changes: Any) -> None:
         ({"mask": "absent.png"}, "absent.png"),
         ({"mask": "mask.png"}, "it is 7 x 7 pixels"),
     ],
-    ids=["handle", "target", "nan", "duplicate", "key", "no mask", "mask size"],
+    ids=["handle", "only pins", "nan", "duplicate", "key", "no mask", "mask size"],
 )
 @pytest.mark.parametrize("command", ["drag", "edit"])
 def test_bad_points_are_named_and_nothing_is_written(
@@ -435,7 +435,7 @@ def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path)
     assert pixels.shape == (512, 512, 3)
     face = find_faces(pixels, "offline").faces[0]
     matrix = photo_to_aligned(ffhq_quad(face), 128)
-    nose, chin = to_aligned(points, matrix, 128, (512, 512))
+    nose, chin = to_aligned(points, matrix, 128, (512, 512)).points
     (nose_x, nose_y), (_, chin_y) = nose.handle, chin.handle
     found_x, found_y = (matrix @ [*face.eyes_mouth[2], 1.0])[:2]
     assert abs(nose_x - found_x) < 6
@@ -473,9 +473,39 @@ def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in
         "event": "notice",
         "point": 2,
         "handle": [24.5, 20.0],
+        "kind": "drift",
         "distinctness": 0.032,
         "better": [23.5, 25.5],
     }
+
+
+def test_a_drag_says_what_its_points_cannot_do_and_what_became_of_them(
+    finished: Case, run: Run
+) -> None:
+    points = [
+        {"handle": [12, 14], "target": [16, 15]},
+        {"handle": [30, 20], "target": [32, 22]},
+        {"handle": [16, 24], "target": [24.5, 24]},
+        {"handle": [8, 16], "target": [8, 99]},
+        {"handle": [10, 10], "target": [10, 10]},
+    ]
+    Image.fromarray(np.pad(np.full((40, 20), 255, np.uint8), ((0, 0), (0, 28)))).save("mask.png")
+    data = {"version": 1, "space": "photo", "points": points, "mask": "mask.png"}
+    finished.points.write_text(json.dumps(data))
+    lines = events(run(finished.drag("--json")).out)
+    told = {
+        line["point"]: (line["kind"], line["handle"], line["text"])
+        for line in lines
+        if line["event"] == "notice" and line.get("kind") != "drift"
+    }
+    assert told.keys() == {2, 3, 4}
+    assert told[2][:2] == ("held", [30.0, 20.0])
+    assert "point 2 at (30, 20) lies where the mask keeps the picture" in told[2][2]
+    assert told[3][0] == "hidden" and "its target (24.5, 24)" in told[3][2]
+    assert told[4][0] == "clamped" and "its target (8, 99) lies outside the face crop" in told[4][2]
+    done = lines[-1]
+    assert 2 in done["held"] and done["distances"][1] > 1.5 and 5 not in done["held"]
+    assert "(held by the mask)" in run(finished.drag()).out
 
 
 def test_a_better_point_is_named_in_the_space_of_the_points_file(

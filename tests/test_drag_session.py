@@ -66,7 +66,7 @@ def test_the_session_equals_the_literal_reference(
     scale = resolution / 16
     points = [
         DragPoint((5.0 * scale, 6.2 * scale), (8.0 * scale, 7.0 * scale)),
-        DragPoint((10.3 * scale, 9.0 * scale), (10.3 * scale, 9.01 * scale)),  # rests at first
+        DragPoint((7.3 * scale, 9.0 * scale), (7.3 * scale, 9.01 * scale)),  # rests at first
     ]
     movable = _left_half(resolution) if with_mask else None
     session = DragSession(generator, ws, noise, points, _paper(), movable)
@@ -384,18 +384,66 @@ def test_an_all_white_mask_is_no_mask() -> None:
     assert torch.equal(free.ws, white.ws)
 
 
-def test_an_all_black_mask_works_against_the_drag() -> None:
-    free = _easy_session(_paper(steps=15))
-    black = _easy_session(
-        _paper(steps=15, lambda_mask=200), movable_mask=torch.zeros(16, 16, dtype=torch.bool)
-    )
+@pytest.mark.parametrize("method", METHODS)
+def test_handles_that_the_mask_keeps_stay_and_are_reported_as_held(method: str) -> None:
+    """What they become in the generator's picture is not what a person gets."""
+    movable = torch.ones(16, 16, dtype=torch.bool)
+    movable[1:4, 1:4] = False
+    config = DragConfig(method=method, lambda_mask=1.0)
+    points = [*EASY, DragPoint((2.0, 2.0), (3.0, 2.0))]
+    session = _easy_session(config, points=points, movable_mask=movable)
+    assert session.last.held == (False, True)
+    steps = list(session.run())
+    assert steps[-1].stop is StopReason.HELD
+    assert steps[-1].held == (False, True)
+    assert steps[-1].distances[0] < 0.2 and steps[-1].distances[1] == 1.0
+    assert all(step.handles[1] == (2.0, 2.0) for step in steps)
 
-    def change(session: DragSession) -> float:
-        start = session.picture()
-        list(session.run())
-        return float((session.picture() - start).abs().mean())
 
-    assert change(black) < 0.5 * change(free)
+@pytest.mark.parametrize("method", METHODS)
+def test_where_nothing_may_change_a_drag_ends_at_once(method: str) -> None:
+    black = torch.zeros(16, 16, dtype=torch.bool)
+    session = _easy_session(DragConfig(method=method), movable_mask=black)
+    before = session.picture()
+    (step,) = session.run()
+    assert step.stop is StopReason.HELD and step.held == (True,)
+    assert step.distances[0] == pytest.approx(1.25**0.5)
+    assert torch.equal(session.picture(), before)
+
+
+def test_what_comes_to_where_the_mask_keeps_the_picture_is_not_seen_there() -> None:
+    movable = torch.zeros(16, 16, dtype=torch.bool)
+    movable[:, :9] = True
+    session = _easy_session(_paper(lambda_mask=0.0), movable_mask=movable)  # from x = 8 to 9
+    steps = list(session.run())
+    assert all(not any(step.held) for step in steps[:-1])
+    end, _ = session.result
+    assert end.stop is StopReason.HELD and end.held == (True,)
+    assert end.handles == ((8.0, 8.0),)
+    assert end.distances[0] == pytest.approx(1.25**0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pin_holds_its_place(method: str) -> None:
+    pin = DragPoint((2.0, 2.0), (2.0, 2.0))
+    session = _easy_session(DragConfig(method=method), points=[*EASY, pin])
+    last = list(session.run())[-1]
+    assert last.stop is StopReason.ARRIVED
+    assert max(last.distances) <= 0.13
+    free = _easy_session(DragConfig(method=method))
+    list(free.run())
+    assert not torch.equal(free.ws, session.ws)
+
+
+def test_pins_do_not_make_progress_look_small() -> None:
+    reasons = []
+    for pins in (0, 9):
+        rule = _rule([10.0] + [0.0] * pins)
+        distances = [10.0 - 0.2 * step for step in range(1, 10)]
+        reasons.append(
+            [rule.check(1 + i, [d] + [0.0] * pins, False) for i, d in enumerate(distances)]
+        )
+    assert reasons[0] == reasons[1] == [None] * 9
 
 
 @pytest.mark.parametrize(

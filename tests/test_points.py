@@ -15,6 +15,7 @@ from PIL import Image
 from drag.masks import keep_outside, movable_mask, read_mask, warp_mask
 from drag.points import (
     DragPoint,
+    PlacedPoints,
     PointsFile,
     PointsInvalid,
     parse_points,
@@ -90,7 +91,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         (_second_point(target=[math.nan, 1]), "point 2: target: x must be a finite number"),
         (_second_point(target=[1, -math.inf]), "point 2: target: y must be a finite number"),
         (_second_point(target=[1, 10**400]), "point 2: target: y must be a finite number"),
-        (_second_point(target=[30, 40.0]), "point 2: handle and target are both"),
+        (_file(points=[{"handle": [1, 2], "target": [1, 2.0]}]), "so nothing would move"),
         (_second_point(handle=[10.0, 20]), "point 2: its handle .10, 20. is also .* of point 1"),
     ],
 )
@@ -149,7 +150,8 @@ def test_photo_points_go_through_the_alignment() -> None:
     matrix = _similarity(0.5, 30, 20, 5)
     read = parse_points(_file(), Path())
     aligned = to_aligned(read, matrix, 64, (100, 100))
-    for point, original in zip(aligned, read.points, strict=True):
+    assert aligned.clamped == ()
+    for point, original in zip(aligned.points, read.points, strict=True):
         for xy, photo_xy in (
             (point.handle, original.handle),
             (point.target, original.target),
@@ -159,21 +161,45 @@ def test_photo_points_go_through_the_alignment() -> None:
 
 def test_aligned_points_are_taken_as_they_are() -> None:
     read = parse_points(_file(space="aligned"), Path())
-    assert to_aligned(read, _similarity(9, 9, 9, 9), 64, (10, 10)) == list(read.points)
+    assert to_aligned(read, _similarity(9, 9, 9, 9), 64, (10, 10)).points == read.points
 
 
 def test_the_outermost_pixels_count_as_inside() -> None:
     corners = PointsFile("aligned", (DragPoint((-0.5, 0), (63.5, 63)),))
-    assert to_aligned(corners, IDENTITY, 64, (9, 9)) == list(corners.points)
+    assert to_aligned(corners, IDENTITY, 64, (9, 9)) == PlacedPoints(corners.points, ())
 
 
-@pytest.mark.parametrize("target", [(63.6, 5), (-0.6, 5), (5, 64), (5, -1)])
-def test_a_point_outside_the_aligned_face_is_named_with_the_limits(
-    target: tuple[float, float],
+@pytest.mark.parametrize(
+    ("target", "end"),
+    [
+        ((63.6, 5), (63, 5)),
+        ((-0.6, 5), (0, 5)),
+        ((5, 90.5), (5, 63)),
+        ((-8, -9), (0, 0)),
+    ],
+)
+def test_a_target_outside_the_aligned_face_comes_to_its_edge(
+    target: tuple[float, float], end: tuple[float, float]
 ) -> None:
     read = PointsFile("aligned", (DragPoint((1, 1), (2, 2)), DragPoint((3, 3), target)))
-    with pytest.raises(PointsInvalid, match=r"point 2: target .* x from -0\.5 to 63\.5, y"):
+    placed = to_aligned(read, IDENTITY, 64, (1000, 1000))
+    assert placed.points == (DragPoint((1, 1), (2, 2)), DragPoint((3, 3), end))
+    assert placed.clamped == (2,)
+
+
+@pytest.mark.parametrize("handle", [(63.6, 5), (-0.6, 5), (5, 64), (5, -1)])
+def test_a_handle_outside_the_aligned_face_is_named_with_the_limits(
+    handle: tuple[float, float],
+) -> None:
+    read = PointsFile("aligned", (DragPoint((1, 1), (2, 2)), DragPoint(handle, (3, 3))))
+    with pytest.raises(PointsInvalid, match=r"point 2: handle .* x from -0\.5 to 63\.5, y"):
         to_aligned(read, IDENTITY, 64, (1000, 1000))
+
+
+def test_a_pin_is_a_point_whose_target_is_its_handle() -> None:
+    read = parse_points(_second_point(target=[30, 40.0]), Path())
+    assert read.points[1] == DragPoint((30, 40), (30, 40))
+    assert to_aligned(read, IDENTITY, 64, (64, 64)).points[1] == read.points[1]
 
 
 def test_a_point_outside_the_photo_is_named_with_the_limits() -> None:
@@ -185,9 +211,15 @@ def test_a_point_outside_the_photo_is_named_with_the_limits() -> None:
 
 
 def test_a_point_in_the_photo_but_outside_the_crop_is_named_with_the_limits() -> None:
-    read = PointsFile("photo", (DragPoint((50, 50), (90, 50)),))
-    with pytest.raises(PointsInvalid, match=r"point 1: target \(90, 50\) lies outside the face cr"):
+    read = PointsFile("photo", (DragPoint((90, 50), (50, 50)),))
+    with pytest.raises(PointsInvalid, match=r"point 1: handle \(90, 50\) lies outside the face cr"):
         to_aligned(read, _similarity(1, 0, -30, -30), 32, (100, 100))
+
+
+def test_a_target_outside_the_photo_comes_to_the_crops_edge() -> None:
+    read = PointsFile("photo", (DragPoint((50, 50), (50, 130)),))
+    placed = to_aligned(read, _similarity(1, 0, -30, -30), 32, (100, 100))
+    assert placed == PlacedPoints((DragPoint((20, 20), (20, 31)),), (1,))
 
 
 def _mask_file(path: Path, space: str = "aligned") -> PointsFile:

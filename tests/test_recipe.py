@@ -155,3 +155,10 @@ def test_a_field_without_help_or_of_an_odd_type_is_a_mistake_of_the_programmer()
         settings(Unfounded)
     with pytest.raises(ValueError, match="cannot be set"):
         settings(Odd)
+
+
+def test_the_help_of_a_drag_names_the_numbers_of_its_methods() -> None:
+    described = {setting.name: setting.describe() for setting in settings(DragConfig)}
+    assert "8 for newton and 50 for draggan" in described["patience"]
+    assert "16 for newton and 3 for draggan, in pixels" in described["r1"]
+    assert "0.002 for draggan: the paper's for faces" in described["learning_rate"]

@@ -304,8 +304,11 @@ def _done(console: Console, workspace: Workspace, dragged: Artifact | None = Non
     lines = [f"{_where(workspace)}: {', '.join(pictures)}"]
     if dragged is not None:
         info = dragged.info
-        plain.update({name: info[name] for name in ("stop", "steps", "distances")})
+        plain.update({name: info[name] for name in ("stop", "steps", "distances", "held")})
         words = StopReason(info["stop"]).words
-        left = " and ".join(f"{distance:.1f}" for distance in info["distances"])
+        left = " and ".join(
+            f"{distance:.1f}" + (" (held by the mask)" if number in info["held"] else "")
+            for number, distance in enumerate(info["distances"], start=1)
+        )
         lines.insert(0, f"{words} {info['steps']} steps, {left} pixels of the face left to go.")
     console.done(plain, *lines)

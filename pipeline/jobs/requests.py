@@ -12,7 +12,7 @@ from inversion.config import OFFLINE_PERCEPTUAL
 from pipeline.disk.artifact import Artifact, Request, file_input
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.claim import photo_hash
-from pipeline.progress import Job, Notice
+from pipeline.progress import Job, Notice, PointNotice
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES
@@ -90,8 +90,16 @@ def place_points(
     info = aligned.info
     width, height = info["photo_size"]
     matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
-    points = to_aligned(asked, matrix, info["size"], (width, height))
-    config["points"] = [[*point.handle, *point.target] for point in points]
+    placed = to_aligned(asked, matrix, info["size"], (width, height))
+    for number in placed.clamped:
+        point = asked.points[number - 1]
+        x, y = point.target
+        text = (
+            f"point {number}: its target ({x:g}, {y:g}) lies outside the face crop; "
+            "it goes as far as the crop's edge"
+        )
+        yield PointNotice(text, number, point.handle, "clamped")
+    config["points"] = [[*point.handle, *point.target] for point in placed.points]
     if asked.mask_path is not None:
         if not asked.mask_path.is_file():
             raise PointsInvalid(f"mask {asked.mask_path}: there is no such file")

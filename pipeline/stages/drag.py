@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from drag.config import DragConfig
 from drag.distinctness import check_handles
-from drag.masks import keep_outside, movable_mask
+from drag.masks import keep_outside, may_change, movable_mask
 from drag.methods import METHODS
 from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
@@ -56,6 +57,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
     if "warn_in" in work.request.hints:
         yield from _warnings(work, session.first_features, points)
+    if movable is not None:
+        yield from _kept_points(work, points, movable.cpu())
 
     before = _picture_before(work, ground)
 
@@ -134,8 +137,8 @@ def _went(
             known[tuple(handle)] = x, y
     ends = end.handles if stop is StopReason.CANCELLED else [point.target for point in points]
     return [
-        DragPoint(known.get(point.handle, point.handle), now)
-        for point, now in zip(points, ends, strict=True)
+        DragPoint(known.get(point.handle, point.handle), point.handle if held else now)
+        for point, now, held in zip(points, ends, end.held, strict=True)
     ]
 
 
@@ -205,11 +208,7 @@ def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[
     """Say which handles may drift, and where near them another one would hold better."""
     info = work.inputs["align"].info
     handles = [point.handle for point in points]
-    limits = (info["size"], info["size"])
-    to_space = np.eye(3)
-    if work.request.hints["warn_in"] == "photo":
-        limits = info["photo_size"]
-        to_space = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
+    to_space, limits = _space(work)
     for number, check in enumerate(check_handles(features, handles, info["size"]), start=1):
         if not check.may_drift:
             continue
@@ -225,7 +224,41 @@ def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[
             text += "there is no better point near it"
         else:
             text += f"({better[0]:g}, {better[1]:g}) is a nearby point that holds better"
-        yield PointNotice(text, number, (x, y), round(check.distinctness, 3), better)
+        yield PointNotice(text, number, (x, y), "drift", round(check.distinctness, 3), better)
+
+
+def _kept_points(work: Work, points: Sequence[DragPoint], movable: Tensor) -> Job[None]:
+    """Say which points cannot do what is asked, because the mask keeps the picture there."""
+    to_space, _ = _space(work)
+    for number, point in enumerate(points, start=1):
+        if point.handle == point.target:
+            continue
+        handle, target = (
+            tuple(round(v, 1) for v in transform(to_space, xy))
+            for xy in (point.handle, point.target)
+        )
+        at = handle[0], handle[1]
+        if not may_change(point.handle, movable):
+            text = (
+                f"point {number} at ({at[0]:g}, {at[1]:g}) lies where the mask keeps the picture, "
+                "so it stays where it is: make the mask white there to let it move"
+            )
+            yield PointNotice(text, number, at, "held")
+        elif not may_change(point.target, movable):
+            text = (
+                f"point {number}: its target ({target[0]:g}, {target[1]:g}) lies where the mask "
+                "keeps the picture, so it cannot be seen there: make the mask white there, too"
+            )
+            yield PointNotice(text, number, at, "hidden")
+
+
+def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
+    """Return the way from the aligned face to the space of the user's points, and its size."""
+    info = work.inputs["align"].info
+    if work.request.hints.get("warn_in") != "photo":
+        return np.eye(3), (info["size"], info["size"])
+    matrix = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
+    return matrix.astype(np.float64), tuple(info["photo_size"])
 
 
 def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
@@ -241,6 +274,7 @@ def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str,
         "handles": [list(xy) for xy in end.handles],
         "targets": [point[2:] for point in work.request.config["points"]],
         "distances": list(end.distances),
+        "held": [number for number, held in enumerate(end.held, start=1) if held],
     }
     if "tune" in work.inputs:
         facts["perceptual"] = work.inputs["tune"].info["perceptual"]

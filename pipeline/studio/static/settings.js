@@ -53,9 +53,9 @@ export class Settings {
       input = h("select", { id, onchange: () => set(input.value) },
         ...plain.enum.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
     } else {
-      input = h("input", { type: "number", id, value: value ?? "", min: plain.minimum, max: plain.maximum, required: true,
+      input = h("input", { type: "number", id, value: value ?? "", min: plain.minimum, max: plain.maximum, required: plain === schema,
         step: plain.type === "integer" ? 1 : "any", inputmode: "decimal",
-        onchange: () => { if (input.reportValidity()) set(Number(input.value)); } });
+        onchange: () => { if (input.reportValidity()) set(input.value === "" ? null : Number(input.value)); } });
     }
     input.setAttribute("aria-describedby", `${id}-help`);
     const label = settingName(part, name);
@@ -69,7 +69,7 @@ export class Settings {
       mark(undefined);
     }, { bare: true });
     const row = h("div", { class: "setting" }, h("label", { for: id }, label), input,
-      h("p", { class: "hint", id: `${id}-help` }, [said, settingEffect(part, name), `Default: ${shown}.`].filter(Boolean).join(" ")), reset);
+      h("p", { class: "hint", id: `${id}-help` }, [said, settingEffect(part, name), standard != null && `Default: ${shown}.`].filter(Boolean).join(" ")), reset);
     const mark = (now) => {
       const changed = now !== undefined && now !== standard;
       row.classList.toggle("changed", changed);

@@ -3,6 +3,7 @@
 /** Why a drag stopped. */
 export const STOPS = {
   arrived: "All points have arrived.",
+  held: "The mask holds a point, and nothing else is left to move. Let its place change to move it, too.",
   step_limit: "Stopped at the step limit. Press “Go on”, or raise the limit in the settings.",
   no_progress: "Stopped: the points no longer came closer. The nearest picture is kept.",
   lost_track: "Stopped: a point lost what it was holding. The last good picture is kept; try a nearer target.",
