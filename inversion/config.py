@@ -9,6 +9,9 @@ from stylegan2.precision import PRECISION
 PERCEPTUAL_CHOICES = ("auto", "lpips-vgg", "lpips-alex", "lpips-squeeze", "offline")
 """Perceptual distances that can be asked for."""
 
+CLOSE_PSNR = 26.0
+"""From this on, in dB, a rebuilt face is close to the photo; below, it is visibly another."""
+
 OFFLINE_PERCEPTUAL = "realdrag-v2"
 """Name of the distance behind "offline"; it changes whenever that distance does."""
 

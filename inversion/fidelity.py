@@ -14,9 +14,6 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 
-CLOSE_PSNR = 26.0
-"""From this on, in dB, a rebuilt face is close to the photo; below, it is visibly another."""
-
 
 def ms_ssim(a: Tensor, b: Tensor) -> float:
     """Return the multi-scale structural similarity of two pictures [1, C, H, W] in [-1, 1].

@@ -41,7 +41,8 @@ ROOMS: dict[str, set[str]] = {
         "failures", "progress", "stage_table", "settings", "disk", "machine", "jobs",
     },
     "studio": {
-        "failures", "progress", "settings", "picture", "disk", "machine", "stages", "jobs",
+        "failures", "progress", "stage_table", "settings", "picture", "disk", "machine", "stages",
+        "jobs",
     },
     "__main__": {"commands"},
 }  # fmt: skip

@@ -23,6 +23,7 @@ from inversion.perceptual import (
     resolve_perceptual,
 )
 from inversion.perceptual_network import load_network, network_path
+from pipeline.machine.bench import Bench
 from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.downloads.known_file import KnownFile
 from tests.download_server import CONTENT, OTHER, Site, serving
@@ -285,3 +286,8 @@ def test_ms_ssim_of_one_scale_is_scikit_images_ssim(portraits: Tensor) -> None:
     )
     inner = full[5:-5, 5:-5].mean()
     assert ms_ssim(a, b) == pytest.approx(float(inner), abs=1e-5)
+
+
+def test_auto_and_what_it_settles_on_are_one_distance_built_once(home: Path) -> None:
+    bench = Bench("cpu")
+    assert bench.perceptual("auto") is bench.perceptual("offline")

@@ -127,11 +127,15 @@ class Bench:
         return self._generators[name]
 
     def perceptual(self, choice: str) -> PerceptualDistance:
-        """Build a perceptual distance by choice or by the name it was recorded under.
+        """Build a perceptual distance by choice or by the name it was recorded under, once each.
 
         Raises PerceptualUnavailable.
         """
-        from inversion.perceptual import PerceptualUnavailable, build_perceptual
+        from inversion.perceptual import (
+            PerceptualUnavailable,
+            build_perceptual,
+            resolve_perceptual,
+        )
 
         choice = "offline" if choice == OFFLINE_PERCEPTUAL else choice
         if choice not in PERCEPTUAL_CHOICES:
@@ -139,9 +143,10 @@ class Bench:
                 f"this version of realdrag no longer has the perceptual distance {choice}: "
                 "run invert again"
             )
-        if choice not in self._distances:
-            self._distances[choice] = build_perceptual(choice, self.device, self.downloading)
-        return self._distances[choice]
+        name = resolve_perceptual(choice, self.downloading)
+        if name not in self._distances:
+            self._distances[name] = build_perceptual(name, self.device, self.downloading)
+        return self._distances[name]
 
     def record(self) -> dict[str, Any]:
         """Return what a manifest keeps about this machine and its software."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inversion.fidelity import CLOSE_PSNR, fidelity
+from inversion.config import CLOSE_PSNR
+from inversion.fidelity import fidelity
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion
 from pipeline.machine.bench import Preview

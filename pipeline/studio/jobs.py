@@ -12,7 +12,7 @@ import numpy as np
 
 from drag.points import DragPoint, PointsFile, PointsInvalid
 from pipeline.disk.storage import replace_file, writing
-from pipeline.disk.workspace import Workspace
+from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.jobs import edit
 from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
@@ -39,19 +39,34 @@ def take_photo(desk: Desk, upload: Path, name: str) -> tuple[Workspace, bool]:
     with desk.taking:  # photos of one name that come at once get their names in turn
         known = desk.of_photo(sha256)
         if known is not None:  # it may be in use, which is no reason not to open it
+            if _lacks_photo(desk, known, named):
+                _keep(known, named)
             return known, False
         try:
             claimed = follow(claim(named, desk.root), at_once)
         except PhotoUnreadable as error:
             raise PhotoUnreadable(name, error.reason) from None
         workspace = claimed.workspace
-        with claimed.held:
+        with claimed.held, claimed.kept_if_it_comes_to_something():
             if claimed.fresh:
-                kept = studio_folder(workspace.folder) / f"original{named.suffix}"
-                with writing(workspace.folder):
-                    replace_file(kept, named.read_bytes())
-                workspace.save_photo(kept, sha256)
+                workspace.save_photo(_keep(workspace, named), sha256)
     return workspace, claimed.fresh
+
+
+def _lacks_photo(desk: Desk, workspace: Workspace, upload: Path) -> bool:
+    """Say whether a workspace was left without its photo: the upload itself will go."""
+    try:
+        return desk.photo(workspace) == upload
+    except StageMissing:
+        return True
+
+
+def _keep(workspace: Workspace, upload: Path) -> Path:
+    """Keep a copy of an upload in its workspace, and return where."""
+    kept = studio_folder(workspace.folder) / f"original{upload.suffix}"
+    with writing(workspace.folder):
+        replace_file(kept, upload.read_bytes())
+    return kept
 
 
 def safe_stem(name: str) -> str:

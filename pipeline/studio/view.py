@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from drag.stopping import StopReason
+from inversion.config import CLOSE_PSNR
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
 from pipeline.picture.animation import spread
+from pipeline.stage_table import STAGES
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import preview_size
 from pipeline.studio.sketch import Sketch
 
 MAX_TRACK = 120
 """Positions of a handle's track that the page gets of a finished drag."""
-
-STAGES = ("align", "invert", "tune", "drag", "result")
 
 
 def summary(desk: Desk, workspace: Workspace, jobs: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def view(
             for stage, artifact in made.items()
             if artifact is not None and "fidelity" in artifact.info
         },
+        "close_psnr": CLOSE_PSNR,
         "ready": tuned is not None,
         "edit": {
             **sketch.now.to_json(),
@@ -84,6 +86,7 @@ def _face(aligned: Artifact) -> dict[str, Any]:
 def _drag(dragged: Artifact) -> dict[str, Any]:
     return {
         "stop": dragged.info["stop"],
+        "stop_words": StopReason(dragged.info["stop"]).words,
         "steps": dragged.info["steps"],
         "distances": dragged.info["distances"],
         "tracks": _tracks(dragged),

@@ -7,7 +7,7 @@ import { Mask } from "./mask.js";
 import { Points } from "./points.js";
 import { Saving } from "./save.js";
 import { Viewport } from "./viewport.js";
-import { STAGES, STOPS } from "./words.js";
+import { STAGES } from "./words.js";
 
 /** Everything about a photo that is ready to be dragged. */
 export class Editor {
@@ -140,7 +140,7 @@ export class Editor {
     this.again.disabled = busy;
     this.pointsHint.hidden = state.edit.points.length > 0;
     const psnr = state.fidelity.tune?.after?.psnr;
-    this.quality.textContent = psnr ? `The rebuilt face matches the photo with ${psnr.toFixed(1)} dB (PSNR; above 28 is close).` : "";
+    this.quality.textContent = psnr ? `The rebuilt face matches the photo with ${psnr.toFixed(1)} dB (PSNR; above ${state.close_psnr} is close).` : "";
     this.showJob(state.job, before?.job);
     if (before?.job?.kind === "drag" && !state.job) {
       this.live = null;
@@ -179,7 +179,7 @@ export class Editor {
     }
     if (job) return `${STAGES[job.stage] ?? "Working"} …`;
     if (state.interrupted === "drag") return `The studio was closed during a drag. Press “${state.edit.drag ? "Go on" : "Start"}” to do it again.`;
-    if (state.edit.drag && state.drag) return STOPS[state.drag.stop] ?? state.drag.stop;
+    if (state.edit.drag && state.drag) return state.drag.stop_words;
     if (!state.edit.points.length) return "Set a point to begin.";
     return "Press Start, and watch it move.";
   }

@@ -60,7 +60,7 @@ export class Settings {
     input.setAttribute("aria-describedby", `${id}-help`);
     const label = settingName(part, name);
     const said = (schema.description ?? "").replace(/\.$/, "") === label ? "" : schema.description;
-    const shown = typeof standard === "boolean" ? (standard ? "on" : "off") : standard;
+    const shown = typeof standard === "boolean" ? (standard ? "on" : "off") : standard ?? "by itself";
     const reset = button(`Reset: ${label}`, "reset", () => {
       if (input.type === "checkbox") input.checked = standard;
       else input.value = standard ?? "";

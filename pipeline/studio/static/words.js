@@ -1,15 +1,5 @@
 // What the page says in words.
 
-/** Why a drag stopped. */
-export const STOPS = {
-  arrived: "All points have arrived.",
-  held: "The mask holds a point, and nothing else is left to move. Let its place change to move it, too.",
-  step_limit: "Stopped at the step limit. Press “Go on”, or raise the limit in the settings.",
-  no_progress: "Stopped: the points no longer came closer. The nearest picture is kept.",
-  lost_track: "Stopped: a point lost what it was holding. The last good picture is kept; try a nearer target.",
-  cancelled: "You stopped it. The picture is kept as it was.",
-};
-
 /** What each stage does, as a heading and while it runs. */
 export const STAGES = {
   align: "Cut out the face",
