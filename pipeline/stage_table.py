@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=8,
+                version=9,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),
@@ -72,7 +72,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="result",
-                version=4,
+                version=5,
                 heading="Result",
                 command="realdrag drag --points FILE",
                 needs=("align", "drag"),

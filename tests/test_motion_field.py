@@ -11,6 +11,7 @@ import pytest
 
 from drag.points import DragPoint
 from inversion.faces.alignment import aligned_to_photo
+from pipeline.picture.face_area import on_face
 from pipeline.picture.motion import REGION, Motion, face_motion, plain_motion
 from pipeline.picture.smooth_field import (
     AGREEMENT,
@@ -219,6 +220,26 @@ def test_a_turned_and_scaled_crop_moves_the_photo_by_the_same_motion() -> None:
         source = np.array([x, y]) + way
         expected = cv2.getRectSubPix(photo, (1, 1), (float(source[0]), float(source[1])))[0, 0]
         np.testing.assert_allclose(result[y, x].astype(int), expected.astype(int), atol=6)
+
+
+def test_a_point_of_which_the_pictures_say_nothing_moves_what_is_around_it() -> None:
+    picture = textured(SIZE)
+    alone = DragPoint((20.0, 100.0), (26.0, 100.0))
+    motion = face_motion(picture, picture, [DragPoint((90.0, 40.0), (90.0, 40.0))], None, [alone])
+    np.testing.assert_allclose(way_at(motion, (26.0, 100.0)), (-6, 0), atol=1e-3)
+    np.testing.assert_allclose(way_at(motion, (90.0, 40.0)), (0, 0), atol=1e-3)
+
+
+def test_hair_and_background_are_not_of_the_face() -> None:
+    angles = np.linspace(0, np.pi, 17)
+    points = np.zeros((68, 2))
+    points[:17] = np.stack([128 - 68 * np.cos(angles), 140 + 90 * np.sin(angles)], axis=1)
+    points[17:27] = np.stack([np.linspace(75, 181, 10), np.full(10, 105)], axis=1)
+    points[27:] = (128, 160)
+    for place in ((128, 160), (128, 95), (128, 231), (62, 145)):
+        assert on_face(points, place), place
+    for place in ((128, 30), (20, 20), (240, 150), (30, 240)):
+        assert not on_face(points, place), place
 
 
 def test_two_motions_in_one_go_are_one_after_the_other() -> None:

@@ -97,7 +97,7 @@ def test_the_pictures_are_rendered_from_what_is_on_disk(finished: Case) -> None:
     drag = current(finished, "drag")
     ws = read_tensors(drag, DRAG)["ws"]
     edited = tuned.synthesis(ws, inversion.noise_consts)
-    assert np.array_equal(to_uint8(edited), read_pixels(drag, "edited.png"))
+    assert np.array_equal(to_uint8(edited), read_pixels(drag, "network.png"))
 
 
 def test_the_noise_that_was_projected_is_kept_and_takes_half_its_size(finished: Case) -> None:
@@ -182,10 +182,24 @@ def test_the_result_is_the_photo_moved_unless_the_networks_pixels_are_asked_for(
     motion = Motion(read_tensors(drag, DRAG)["motion"].numpy())
     assert np.array_equal(pixels(finished.workspace / "result.png"), warp(photo, quad, motion))
     assert run(finished.drag("--paste", "network")).code == OK
-    assert current(finished, "drag").fingerprint == drag.fingerprint
-    tuned = pixels(finished.workspace / "tuned.png")
-    pasted = paste_back(photo, quad, tuned, read_pixels(drag, "edited.png"))
+    made = read_pixels(current(finished, "drag"), "edited.png")
+    assert np.array_equal(made, read_pixels(drag, "network.png")), "the same drag"
+    pasted = paste_back(photo, quad, pixels(finished.workspace / "tuned.png"), made)
     assert np.array_equal(pixels(finished.workspace / "result.png"), pasted)
+
+
+def test_a_target_far_outside_and_a_pin_are_where_they_can_be_in_the_end(
+    finished: Case, run: Run
+) -> None:
+    far, pin = (
+        {"handle": at, "target": to} for at, to in (([20, 20], [20, 900]), ([9, 9], [9, 9]))
+    )
+    points = {"version": 1, "space": "aligned", "points": [far, pin]}
+    finished.points.write_text(json.dumps(points))
+    assert run(finished.drag()).code == OK
+    drag = current(finished, "drag")
+    assert drag.info["went"] == [[20, SIZE - 1], [9, 9]]
+    assert read_tensors(drag, DRAG)["ws"].isfinite().all()
 
 
 def test_a_drag_pulled_further_moves_the_photo_no_farther_than_its_targets(
@@ -199,13 +213,17 @@ def test_a_drag_pulled_further_moves_the_photo_no_farther_than_its_targets(
     assert np.abs(motion - before).max() < 0.02
 
 
-def test_the_animation_shows_the_clean_face_from_the_tuned_picture_on(finished: Case) -> None:
+@pytest.mark.parametrize(("paste", "begin"), [("photo", "aligned"), ("network", "tuned")])
+def test_the_animation_shows_the_clean_face_from_the_beginning_on(
+    finished: Case, run: Run, paste: str, begin: str
+) -> None:
+    assert run(finished.drag("--paste", paste)).code == OK
     with Image.open(finished.workspace / "drag.gif") as gif:
         assert gif.size == (SIZE, SIZE)
         assert getattr(gif, "n_frames", 1) > 1
         first = np.array(gif.convert("RGB")).astype(float)
-    tuned = pixels(finished.workspace / "tuned.png").astype(float)
-    assert np.abs(first - tuned).mean() < PALETTE_ERROR
+    before = pixels(finished.workspace / f"{begin}.png").astype(float)
+    assert np.abs(first - before).mean() < PALETTE_ERROR
 
 
 @pytest.fixture

@@ -200,6 +200,7 @@ def drag(
         config: dict[str, Any] = {
             "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
             "size": aligned.info["size"],
+            "moves": "network" if recipe.result.paste == "network" else "photo",
         }
         inputs = {"align": aligned.fingerprint}
         hints: dict[str, str] = {}

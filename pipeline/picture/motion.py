@@ -93,11 +93,13 @@ def face_motion(
     after: UInt8Image,
     points: Sequence[DragPoint],
     movable_mask: BoolImage | None = None,
+    alone: Sequence[DragPoint] = (),
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
     before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
-    targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change.
+    targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
+    more points, of which the pictures say nothing: they move what is around them.
     """
     resolution = len(before)
     if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
@@ -117,7 +119,7 @@ def face_motion(
             break
         weight = np.where(_grown(folded, 2), DISBELIEF * weight, weight)
     fine = _enlarged(field / GRID, FINE) * _fade(FINE, movable_mask, EDGE)[..., None]
-    return _exact(fine, points, resolution, movable_mask)
+    return _exact(fine, [*points, *alone], resolution, movable_mask)
 
 
 def plain_motion(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +20,9 @@ from drag.methods import METHODS
 from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
-from pipeline.machine.bench import Preview
+from pipeline.machine.bench import Bench, Preview
 from pipeline.picture.animation import gif_bytes, moments
-from pipeline.picture.motion import Motion, face_motion
-from pipeline.picture.warp import warp
+from pipeline.picture.photo import write_photo
 from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
@@ -33,17 +34,19 @@ from pipeline.stages.artifact_files import (
     write_tensors,
 )
 from pipeline.stages.ground import Ground, read_ground
+from pipeline.stages.moving_photo import XY, MovingPhoto
 from pipeline.stages.work import Work
 from stylegan2.arrays import UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
 
-PHOTO_FRAMES = 16
-"""Of the animation of a photo whose network was not tuned."""
-
 
 def run(work: Work) -> Job[Mapping[str, Any]]:
-    """Write ws, the edited face and an animation; settles stopped_at when it is cancelled."""
+    """Write ws, the edited face, an animation and how the photo moves.
+
+    Settles stopped_at when it is cancelled. edited.png is what a person gets, network.png what the
+    network made: the same unless it is the photo that moves.
+    """
     asked, bench = work.request.config, work.bench
     movable = yield from _movable(work)
     ground = read_ground(work.request, work.inputs, bench)
@@ -51,112 +54,120 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if "from" in work.inputs:
         start = read_tensors(work.inputs["from"], DRAG)["ws"].to(bench.device)
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
+    photo = MovingPhoto.read(work, points, movable)
     config = config_from_json(DragConfig, asked["drag"])
     _check_config(ground.generator, config)
-    session = DragSession(ground.generator, start, ground.noise_consts, points, config, movable)
-
-    if "warn_in" in work.request.hints:
-        yield from _warnings(work, session.first_features, points)
-    if movable is not None:
-        yield from _kept_points(work, points, movable.cpu())
-
     before = _picture_before(work, ground)
 
     def render(ws: Tensor) -> Tensor:
         picture = ground.render(ws)
         return picture if movable is None else keep_outside(picture, before, movable)
 
-    def show_last_step() -> None:
-        """Offer the way from the step before to the last one."""
-        way = torch.cat(track[-2:])
-        path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
-        parts = METHODS[config.method].live_moments
-        for part in range(1, parts + 1):
-            moment = part / parts * (len(way) - 1)
-            step, handles = steps[-1], between(path, moment)[0].tolist()
-            picture = partial(_pixels, render, way, moment)
-            bench.show(Preview("drag", step.step, picture, handles, step.distances))
+    def shown(ws: Tensor, handles: Sequence[XY]) -> UInt8Image:
+        picture = to_uint8(render(ws))
+        if asked["moves"] == "network":
+            return picture
+        return photo.shown(photo.motion(to_uint8(before), picture, handles))
 
-    limit = asked.get("stopped_at")
-    steps, track = [session.last], [session.ws]
-    if limit == 0 or bench.stop.is_set():
-        session.cancel()
-    for step in session.run():
-        if step.step == len(steps):
-            steps.append(step)
-            track.append(session.ws)
-        else:  # cancelled: nothing moved, only the reason is new
-            steps[-1] = step
-        show_last_step()
-        values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
-        yield Step("drag", step.step, config.steps, values)
-        if step.stop is None and (step.step == limit or bench.stop.is_set()):
+    if movable is not None:
+        yield from _kept_points(work, points, movable.cpu())
+    steps, track = [DragStep(0, 0.0, (), (), (), None)], [start]
+    stop = StopReason.ARRIVED
+    if photo.followed:
+        followed = photo.for_network(ground.generator.resolution)
+        session = DragSession(
+            ground.generator, start, ground.noise_consts, followed, config, movable
+        )
+        if "warn_in" in work.request.hints:
+            yield from _warnings(work, session.first_features, photo)
+        steps = [session.last]
+        limit = asked.get("stopped_at")
+        if limit == 0 or bench.stop.is_set():
             session.cancel()
-    stop = session.last.stop
-    assert stop is not None
-    end, end_ws = session.result
+        for step in session.run():
+            if step.step == len(steps):
+                steps.append(step)
+                track.append(session.ws)
+            else:  # cancelled: nothing moved, only the reason is new
+                steps[-1] = step
+            _show(bench, asked, photo, steps, track, shown)
+            values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
+            yield Step("drag", step.step, config.steps, values)
+            if step.stop is None and (step.step == limit or bench.stop.is_set()):
+                session.cancel()
+        assert session.last.stop is not None
+        stop = session.last.stop
+        end, end_ws = session.result
+    else:
+        end, end_ws = steps[0], start
 
     after = render(end_ws)
-    write_made(work.draft, "edited.png", after)
-    went = _went(work, points, end, stop)
-    motion = _motion(before, after, went, movable)
-    if "from" in work.inputs:
-        motion = motion.after(Motion(read_tensors(work.inputs["from"], DRAG)["motion"].numpy()))
-    if "tune" in work.inputs:
+    handles = photo.places(end, end.step)
+    went = handles if stop is StopReason.CANCELLED else photo.ends
+    motion = photo.motion(to_uint8(before), to_uint8(after), went)
+    write_made(work.draft, "network.png", after)
+    if asked["moves"] == "network":
+        write_made(work.draft, "edited.png", after)
         path = torch.cat(track)
         frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
-    else:  # the network's own picture is a stranger's
-        frames = _moved_photo(read_pixels(work.inputs["align"], "aligned.png"), motion)
+    else:
+        write_photo(photo.shown(motion), work.draft.path("edited.png"))
+        frames = photo.film(motion)
     work.draft.write("drag.gif", gif_bytes(frames))
+    paths = [photo.places(step, end.step) for step in steps]
+    gaps = [[math.dist(*pair) for pair in zip(path, photo.targets, strict=True)] for path in paths]
     tensors = {
         "ws": end_ws,
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
-        "handles": torch.tensor([step.handles for step in steps], dtype=torch.float64),
-        "distances": torch.tensor([step.distances for step in steps], dtype=torch.float64),
+        "handles": torch.tensor(paths, dtype=torch.float64),
+        "distances": torch.tensor(gaps, dtype=torch.float64),
         "motion": torch.from_numpy(motion.way),
     }
     if movable is not None:
         tensors["movable"] = movable
     write_tensors(work.draft, DRAG, tensors)
-    work.draft.info.update(_facts(work, session.last.step, end, stop))
-    work.draft.info["went"] = [list(point.target) for point in went]
-    return {"stopped_at": session.last.step} if stop is StopReason.CANCELLED else {}
+    work.draft.info.update(_origin(work))
+    work.draft.info.update(
+        stop=stop.value,
+        steps=steps[-1].step,
+        step=end.step,
+        handles=[list(xy) for xy in handles],
+        targets=[list(xy) for xy in photo.targets],
+        distances=[math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)],
+        held=[i for i, held in enumerate(photo.held, start=1) if held],
+        followed=list(photo.followed),
+        went=[list(xy) for xy in went],
+    )
+    return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
 
 
-def _went(
-    work: Work, points: Sequence[DragPoint], end: DragStep, stop: StopReason
-) -> list[DragPoint]:
-    """Say which way the photo's points go: all of it, or as far as they were when cancelled.
-
-    A handle that rests where an earlier drag's was in the end is, in the photo, where that went.
-    """
-    known: dict[tuple[float, ...], tuple[float, float]] = {}
-    if "from" in work.inputs:
-        earlier = work.inputs["from"].info
-        for handle, (x, y) in zip(earlier["handles"], earlier["went"], strict=True):
-            known[tuple(handle)] = x, y
-    ends = end.handles if stop is StopReason.CANCELLED else [point.target for point in points]
-    return [
-        DragPoint(known.get(point.handle, point.handle), point.handle if held else now)
-        for point, now, held in zip(points, ends, end.held, strict=True)
-    ]
-
-
-def _motion(
-    before: Tensor, after: Tensor, points: Sequence[DragPoint], movable: Tensor | None
-) -> Motion:
-    mask = None if movable is None else movable.cpu().numpy()
-    return face_motion(to_uint8(before), to_uint8(after), points, mask)
-
-
-def _pixels(render: Callable[[Tensor], Tensor], way: Tensor, moment: float) -> UInt8Image:
-    return to_uint8(render(between(way, moment)))
+def _show(
+    bench: Bench,
+    asked: Mapping[str, Any],
+    photo: MovingPhoto,
+    steps: Sequence[DragStep],
+    track: Sequence[Tensor],
+    shown: Callable[[Tensor, Sequence[XY]], UInt8Image],
+) -> None:
+    """Offer the way from the step before to the last one to whoever watches."""
+    way = torch.cat(list(track[-2:]))
+    # The photo moved is slower to make than a small network's picture.
+    parts = METHODS[asked["drag"]["method"]].live_moments if asked["moves"] == "network" else 1
+    step = steps[-1]
+    path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
+    for part in range(1, parts + 1):
+        moment = part / parts * (len(way) - 1)
+        now = replace(step, handles=tuple((x, y) for x, y in between(path, moment)[0].tolist()))
+        handles = photo.places(now, max(step.step, 1))
+        picture = partial(shown, between(way, moment), handles)
+        distances = [math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)]
+        bench.show(Preview("drag", step.step, picture, handles, distances))
 
 
 def _picture_before(work: Work, ground: Ground) -> Tensor:
-    """Give the picture that the drag starts from: what a mask protects stays as it is there."""
+    """Give the network's picture that the drag starts from: what a mask protects stays so."""
     if "from" in work.inputs:
-        return to_tensor(read_pixels(work.inputs["from"], "edited.png"), work.bench.device)
+        return to_tensor(read_pixels(work.inputs["from"], "network.png"), work.bench.device)
     if "tune" in work.inputs:
         tune = work.inputs["tune"]
         tuned = read_pixels(tune, tuned_picture(tune, work.request.inputs["invert"]))
@@ -179,14 +190,6 @@ def _check_config(generator: Generator, config: DragConfig) -> None:
         )
 
 
-def _moved_photo(aligned: UInt8Image, motion: Motion) -> list[UInt8Image]:
-    """Show the aligned photo on its way, in even steps from the beginning to the end."""
-    size = len(aligned)
-    quad = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
-    shares = np.linspace(0, 1, PHOTO_FRAMES, dtype=np.float32)
-    return [warp(aligned, quad, Motion(motion.way * share)) for share in shares]
-
-
 def _movable(work: Work) -> Job[Tensor | None]:
     """Read the mask, and keep a copy of it."""
     if "mask" not in work.files:
@@ -204,15 +207,17 @@ def _movable(work: Work) -> Job[Tensor | None]:
     return mask.movable.to(work.bench.device)
 
 
-def _warnings(work: Work, features: Tensor, points: Sequence[DragPoint]) -> Job[None]:
+def _warnings(work: Work, features: Tensor, photo: MovingPhoto) -> Job[None]:
     """Say which handles may drift, and where near them another one would hold better."""
     info = work.inputs["align"].info
-    handles = [point.handle for point in points]
+    handles = [photo.points[i].handle for i in photo.followed]
     to_space, limits = _space(work)
-    for number, check in enumerate(check_handles(features, handles, info["size"]), start=1):
+    checks = check_handles(features, handles, info["size"])
+    for i, handle, check in zip(photo.followed, handles, checks, strict=True):
         if not check.may_drift:
             continue
-        x, y = (round(v, 1) for v in transform(to_space, handles[number - 1]))
+        number = i + 1
+        x, y = (round(v, 1) for v in transform(to_space, handle))
         better = None
         if check.better is not None:
             near_x, near_y = (round(v, 1) for v in transform(to_space, check.better))
@@ -261,20 +266,14 @@ def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
     return matrix.astype(np.float64), tuple(info["photo_size"])
 
 
-def _facts(work: Work, steps: int, end: DragStep, stop: StopReason) -> dict[str, Any]:
+def _origin(work: Work) -> dict[str, Any]:
+    """Say which network was dragged, and what else it stands on."""
     made = work.inputs.get("invert")
     origin = work.request if made is None else made.request
     facts = {
         "network": origin.hints["network"],
         "weights": origin.config["weights"],
         "landmark_source": work.inputs["align"].info["landmark_source"],
-        "stop": stop.value,
-        "steps": steps,
-        "step": end.step,
-        "handles": [list(xy) for xy in end.handles],
-        "targets": [point[2:] for point in work.request.config["points"]],
-        "distances": list(end.distances),
-        "held": [number for number, held in enumerate(end.held, start=1) if held],
     }
     if "tune" in work.inputs:
         facts["perceptual"] = work.inputs["tune"].info["perceptual"]

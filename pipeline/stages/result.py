@@ -34,7 +34,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if config["paste"] == "network":
         tune = work.inputs["tune"]
         tuned = read_pixels(tune, tuned_picture(tune, drag.request.inputs["invert"]))
-        edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "edited.png"))
+        edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "network.png"))
     else:
         motion = Motion(read_tensors(drag, DRAG)["motion"].numpy())
         edited = warp(photo.pixels, quad, motion)

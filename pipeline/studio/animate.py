@@ -129,7 +129,7 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact, before: UInt8Image
                     before,
                 )
             )
-        before = read_pixels(each, "edited.png")
+        before = read_pixels(each, "network.png")
     return frames
 
 
