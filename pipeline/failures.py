@@ -69,7 +69,7 @@ def _table() -> Mapping[str, Failure]:
         ("stylegan2.checkpoint.WeightsInvalid", WEIGHTS, 422),
         ("stylegan2.formats.export.LatentsInvalid", BAD_INPUT, 422),
         ("stylegan2.formats.layouts.UnsupportedNetwork", WEIGHTS, 422),
-        ("stylegan2.formats.pickled.UnsafeCheckpoint", WEIGHTS, 422),
+        ("stylegan2.formats.stored.UnsafeCheckpoint", WEIGHTS, 422),
         ("stylegan2.downloads.transfer.DownloadFailed", WEIGHTS, 502),
         ("stylegan2.zoo.HashMismatch", WEIGHTS, 502),
         ("stylegan2.zoo.UnknownNetwork", WEIGHTS, 404),

@@ -29,7 +29,7 @@ from stylegan2.formats.convert import (
     WeightsInvalid,
     load_network,
 )
-from stylegan2.formats.pickled import StoredArray, StoredTensor
+from stylegan2.formats.stored import StoredArray, StoredTensor
 from stylegan2.formats.torch_files import load_objects
 from stylegan2.formats.unpickle import MAX_OPCODES, load_pickle
 from stylegan2.generator import GeneratorConfig

@@ -23,7 +23,7 @@ from stylegan2.checkpoint import (
 )
 from stylegan2.formats.find import find_generator
 from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
-from stylegan2.formats.pickled import UnsafeCheckpoint
+from stylegan2.formats.stored import UnsafeCheckpoint
 from stylegan2.formats.torch_files import load_objects, map_file
 from stylegan2.generator import Generator
 from stylegan2.hashing import file_sha256

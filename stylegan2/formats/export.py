@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylegan2.checkpoint import FORMAT, WeightsInvalid, save_generator
-from stylegan2.formats.pickled import StoredTensor, UnsafeCheckpoint
+from stylegan2.formats.stored import StoredTensor, UnsafeCheckpoint
 from stylegan2.formats.torch_files import load_objects, map_file
 from stylegan2.generator import Generator
 from stylegan2.ops import FIR_TAPS

@@ -16,7 +16,7 @@ from stylegan2.formats.layout_nvidia import from_nvidia_names, from_persistent
 from stylegan2.formats.layout_rosinality import from_rosinality
 from stylegan2.formats.layout_tensorflow import from_tensorflow
 from stylegan2.formats.layouts import MAX_PARTS, ForeignWeights, Stored, UnsupportedNetwork
-from stylegan2.formats.pickled import Record
+from stylegan2.formats.stored import Record
 
 MAX_DEPTH = 5
 """Levels of dictionaries and lists that are looked into."""

@@ -27,7 +27,7 @@ from stylegan2.formats.layouts import (
     scale_mapping,
     with_noise,
 )
-from stylegan2.formats.pickled import Record
+from stylegan2.formats.stored import Record
 
 
 def from_persistent(generator: Record, layout: str, limit: int) -> ForeignWeights:

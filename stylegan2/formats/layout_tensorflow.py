@@ -27,7 +27,7 @@ from stylegan2.formats.layouts import (
     scale_mapping,
     with_noise,
 )
-from stylegan2.formats.pickled import Record
+from stylegan2.formats.stored import Record
 from stylegan2.ops import FIR_TAPS
 
 _TF_LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from stylegan2.checkpoint import WeightsInvalid
-from stylegan2.formats.pickled import StoredArray, StoredTensor
+from stylegan2.formats.stored import StoredArray, StoredTensor
 from stylegan2.generator import MAPPING_LR_MULTIPLIER
 from stylegan2.ops import FIR_TAPS
 

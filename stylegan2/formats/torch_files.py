@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from stylegan2.checkpoint import WeightsInvalid
-from stylegan2.formats.pickled import Storage
+from stylegan2.formats.stored import Storage
 from stylegan2.formats.unpickle import load_pickle
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C

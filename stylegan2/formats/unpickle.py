@@ -1,8 +1,9 @@
 """Read pickles as data: a small interpreter that cannot import or call anything.
 
 Python's own unpickler executes what a file asks for. This one runs the opcodes itself, knows only
-the names of `stylegan2.formats.pickled`, and returns plain containers, numbers, text and the inert
-types of that module. Memory is bounded by MAX_OPCODES and by the tensors that a caller loads.
+the names of `stylegan2.formats.pickle_allowlist`, and returns plain containers, numbers, text and
+the inert types of `stylegan2.formats.stored`. Memory is bounded by MAX_OPCODES and by the tensors
+that a caller loads.
 
 Source for the opcodes: the Python standard library's pickletools documentation.
 """
@@ -16,15 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from stylegan2.checkpoint import WeightsInvalid
-from stylegan2.formats.pickled import (
+from stylegan2.formats.pickle_allowlist import (
     CALLS,
     CONSTANTS,
     Calls,
-    UnsafeCheckpoint,
     as_key,
     new_set,
     set_state,
 )
+from stylegan2.formats.stored import UnsafeCheckpoint
 
 MAX_OPCODES = 400_000
 """Far above any network file (about 60 000 at most); bounds memory against floods of objects."""
