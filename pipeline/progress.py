@@ -1,7 +1,8 @@
 """What a running job tells: events, one after the other.
 
 A job is a generator of events that returns its result. It prints nothing itself; `follow` hands
-its events to a sink: a bar on a terminal, plain lines, JSON lines, or a web socket.
+its events to a sink: a bar on a terminal, plain lines, JSON lines, or a web socket. As text, an
+event is a line for people.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from pipeline.stage_table import STAGES
+
 T = TypeVar("T")
+
+
+def heading(stage: str) -> str:
+    """Return what people call a stage, or anything else that has steps."""
+    return STAGES[stage].heading if stage in STAGES else stage.capitalize()
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,9 @@ class StageStarted:
 
     stage: str
     event: ClassVar[str] = "started"
+
+    def __str__(self) -> str:
+        return f"{heading(self.stage)} ..."
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,9 @@ class Step:
     total: int
     values: Mapping[str, float]
     event: ClassVar[str] = "step"
+
+    def __str__(self) -> str:
+        return f"{heading(self.stage)} {self.step}/{self.total}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,13 @@ class StageDone:
     info: Mapping[str, Any]
     event: ClassVar[str] = "stage"
 
+    def __str__(self) -> str:
+        how = "already there" if self.reused else f"done in {self.seconds:.1f} s"
+        fidelity = self.info.get("fidelity")
+        if isinstance(fidelity, Mapping) and "after" in fidelity:
+            how += f", {fidelity['after']['psnr']:.1f} dB from the photo"
+        return f"{heading(self.stage)}: {how}"
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -54,6 +75,9 @@ class Notice:
 
     text: str
     event: ClassVar[str] = "notice"
+
+    def __str__(self) -> str:
+        return f"note: {self.text}"
 
 
 @dataclass(frozen=True)

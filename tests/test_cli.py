@@ -156,7 +156,7 @@ def test_points_on_the_command_line_are_the_same_as_in_a_file(finished: Case, ru
     arguments = [
         "drag", "-p", "12,14:16,15", "--point", "24.5,20:22,22", "--steps", "6", "--device", "cpu"
     ]  # fmt: skip
-    assert "drag: already there" in run(arguments).err
+    assert "Dragging: already there" in run(arguments).err
 
 
 def bad_points(folder: Path, **changes: Any) -> None:
@@ -301,8 +301,8 @@ def test_ctrl_c_is_exit_code_130_and_keeps_what_is_finished(
     assert outcome.code == CANCELLED
     assert "cancelled; what was finished is kept" in outcome.err
     again = run(case.invert())
-    assert "align: already there" in again.err
-    assert "invert: done" in again.err
+    assert "Face: already there" in again.err
+    assert "Projection: done" in again.err
 
 
 def test_the_first_ctrl_c_of_a_drag_keeps_its_step_and_the_second_gives_it_up(
@@ -464,7 +464,7 @@ def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in
     )
     assert told in outcome.err.splitlines()
     assert "point 1" not in outcome.err
-    assert outcome.err.index("point 2") < outcome.err.index("drag: done")
+    assert outcome.err.index("point 2") < outcome.err.index("Dragging: done")
 
     lines = events(run(finished.drag("--r1", "8", "--json")).out)
     (notice,) = (event for event in lines if event["event"] == "notice")

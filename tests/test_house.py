@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ROOMS: dict[str, set[str]] = {
     "failures": set(),
-    "progress": set(),
+    "progress": {"stage_table"},
     "stage_table": set(),
     "settings": set(),
     "picture": set(),

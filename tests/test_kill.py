@@ -352,7 +352,7 @@ def test_three_processes_at_once_on_a_new_photo_make_one_workspace(
         process.join(120)
         assert process.exitcode == OK, log.read_text()
     assert contents(case.workspace) == undisturbed.expected("invert")
-    assert sum("invert: done" in log.read_text() for _, log in started) == 1
+    assert sum("Projection: done" in log.read_text() for _, log in started) == 1
     assert [path.name for path in case.folder.glob("*.realdrag")] == [case.workspace.name]
 
 

@@ -76,7 +76,7 @@ def test_the_bar_shows_share_rate_time_left_and_values() -> None:
         now.time += 0.5
         bar(Step("tune", step, 10, {"l2": 0.123456}))
     text = bar.bar(Step("tune", 5, 10, {"l2": 0.123456}))
-    assert "tune [############------------] 5/10" in text
+    assert "Tuning [############------------] 5/10" in text
     assert "2.0/s, at most 0:03 left" in text
     assert "l2 0.1235" in text
 
@@ -105,13 +105,13 @@ def test_a_fast_loop_does_not_flood_the_terminal() -> None:
 def test_plain_output_has_no_bar_and_one_line_a_stage() -> None:
     stream = io.StringIO()
     follow(job([]), PlainSink(stream))
-    assert stream.getvalue() == "tune: done in 12.3 s\n"
+    assert stream.getvalue() == "Tuning: done in 12.3 s\n"
 
 
 def test_a_stage_that_was_there_says_so() -> None:
     stream = io.StringIO()
     PlainSink(stream)(StageDone("align", "ab", 3.0, True, {}))
-    assert stream.getvalue() == "align: already there\n"
+    assert stream.getvalue() == "Face: already there\n"
 
 
 def test_every_event_is_one_json_object_a_line_with_its_name() -> None:
@@ -134,3 +134,24 @@ def test_a_loss_that_is_not_finite_is_still_valid_json() -> None:
     stream = io.StringIO()
     JsonSink(stream)(Step("drag", 1, 2, {"loss": math.nan}))
     assert json.loads(stream.getvalue())["values"] == {"loss": None}
+
+
+def test_printed_an_event_is_a_line_for_people() -> None:
+    info = {"fidelity": {"after": {"psnr": 30.04, "perceptual": 0.1}}}
+    lines = [
+        str(event)
+        for event in (
+            StageStarted("invert"),
+            Step("drag", 3, 300, {"loss": 1.0}),
+            Step("download", 3, 9, {}),
+            StageDone("tune", "ab", 1.26, False, info),
+            Notice("a face"),
+        )
+    ]
+    assert lines == [
+        "Projection ...",
+        "Dragging 3/300",
+        "Download 3/9",
+        "Tuning: done in 1.3 s, 30.0 dB from the photo",
+        "note: a face",
+    ]

@@ -151,8 +151,8 @@ def test_auto_is_settled_before_it_becomes_part_of_the_identity(case: Case, run:
     assert outcome.code == OK
     assert f"compared with the offline distance {OFFLINE_PERCEPTUAL}" in outcome.err
     assert current(case, "invert").request.config["perceptual"] == OFFLINE_PERCEPTUAL
-    assert "invert: already there" in run(arguments).err
-    assert "invert: already there" in run(case.invert()).err
+    assert "Projection: already there" in run(arguments).err
+    assert "Projection: already there" in run(case.invert()).err
 
 
 def test_tuning_compares_as_the_projection_did_unless_told_otherwise(finished: Case) -> None:

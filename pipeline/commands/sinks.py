@@ -9,7 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from pipeline.progress import Event, Notice, StageDone, StageStarted, Step, StepClock, to_json
+from pipeline.progress import (
+    Event,
+    Notice,
+    StageDone,
+    StageStarted,
+    Step,
+    StepClock,
+    heading,
+    to_json,
+)
 
 
 def clock_text(seconds: float) -> str:
@@ -20,17 +29,6 @@ def clock_text(seconds: float) -> str:
     return f"{head}:{whole % 60:02d}"
 
 
-def stage_text(done: StageDone) -> str:
-    """Say in one line how a stage went."""
-    how = "already there" if done.reused else f"done in {done.seconds:.1f} s"
-    parts = [f"{done.stage}: {how}"]
-    fidelity = done.info.get("fidelity")
-    if isinstance(fidelity, Mapping) and "after" in fidelity:
-        after = fidelity["after"]
-        parts.append(f"PSNR {after['psnr']:.1f} dB, perceptual {after['perceptual']:.3f}")
-    return ", ".join(parts)
-
-
 class PlainSink:
     """One line for every stage and notice, no bar: for logs and pipes."""
 
@@ -39,10 +37,8 @@ class PlainSink:
 
     def __call__(self, event: Event) -> None:
         """Write what a reader of a log wants to know."""
-        if isinstance(event, Notice):
-            print(f"note: {event.text}", file=self._stream, flush=True)
-        elif isinstance(event, StageDone):
-            print(stage_text(event), file=self._stream, flush=True)
+        if isinstance(event, Notice | StageDone):
+            print(event, file=self._stream, flush=True)
 
 
 class BarSink(PlainSink):
@@ -66,7 +62,7 @@ class BarSink(PlainSink):
                 self._draw(self.bar(event))
         elif isinstance(event, StageStarted):
             self._clock = StepClock(self._now)
-            self._draw(f"{event.stage} ...")
+            self._draw(str(event))
         else:
             self.wipe()
             super().__call__(event)
@@ -74,7 +70,7 @@ class BarSink(PlainSink):
     def bar(self, step: Step) -> str:
         """Return the bar's text for a step."""
         filled = self.WIDTH * step.step // max(step.total, 1)
-        parts = [f"{step.stage} [{'#' * filled:-<{self.WIDTH}}] {step.step}/{step.total}"]
+        parts = [f"{heading(step.stage)} [{'#' * filled:-<{self.WIDTH}}] {step.step}/{step.total}"]
         left = self._clock.seconds_left(step.total)
         if left is not None:
             parts.append(f"{self._clock.rate:.1f}/s, at most {clock_text(left)} left")
