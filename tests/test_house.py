@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ROOMS: dict[str, set[str]] = {
     "failures": set(),
-    "progress": {"stage_table"},
     "stage_table": set(),
+    "progress": {"stage_table"},
     "settings": set(),
     "picture": set(),
     "disk": {"progress", "stage_table"},
