@@ -82,4 +82,11 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         )
     }
 )
-"""Every stage, in the order they run. To add one: its row here, its code in `stages/NAME.py`."""
+"""Every stage, in the order they run. To add one: its row here, its code in `stages/NAME.py`;
+behind the drag it then runs by itself."""
+
+
+def stages_after(name: str) -> list[Stage]:
+    """Return the stages that run after one."""
+    names = list(STAGES)
+    return [STAGES[each] for each in names[names.index(name) + 1 :]]

@@ -15,8 +15,10 @@ from PIL import Image
 from drag.points import DragPoint, PointsFile, Space
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
-from pipeline.jobs import edit as jobs
+from pipeline.jobs.drag import DragRequest, drag
+from pipeline.jobs.edit import begin
 from pipeline.jobs.obtain import current
+from pipeline.jobs.prepare import align, invert, tune
 from pipeline.machine.bench import Bench
 from pipeline.picture.photo import Photo as PhotoFile
 from pipeline.picture.photo import read_photo, write_photo
@@ -107,7 +109,7 @@ class Photo:
 
     def find(self, folder: Path | None, progress: Progress | None = None) -> None:
         """Find the faces and cut one out, in `folder` or in the photo's own workspace."""
-        job = jobs.align(self.path, self.recipe, self._bench, parent=Path.cwd(), folder=folder)
+        job = align(self.path, self.recipe, self._bench, parent=Path.cwd(), folder=folder)
         self._workspace = self._run(job, progress)
 
     def prepare(self, progress: Progress | None = None) -> Photo:
@@ -116,9 +118,9 @@ class Photo:
         progress gets an event for every step, stage and notice; `print` will do.
         """
         folder, bench = self.workspace.folder, self._bench
-        job = jobs.invert(self.path, self.recipe, bench, parent=folder.parent, folder=folder)
+        job = invert(self.path, self.recipe, bench, parent=folder.parent, folder=folder)
         self._run(job, progress)
-        self._run(jobs.tune([self.workspace], self.recipe, bench), progress)
+        self._run(tune([self.workspace], self.recipe, bench), progress)
         return self
 
     def drag(
@@ -143,12 +145,12 @@ class Photo:
         recipe = Recipe.from_json(asked)
         pairs = tuple(p if isinstance(p, DragPoint) else DragPoint(*p) for p in points)
         home, bench = self.workspace.folder, self._bench
-        begun = jobs.begin(self.path, recipe, bench, parent=home.parent, folder=home)
+        begun = begin(self.path, recipe, bench, parent=home.parent, folder=home)
         self._run(begun, progress)
         with tempfile.TemporaryDirectory() as folder:
             file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
-            request = jobs.DragRequest(file)
-            dragged = self._run(jobs.drag(self.workspace, request, recipe, self._bench), progress)
+            request = DragRequest(file)
+            dragged = self._run(drag(self.workspace, request, recipe, self._bench), progress)
         return Edit(self, pairs, dragged, self._made("result"))
 
     def _tell(self, event: Event) -> None:

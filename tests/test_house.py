@@ -54,6 +54,7 @@ DOORS = {"pipeline.commands.studio": "pipeline.studio.web.serve"}
 WITHOUT_TORCH = (
     "pipeline.commands.root",
     "pipeline.jobs.edit",
+    "pipeline.jobs.prepare",
     "pipeline.settings.recipe",
     "pipeline.disk.workspace",
     "pipeline.machine.doctor",

@@ -482,15 +482,15 @@ def test_a_job_that_fails_is_told_and_leaves_the_studio_alive(
 
 def test_the_studio_goes_on_where_the_command_line_was(server: RunningStudio, fresh: str) -> None:
     from drag.points import DragPoint, PointsFile
-    from pipeline.jobs import edit
+    from pipeline.jobs.drag import DragRequest, drag
     from pipeline.machine.bench import Bench
     from pipeline.progress import follow
     from pipeline.settings.recipe import Recipe
 
     workspace = open_workspace(server.root / fresh)
-    asked = edit.DragRequest(PointsFile("aligned", (DragPoint((5.0, 6.0), (9.0, 9.0)),)))
+    asked = DragRequest(PointsFile("aligned", (DragPoint((5.0, 6.0), (9.0, 9.0)),)))
     recipe = Recipe.from_json({"drag": {"steps": 2}})
-    dragged = follow(edit.drag(workspace, asked, recipe, Bench("cpu")), lambda event: None)
+    dragged = follow(drag(workspace, asked, recipe, Bench("cpu")), lambda event: None)
     state = server.ok("GET", f"/{fresh}")
     assert state["edit"]["drag"] == dragged.fingerprint
     assert state["edit"]["points"][0]["target"] == [9.0, 9.0]

@@ -323,8 +323,9 @@ def test_what_another_version_made_is_used_while_it_is_whole_and_not_made_again_
     finished: Case, run: Run, computed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = {name: replace(stage, version=stage.version + 1) for name, stage in STAGES.items()}
-    for module in ("pipeline.jobs.obtain", "pipeline.jobs.edit", "pipeline.jobs.requests"):
-        monkeypatch.setattr(f"{module}.STAGES", later)
+    monkeypatch.setattr("pipeline.stage_table.STAGES", later)
+    for module in ("obtain", "prepare", "drag", "requests"):
+        monkeypatch.setattr(f"pipeline.jobs.{module}.STAGES", later)
     assert run(finished.drag()).code == OK
     assert computed == ["drag", "result"]
     (artifact(finished, "tune") / "delta.safetensors").write_bytes(b"damaged")

@@ -76,7 +76,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
 
     Makes the workspace PHOTO.realdrag in this folder, or uses the one that is there.
     """
-    from pipeline.jobs import edit as jobs
+    from pipeline.jobs.prepare import invert as job
 
     recipe = Recipe(
         network=options["network"],
@@ -86,7 +86,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     )
     console = Console(as_json, options["device"])
     made = console.run(
-        jobs.invert(
+        job(
             photo,
             recipe,
             console.bench,
@@ -118,14 +118,14 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
 @part_options("tune")
 def tune(folders: Sequence[Path], as_json: bool, **options: Any) -> None:
     """Tune the network until it renders the photo exactly (PTI)."""
-    from pipeline.jobs import edit as jobs
+    from pipeline.jobs.prepare import tune as job
 
     recipe = Recipe(
         perceptual=options["perceptual"], seed=options["seed"], **read_parts(options, "tune")
     )
     console = Console(as_json, options["device"])
     workspaces = [_chosen(folder) for folder in folders] or [_chosen(None)]
-    console.run(jobs.tune(workspaces, recipe, console.bench))
+    console.run(job(workspaces, recipe, console.bench))
     for workspace in workspaces[:-1]:
         click.echo(_where(workspace), err=True)
     _done(console, workspaces[-1])
@@ -160,7 +160,8 @@ def drag(
 
     Ctrl-C ends the drag and keeps its last step as the result; a second Ctrl-C gives it up.
     """
-    from pipeline.jobs import edit as jobs
+    from pipeline.jobs.drag import DragRequest
+    from pipeline.jobs.drag import drag as job
 
     points = read_point_options(points_path, point_texts)
     if points is None and not continued:
@@ -168,9 +169,7 @@ def drag(
     recipe = Recipe(**read_parts(options, "drag", "result"))
     console = Console(as_json, options["device"])
     chosen = _chosen(workspace)
-    dragged = console.run(
-        jobs.drag(chosen, jobs.DragRequest(points, continued), recipe, console.bench)
-    )
+    dragged = console.run(job(chosen, DragRequest(points, continued), recipe, console.bench))
     _done(console, chosen, dragged)
 
 
@@ -202,7 +201,7 @@ def edit(
 
     What is already in the photo's workspace is not done again.
     """
-    from pipeline.jobs import edit as jobs
+    from pipeline.jobs.edit import edit as job
 
     points = read_point_options(points_path, point_texts)
     if points is None:
@@ -215,7 +214,7 @@ def edit(
     )
     console = Console(as_json, options["device"])
     made, dragged = console.run(
-        jobs.edit(
+        job(
             photo,
             points,
             recipe,
@@ -244,12 +243,12 @@ def edit(
 @machine_options
 def demo(output: Path, as_json: bool, device: str) -> None:
     """Edit NASA's portrait of Eileen Collins with built-in points: no photo, no download."""
-    from pipeline.jobs import edit as jobs
     from pipeline.jobs.demo import RECIPE, write_demo
+    from pipeline.jobs.edit import edit as job
 
     photo, points = write_demo(output)
     console = Console(as_json, device)
-    made, dragged = console.run(jobs.edit(photo, points, RECIPE, console.bench, parent=output))
+    made, dragged = console.run(job(photo, points, RECIPE, console.bench, parent=output))
     _done(console, made, dragged)
 
 

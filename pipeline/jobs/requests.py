@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from pipeline.disk.artifact import Artifact, Request, file_input
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.claim import photo_hash
 from pipeline.progress import Job, Notice, PointNotice
-from pipeline.settings.recipe import Recipe
+from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.settings.schema import config_to_json
-from pipeline.stage_table import STAGES
+from pipeline.stage_table import STAGES, Stage
 from stylegan2.hashing import file_sha256
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def drag_settings(config: DragConfig) -> dict[str, Any]:
     if METHODS[config.method].learning_rate is None:
         del plain["learning_rate"]
     return plain
+
+
+def following_request(stage: Stage, known: Mapping[str, str], recipe: Recipe) -> Request:
+    """Ask for a stage that follows the drag, with its part of the recipe, if it has one.
+
+    known are the fingerprints of what it may stand on, by the stages' names.
+    """
+    name = stage.name
+    config = {name: config_to_json(getattr(recipe, name))} if name in PARTS else {}
+    inputs = {each: known[each] for each in (*stage.needs, *stage.takes) if each in known}
+    return Request.of(stage, config, inputs)
 
 
 def place_points(

@@ -13,7 +13,8 @@ import numpy as np
 from drag.points import DragPoint, PointsFile, PointsInvalid
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import StageMissing, Workspace
-from pipeline.jobs import edit
+from pipeline.jobs import drag as dragging
+from pipeline.jobs import prepare as preparing
 from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
 from pipeline.progress import Job, Step, follow
@@ -113,16 +114,16 @@ def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     sketch = desk.sketch(workspace, working=True)
     recipe = desk.recipe(sketch)
     if sketch.choice is None and desk.current(workspace, "invert") is not None:
-        yield from edit.tune([workspace], recipe, bench)
+        yield from preparing.tune([workspace], recipe, bench)
         return
     landmarks = None
     if sketch.choice is not None and "landmarks" in sketch.choice:
         landmarks = keep_landmarks(workspace, sketch.choice["landmarks"])
     photo = desk.photo(workspace)
-    yield from edit.invert(
+    yield from preparing.invert(
         photo, recipe, bench, parent=desk.root, folder=workspace.folder, landmarks=landmarks
     )
-    yield from edit.tune([workspace], recipe, bench)
+    yield from preparing.tune([workspace], recipe, bench)
 
 
 def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
@@ -153,8 +154,8 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     mask = None if now.mask is None else mask_path(workspace.folder, now.mask)
     points_file = PointsFile("aligned", points, mask)
     # The page itself shows which points may drift.
-    asked = edit.DragRequest(points_file, continued=now.drag is not None, warn=False)
-    dragged = yield from edit.drag(workspace, asked, desk.recipe(sketch), bench)
+    asked = dragging.DragRequest(points_file, continued=now.drag is not None, warn=False)
+    dragged = yield from dragging.drag(workspace, asked, desk.recipe(sketch), bench)
     with desk.lock:
         done: Edit = replace(desk.after_drag(workspace, dragged), mask=now.mask)
         desk.save(workspace, desk.sketch(workspace, working=True).edited(done))

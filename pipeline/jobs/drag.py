@@ -1,0 +1,127 @@
+"""A drag, and the stages that follow it: the face goes back into the photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from drag.config import DragConfig
+from pipeline.disk.artifact import Artifact, Request
+from pipeline.disk.workspace import Workspace, WorkspaceInvalid
+from pipeline.jobs.obtain import current, obtain
+from pipeline.jobs.requests import drag_settings, following_request, place_points, same_points
+from pipeline.machine.bench import Bench
+from pipeline.machine.network_identity import NetworkIdentity
+from pipeline.progress import Job
+from pipeline.settings.recipe import Recipe
+from pipeline.stage_table import STAGES, stages_after
+
+if TYPE_CHECKING:
+    from drag.points import PointsFile
+
+MOTION_FEATURES = 64
+"""Side of the features in which a drag follows handles when it is the motion alone that counts."""
+
+
+@dataclass(frozen=True)
+class DragRequest:
+    """What a drag is asked: points, or none to pull the last drag's points further.
+
+    warn says whether to give notice of points that may drift.
+    """
+
+    points: PointsFile | None
+    continued: bool = False
+    warn: bool = True
+
+
+def drag(
+    workspace: Workspace,
+    asked: DragRequest,
+    recipe: Recipe,
+    bench: Bench,
+    network: NetworkIdentity | None = None,
+) -> Job[Artifact]:
+    """Drag the face, or the last result when continued, and put it into the photo.
+
+    The tuned network is dragged if there is one, otherwise the network as it is: its motion is
+    good all the same. A network that is named is dragged as it is in any case.
+    """
+    with (yield from workspace.lock()):
+        aligned = yield from current(workspace, "align", bench)
+        config: dict[str, Any] = {
+            "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
+            "size": aligned.info["size"],
+            "moves": "network" if recipe.result.paste == "network" else "photo",
+        }
+        inputs = {"align": aligned.fingerprint}
+        hints: dict[str, str] = {}
+        yield from _stand(workspace, network, recipe, config, inputs, hints, bench)
+        if asked.continued:
+            before = yield from current(workspace, "drag", bench)
+            inputs["from"] = before.fingerprint
+            if asked.points is None:
+                same_points(before, config, inputs, hints)
+        if asked.points is not None:
+            yield from place_points(asked.points, aligned, config, inputs, hints)
+        elif not asked.continued:
+            raise ValueError("a drag needs points unless it is continued")
+        if asked.warn and asked.points is not None:
+            hints["warn_in"] = asked.points.space
+        request = Request.of(STAGES["drag"], config, inputs, hints)
+        dragged = yield from obtain(workspace, request, bench)
+        workspace.make_current(dragged)
+        known = {**inputs, "drag": dragged.fingerprint}
+        for stage in stages_after("drag"):
+            request = following_request(stage, known, recipe)
+            made = yield from obtain(workspace, request, bench)
+            workspace.make_current(made)
+            known[stage.name] = made.fingerprint
+        return dragged
+
+
+def _stand(
+    workspace: Workspace,
+    network: NetworkIdentity | None,
+    recipe: Recipe,
+    config: dict[str, Any],
+    inputs: dict[str, str],
+    hints: dict[str, str],
+    bench: Bench,
+) -> Job[None]:
+    """Say in a drag's request which network it drags, and from where in it."""
+    state = yield from workspace.load_state()
+    assert state is not None
+    tuned = network is None and state.request("tune") is not None
+    if tuned or recipe.result.paste == "network":
+        for stage in ("invert", "tune"):
+            inputs[stage] = (yield from current(workspace, stage, bench)).fingerprint
+        return
+    if network is None:
+        known = state.request("invert") or state.request("drag")
+        if known is None or "weights" not in known.config:
+            yield from current(workspace, "invert", bench)  # raises: there is none
+            raise WorkspaceInvalid(f"{workspace.name} does not say which network it is for")
+        weights, name = known.config["weights"], known.hints["network"]
+    else:
+        weights, name = network.weights, network.name
+    if has_encoder(weights):
+        config["weights"] = weights
+        hints["network"] = name
+    else:
+        inputs["invert"] = (yield from current(workspace, "invert", bench)).fingerprint
+
+
+def has_encoder(weights: str) -> bool:
+    from inversion.encoder_file import encoder_for
+
+    return encoder_for(weights) is not None
+
+
+def _for_motion(recipe: Recipe, size: int) -> DragConfig:
+    """Follow handles coarsely where only the motion counts: it is as good and costs a quarter."""
+    asked = recipe.drag
+    chosen = asked.features is not None or size <= 2 * MOTION_FEATURES
+    if recipe.result.paste == "network" or asked.method != "newton" or chosen:
+        return asked
+    return replace(asked, features=MOTION_FEATURES)
