@@ -122,7 +122,11 @@ def run(options: Options) -> Section:
     """Measure fidelity and dragging for each way to a tuned network."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    photos = list(islice(dev_photos(options, generator.resolution), options.number(1, 6)))
+    photos = list(
+        islice(
+            dev_photos(options.faces, generator.resolution, options.device), options.number(1, 6)
+        )
+    )
     inverter = Inverter(options, generator, perceptual)
     projection, tuning = ProjectionConfig(), TuningConfig(first_block=4)
     if options.quick:

@@ -102,7 +102,7 @@ def faces(options: Options) -> Iterator[Face]:
     if options.faces is None or options.quick:
         return
     inverter = Inverter(options, generator, build_perceptual(device=options.device))
-    for photo in islice(dev_photos(options, generator.resolution), 8):
+    for photo in islice(dev_photos(options.faces, generator.resolution, options.device), 8):
         tuned = inverter.tune(photo, ProjectionConfig(), TuningConfig())
         inversion = tuned.inversion
         yield Face(tuned.generator, inversion.w_pivot, inversion.noise_consts, photo.five)

@@ -54,18 +54,18 @@ class TunedPhoto:
     tuning_seconds: float
 
 
-def dev_photos(options: Options, resolution: int) -> Iterator[DevPhoto]:
+def dev_photos(faces: Path | None, resolution: int, device: str = "cpu") -> Iterator[DevPhoto]:
     """Yield the development photos in their order. Raises SectionSkipped where there are none."""
-    if options.faces is None:
+    if faces is None:
         raise SectionSkipped("it needs photos of people: name their folder with --faces FOLDER")
-    listing = options.faces / "dev_landmarks.npz"
+    listing = faces / "dev_landmarks.npz"
     if not listing.is_file():
         raise SectionSkipped(f"{listing} is not there: --faces must name the folder that has it")
     with np.load(listing, allow_pickle=False) as stored:
         names, quads, fives = stored["id"], stored["quad"], stored["photo5"]
     for name, quad, five in zip(names, quads, fives, strict=True):
-        pixels = read_photo(options.faces / "dev" / f"{name}.jpg").pixels
-        target = to_tensor(align(pixels, quad, resolution).image, options.device)
+        pixels = read_photo(faces / "dev" / f"{name}.jpg").pixels
+        target = to_tensor(align(pixels, quad, resolution).image, device)
         matrix = photo_to_aligned(quad, resolution)
         placed = five.astype(np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
         yield DevPhoto(str(name), target, placed)

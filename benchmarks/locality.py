@@ -59,7 +59,7 @@ def run(options: Options) -> Section:
     # Photos in one network: how many networks.
     sizes = {1: 1} if options.quick else {1: options.number(1, 6), 5: options.number(1, 2)}
     most = max(size * number for size, number in sizes.items())
-    photos = list(islice(dev_photos(options, generator.resolution), most))
+    photos = list(islice(dev_photos(options.faces, generator.resolution, options.device), most))
     faces = list(islice(random_faces(generator, options.seed + 5000), 20 if options.quick else 100))
     base = QUICK_TUNING if options.quick else TuningConfig()
     rows: list[tuple[Cell, ...]] = []

@@ -42,7 +42,11 @@ def run(options: Options) -> Section:
     """Measure what standard drags do to photos of people."""
     generator = load_generator(options)
     perceptual = build_perceptual(device=options.device)
-    photos = list(islice(dev_photos(options, generator.resolution), options.number(3, 40)))
+    photos = list(
+        islice(
+            dev_photos(options.faces, generator.resolution, options.device), options.number(3, 40)
+        )
+    )
     inverter = Inverter(options, generator, perceptual)
     tuning = QUICK_TUNING if options.quick else TuningConfig()
     drags: dict[Key, list[Measured]] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.section import Cell, Mean, Section, Table
+from benchmarks.section import Cell, Mean, Section, Table, markdown_table
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "RESULTS.md"
@@ -138,17 +138,15 @@ def write_page(results: Path, page: Path, order: tuple[str, ...] = ()) -> None:
 
 
 def _overview(stored: list[Stored]) -> str:
-    lines = ["| section | measured | form | took |", "|---|---|---|---|"]
+    rows = []
     for each in stored:
         facts, name = each.provenance, each.section.name
         form = "quick" if facts["quick"] else "full"
         if facts.get("samples"):
             form += f", at most {facts['samples']} samples"
-        lines.append(
-            f"| [{each.section.title}](#{name}) | {facts['date']} | {form} | "
-            f"{facts['seconds']:.0f} s |"
-        )
-    return "\n".join(lines) + "\n"
+        title = f"[{each.section.title}](#{name})"
+        rows.append((title, facts["date"], form, f"{facts['seconds']:.0f} s"))
+    return markdown_table(("section", "measured", "form", "took"), rows) + "\n"
 
 
 def _markdown(stored: Stored, folder: str) -> str:
@@ -158,9 +156,7 @@ def _markdown(stored: Stored, folder: str) -> str:
     for paragraph in section.text:
         lines += [paragraph, ""]
     for table in section.tables:
-        lines += [f"**{table.title}**", "", _row(table.header), "|---" * len(table.header) + "|"]
-        lines += [_row(row) for row in table.rows]
-        lines.append("")
+        lines += [f"**{table.title}**", "", markdown_table(table.header, table.rows), ""]
     for plot in section.plots:
         lines += [f"![{section.title}]({folder}/{plot})", ""]
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB"
@@ -178,10 +174,6 @@ def _markdown(stored: Stored, folder: str) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _row(cells: tuple[Cell, ...] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _to_json(cell: Cell) -> Any:

@@ -109,9 +109,9 @@ def options(folder: Path, faces: Path | None = None) -> Options:
 
 def test_without_photos_a_section_is_skipped_and_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(SectionSkipped, match="--faces FOLDER"):
-        next(dev_photos(options(tmp_path), 128))
+        next(dev_photos(None, 128))
     with pytest.raises(SectionSkipped, match="dev_landmarks.npz is not there"):
-        next(dev_photos(options(tmp_path, tmp_path), 128))
+        next(dev_photos(tmp_path, 128))
 
 
 def test_a_failing_benchmark_does_not_stop_the_others_and_is_told(

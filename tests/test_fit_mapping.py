@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 
-from inversion.encoder import Encoder
+from inversion.encoder import DeltaEncoder, Encoder
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
-from tools.fit_mapping import SPREAD, encode_all, fit_mapping
+from tools.adversarial.mapping import SPREAD, encode_all, fit_mapping
 
 
 def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay() -> None:
@@ -21,8 +21,10 @@ def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay()
     images = torch.randint(0, 256, (8, 3, 16, 16), generator=rng, dtype=torch.uint8)
     mix = torch.randn(size, size, generator=rng) / size**0.5
     latents = torch.randn(4000, size, generator=rng) @ mix + 3.0
+    delta = DeltaEncoder(size, generator.num_ws)
     fitted, shifted = copy.deepcopy(generator), copy.deepcopy(encoder)
-    fit_mapping(fitted, shifted, latents)
+    scaled = copy.deepcopy(delta)
+    fit_mapping(fitted, shifted, latents, scaled)
     w = fitted.mapping(torch.randn(20_000, generator.config.z_dim, generator=rng)).detach()
     assert float(w.var(dim=0).sum()) ** 0.5 == pytest.approx(SPREAD, rel=0.02)
     scale = SPREAD / float(latents.var(dim=0).sum()) ** 0.5
@@ -39,6 +41,11 @@ def test_samples_have_the_mean_and_covariance_of_the_latents_and_pictures_stay()
     again = fitted.synthesis(to_ws(after, generator.num_ws))
     assert torch.allclose(again, rendered, atol=2e-2)
     assert float(rendered.std()) > 0.1
+    photos = images.float() / 127.5 - 1
+    with torch.no_grad():
+        plus = generator.synthesis(encoder(photos)[:, None] + delta(photos))
+        moved = fitted.synthesis(shifted(photos)[:, None] + scaled(photos))
+    assert torch.allclose(moved, plus, atol=2e-2)
 
 
 def test_z_and_w_of_other_sizes_are_refused() -> None:

@@ -23,7 +23,7 @@ from benchmarks.inversions import Inverter, TunedPhoto, dev_photos
 from benchmarks.measures import measure
 from benchmarks.methods import DragResult, by_session
 from benchmarks.photos import rendered
-from benchmarks.section import Options, mean_of
+from benchmarks.section import Cell, Options, markdown_table, mean_of
 from benchmarks.sheets import beside, contact_sheet, marked
 from drag.session import DragConfig, DragStep
 from inversion.faces.alignment import align
@@ -80,7 +80,7 @@ def main() -> None:
     inverter = Inverter(options, generator, build_perceptual("offline"))
     figures: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in DRAGS}
     rows = []
-    for i, photo in enumerate(islice(dev_photos(options, generator.resolution), asked.photos)):
+    for i, photo in enumerate(islice(dev_photos(asked.faces, generator.resolution), asked.photos)):
         tuned = inverter.tune(photo, ProjectionConfig(), TuningConfig())
         before = rendered(tuned)
         for j, drag in enumerate(standard_drags(photo.five, generator.resolution, DRAGS)):
@@ -126,19 +126,15 @@ def sheet_row(
 
 def table(figures: Mapping[str, list[tuple[float, float, float, float]]]) -> str:
     """Write how drags ended as Markdown; lengths in pixels of 512."""
-    lines = [
-        "| drag | photos | arrived | remaining | followed | steps |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows: list[tuple[Cell, ...]] = []
     for name, each in figures.items():
         arrived = sum(figure[0] for figure in each)
         remaining, followed, steps = (
             mean_of([figure[i] for figure in each if figure[i] == figure[i]]) for i in (1, 2, 3)
         )
-        lines.append(
-            f"| {name} | {len(each)} | {arrived:.0f} | {remaining} | {followed} | {steps} |"
-        )
-    return "\n".join(lines)
+        rows.append((name, len(each), f"{arrived:.0f}", remaining, followed, steps))
+    header = ("drag", "photos", "arrived", "remaining", "followed", "steps")
+    return markdown_table(header, rows)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
     python -m tools.fidelity_table faces [--photos d00 d01] > table.md
 
-Reads faces/dev, takes about ten seconds a photo and start at 128 pixels, and writes Markdown for
-MODEL_CARD.md. Every start gets as many projection steps as the encoder's, so that the rows show
-what the start brings; the learning rate is the package's own for it.
+Reads faces/dev and writes Markdown for MODEL_CARD.md. Every start gets as many projection steps as
+the encoder's, so that the rows show what the start brings; the learning rate is the package's own
+for it.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.inversions import dev_photos, tuned_copy
+from benchmarks.section import markdown_table
 from inversion.config import ProjectionConfig
 from inversion.encoder_file import encoder_for
 from inversion.fidelity import fidelity
@@ -26,12 +27,10 @@ from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance, build_perceptual
 from inversion.projection import project, settled
 from pti.config import TuningConfig
-from pti.tuning import tune
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, to_ws, w_statistics
-from tools.perceptual_check import read_dev
 
 PHOTOS = 20
 STARTS = ("encoder", "nearest", "mean")
@@ -75,9 +74,7 @@ def measure(
     with torch.no_grad():
         picture = generator.synthesis(found.w_pivot, found.noise_consts)
     yield "projected", fidelity(picture, target, perceptual)
-    tuned = copy.deepcopy(generator)
-    for _ in tune(tuned, [target], [found], perceptual, tuning, rng):
-        pass
+    tuned = tuned_copy(generator, [target], [found], perceptual, tuning, seed=0)
     with torch.no_grad():
         picture = tuned.synthesis(found.w_pivot, found.noise_consts)
     yield "tuned", fidelity(picture, target, perceptual)
@@ -85,18 +82,14 @@ def measure(
 
 def markdown(figures: dict[tuple[str, str], list[Figures]], name: str) -> str:
     """Write the means over photos, a row a start and stage; the least PSNR beside its mean."""
-    lines = [
-        f"| start | stage | {name} | PSNR, dB | least PSNR, dB | MS-SSIM |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for (start, stage), each in figures.items():
         mean = {key: float(np.mean([f[key] for f in each])) for key in each[0]}
         least = min(f["psnr"] for f in each)
-        lines.append(
-            f"| {start} | {stage} | {mean['perceptual']:.3f} | {mean['psnr']:.1f} | {least:.1f} | "
-            f"{mean['ms_ssim']:.3f} |"
-        )
-    return "\n".join(lines)
+        numbers = (f"{mean['perceptual']:.3f}", f"{mean['psnr']:.1f}", f"{least:.1f}")
+        rows.append((start, stage, *numbers, f"{mean['ms_ssim']:.3f}"))
+    header = ("start", "stage", name, "PSNR, dB", "least PSNR, dB", "MS-SSIM")
+    return markdown_table(header, rows)
 
 
 def fidelity_table(
@@ -141,9 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", nargs="*", default=[], help=f"default: the first {PHOTOS}")
     parser.add_argument("--perceptual", default="offline")
     args = parser.parse_args(arguments)
-    generator = load_generator(embedded_path()).eval().requires_grad_(False)
+    generator = load_generator(embedded_path())
     names = args.photos or [f"d{i:02d}" for i in range(PHOTOS)]
-    targets = read_dev(args.faces / "dev", names)
+    photos = dev_photos(args.faces, generator.resolution)
+    targets = torch.cat([photo.target for photo in photos if photo.name in names])
     print(f"Means over {len(targets)} photos of people who were not trained on.\n")
     print(fidelity_table(generator, targets, build_perceptual(args.perceptual)))
 

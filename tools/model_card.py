@@ -1,6 +1,6 @@
 """Make the pictures and figures of the embedded generator's card.
 
-python -m tools.model_card --faces faces
+python -m tools.model_card --data DATA
 
 Writes samples.jpg (64 samples at psi 0.7, 64 at psi 1, ten interpolations) beside the weights, and
 nearest.jpg (samples, and below each the training picture nearest to it). Prints how far samples
@@ -24,7 +24,7 @@ from stylegan2.checkpoint import load_generator
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import to_ws
-from tools.faces import load_faces
+from tools.adversarial.packing import read_pack
 from tools.samples import sample, sheet
 
 COLUMNS = 16
@@ -82,7 +82,7 @@ def nearest(
 def main() -> None:
     """Make samples.jpg, and say how near samples are to training pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--faces", type=Path, help="the folder that it was trained on")
+    parser.add_argument("--data", type=Path, help="the packed faces that it was trained on")
     arguments = parser.parse_args()
     generator = load_generator(embedded_path()).eval().requires_grad_(False)
     calm, wild = (sample(generator, SAMPLES, psi, seed=1) for psi in (0.7, 1.0))
@@ -91,8 +91,8 @@ def main() -> None:
     whole = stacked([sheet(calm, COLUMNS, TILE), sheet(wild, COLUMNS, TILE), walks])
     whole.save(path, quality=86, optimize=True)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
-    if arguments.faces is not None:
-        faces = load_faces(arguments.faces, generator.resolution).images
+    if arguments.data is not None:
+        faces = read_pack(arguments.data, generator.resolution).images
         distance = OfflineDistance()
         rng = np.random.default_rng(0)
         some = faces[rng.choice(len(faces), SAMPLES, replace=False)].float() / 127.5 - 1

@@ -36,6 +36,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.section import markdown_table
 from inversion.encoder import Encoder
 from inversion.encoder_file import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
@@ -291,12 +292,10 @@ def typical(distance: PerceptualDistance, x: Tensor) -> dict[str, float]:
 # --------------------------------------------------------------------------- pictures
 
 
-def read_dev(folder: Path, names: Sequence[str] = ()) -> Tensor:
+def read_dev(folder: Path) -> Tensor:
     """Align the development photos with the package's own finder: [N, 3, SIZE, SIZE]."""
     pictures = []
     for path in sorted(folder.glob("*.jpg")):
-        if names and path.stem not in names:
-            continue
         with Image.open(path) as image:
             pixels = np.array(image.convert("RGB"))
         try:
@@ -310,11 +309,8 @@ def read_dev(folder: Path, names: Sequence[str] = ()) -> Tensor:
 def table(rows: dict[str, dict[str, float]], form: Callable[[float], str]) -> str:
     """Write figures as a Markdown table: a row a distance's group, a column a distance."""
     names = list(rows)
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for group in rows[names[0]]:
-        values = " | ".join(form(rows[name][group]) for name in names)
-        lines.append(f"| {group} | {values} |")
-    return "\n".join(lines)
+    lines = [(group, *(form(rows[name][group]) for name in names)) for group in rows[names[0]]]
+    return markdown_table(("", *names), lines)
 
 
 def percent(share: float) -> str:

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.sheets import beside, contact_sheet
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 
@@ -21,10 +22,10 @@ def sample(generator: Generator, n: int, psi: float, seed: int) -> Tensor:
 
 def sheet(pictures: Tensor, columns: int, tile: int | None = None) -> Image.Image:
     """Put pictures [N, 3, R, R] in [-1, 1] beside each other, `tile` or R pixels each."""
-    size = tile or pictures.shape[-1]
-    rows = -(-len(pictures) // columns)
-    canvas = Image.new("RGB", (columns * size, rows * size))
-    for i, picture in enumerate(pictures):
-        each = Image.fromarray(to_uint8(picture)).resize((size, size), Image.Resampling.LANCZOS)
-        canvas.paste(each, (i % columns * size, i // columns * size))
-    return canvas
+    size = (tile or pictures.shape[-1],) * 2
+    tiles = [
+        Image.fromarray(to_uint8(picture)).resize(size, Image.Resampling.LANCZOS)
+        for picture in pictures
+    ]
+    rows = [beside(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return contact_sheet(rows, 1)

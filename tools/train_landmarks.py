@@ -35,6 +35,7 @@ from inversion.faces.shape68 import (
     mouth_opening,
 )
 from stylegan2.arrays import Float32Array, UInt8Image
+from tools.checkpoint import save_state
 from tools.finder_data import Rng
 from tools.landmark_data import (
     AlignedFaces,
@@ -47,7 +48,6 @@ from tools.landmark_data import (
     placed,
     split,
 )
-from tools.training_loop import save_state
 
 Sample = tuple[UInt8Image, Float32Array]
 POOL, USES = 192, 3

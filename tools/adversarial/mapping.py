@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from inversion.encoder import Encoder
+from inversion.encoder import DeltaEncoder, Encoder
 from stylegan2.generator import Generator
 from stylegan2.layers import SynthesisLayer, ToRGBLayer
 from stylegan2.ops import LRELU_GAIN, FullyConnected
@@ -25,12 +25,14 @@ SIGMAS = 4.0
 
 
 @torch.no_grad()
-def fit_mapping(generator: Generator, encoder: Encoder, latents: Tensor) -> None:
+def fit_mapping(
+    generator: Generator, encoder: Encoder, latents: Tensor, delta: DeltaEncoder | None = None
+) -> None:
     """Make w = mapping(z) normal like latents [N, w_dim], in place; pictures stay the same.
 
-    W is scaled to have SPREAD, and shifted; the encoder and every affine layer are changed along,
-    so that encoder and synthesis still belong together. z_dim must be w_dim. Raises ValueError when
-    it is not.
+    W is scaled to have SPREAD, and shifted; the encoders and every affine layer are changed along,
+    so that encoders and synthesis still belong together. z_dim must be w_dim. Raises ValueError
+    when it is not.
     """
     config = generator.config
     if config.z_dim != config.w_dim:
@@ -58,6 +60,9 @@ def fit_mapping(generator: Generator, encoder: Encoder, latents: Tensor) -> None
             affine.bias.sub_((affine.weight * affine.weight_gain) @ moved / affine.bias_gain)
     encoder.out.weight.mul_(scale)
     encoder.out.bias.mul_(scale).add_(moved / encoder.out.bias_gain)
+    if delta is not None:
+        delta.out.weight.mul_(scale)
+        delta.out.bias.mul_(scale)
 
 
 def _set(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
