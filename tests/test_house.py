@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,19 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
             parts = imported.split(".")
             if parts[0] == "pipeline" and DOORS.get(name) != imported:
                 assert parts[1] in ROOMS[room] | {room}, f"{name} imports {imported}"
+
+
+def test_the_map_of_the_house_names_every_room_and_no_file_that_is_gone() -> None:
+    text = (HERE / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", text))
+    gone = sorted(path for path in named if not (HERE / path).exists())
+    assert gone == ["pipeline/stages/NAME.py"]
+    rooms = {room for room in ROOMS if room != "__main__"}
+    rooms = {
+        f"pipeline/{room}" + (".py" if (HERE / f"pipeline/{room}.py").exists() else "/")
+        for room in rooms
+    }
+    assert rooms | {f"{package}/" for package in MAY_IMPORT} <= named
 
 
 def test_stages_know_artifacts_but_no_workspace() -> None:
