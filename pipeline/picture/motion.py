@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drag.points import DragPoint
+from pipeline.picture.mouth import Faces, lips_kept_closed
 from pipeline.picture.optical_flow import weighted_flow
 from pipeline.picture.smooth_field import smooth_field
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
@@ -39,6 +40,12 @@ EDGE = 0.02
 REACH = 0.23
 """How far a point pulls what is around it, as a share of the region's side, where no
 generator says how: .55 of a face's width."""
+
+LIP_FIRMNESS = 0.01
+"""Of the pins that hold lips together, as a share of the points' own: landmarks are a guess."""
+
+BESIDE_LIPS = 0.016
+"""Flow is not believed at the lips that are held, nor this far around, by the crop's side."""
 
 FOLDED = 0.15
 """Where an area would shrink below this share of itself, flow is believed less."""
@@ -94,12 +101,14 @@ def face_motion(
     points: Sequence[DragPoint],
     movable_mask: BoolImage | None = None,
     alone: Sequence[DragPoint] = (),
+    faces: Faces | None = None,
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
     before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
     targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
-    more points, of which the pictures say nothing: they move what is around them.
+    more points, of which the pictures say nothing: they move what is around them. faces: the 68
+    points in all pictures, if they are known: the mouth is held to them.
     """
     resolution = len(before)
     if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
@@ -107,13 +116,19 @@ def face_motion(
     free = _free(GRID, movable_mask)
     flow, weight = _measured(before, after)
     targets, ways = _on_grid(points, resolution, GRID)
+    lips = [] if faces is None else lips_kept_closed(faces, points)
+    lip_ends, lip_ways = _on_grid(lips, resolution, GRID)
+    if lips:
+        weight = weight * (1 - _share_inside(lips, resolution))
+    firmness = np.concatenate([np.ones(len(points)), np.full(len(lips), LIP_FIRMNESS)])
     # What the generator left of the way, everything else goes along with, not the point alone.
-    none = np.zeros((0, 2))
-    followed = smooth_field(flow, weight, none, none, free)
+    followed = smooth_field(flow, weight, lip_ends, lip_ways, free, firmness[len(points) :])
     lacking = _exact(followed / GRID, points, resolution, movable_mask).way * GRID - followed
     flow = flow + lacking
+    pins = np.concatenate([targets, lip_ends])
+    pin_ways = np.concatenate([ways, lip_ways + _read(lacking, lip_ends)])
     for _ in range(UNFOLDINGS + 1):
-        field = smooth_field(flow, weight, targets, ways, free)
+        field = smooth_field(flow, weight, pins, pin_ways, free, firmness)
         folded = Motion((field / GRID).astype(np.float32)).areas() < FOLDED
         if not folded.any():
             break
@@ -186,6 +201,19 @@ def _fade(n: int, movable_mask: BoolImage | None, over: float) -> Float64Array:
     t = np.clip((distance.astype(np.float64) - 1) / (over * n), 0, 1)
     fade: Float64Array = t * t * (3 - 2 * t)
     return fade
+
+
+def _share_inside(lips: Sequence[DragPoint], resolution: int) -> Float64Array:
+    """Give the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
+    import cv2
+
+    mouth = np.zeros((resolution, resolution), np.uint8)
+    ends = np.array([point.target for point in lips], np.float32)
+    cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
+    beside = 2 * round(BESIDE_LIPS * resolution) + 1
+    mouth = np.asarray(cv2.dilate(mouth, np.ones((beside, beside), np.uint8)), np.uint8)
+    around = np.pad(mouth, round((REGION - 1) / 2 * resolution)).astype(np.float32)
+    return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float64)
 
 
 def _free(n: int, movable_mask: BoolImage | None) -> BoolImage:

@@ -33,12 +33,14 @@ def smooth_field(
     pins: Float64Array,
     ways: Float64Array,
     free: BoolImage,
+    firmness: Float64Array | None = None,
 ) -> Float64Array:
     """Fit a field to measurements that are wrong in places, and to pins that are not.
 
     measured: [n, n, 2], lengths in grid pixels; weight: [n, n], how far each is to be believed, 0
     to 1. pins: [P, 2], xy on the grid, where the field is ways [P, 2]. free: [n, n]; elsewhere the
-    field is 0. Gives [n, n, 2].
+    field is 0. firmness: [P], what the miss of each pin costs, as a share of `PINNING`; all of it
+    when None. Gives [n, n, 2].
 
     A thin plate under tension: weighted squares of the misses plus the squares of Laplacian and
     slope are least. The weights are those of a Cauchy error by reweighted least squares (Holland
@@ -49,9 +51,10 @@ def smooth_field(
 
     n = len(measured)
     scale = n / UNIT
-    stiff = _stiffness(n, scale, pins, free)
+    prices = PINNING * scale**2 * (np.ones(len(pins)) if firmness is None else firmness)
+    stiff = _stiffness(n, scale, pins, prices, free)
     inside = free.ravel()
-    pull = PINNING * scale**2 * _reading(pins, n).T @ ways
+    pull = _reading(pins, n).T @ (prices[:, None] * ways)
     goal = measured.reshape(-1, 2)
     field = np.zeros_like(goal)
     agreeing = np.ones(n * n)
@@ -66,7 +69,9 @@ def smooth_field(
     return np.asarray(field.reshape(n, n, 2))
 
 
-def _stiffness(n: int, scale: float, pins: Float64Array, free: BoolImage) -> Float64Array:
+def _stiffness(
+    n: int, scale: float, pins: Float64Array, prices: Float64Array, free: BoolImage
+) -> Float64Array:
     """Give the lower bands [2 n + 2, n * n] of what does not change with the weights."""
     from scipy import sparse
 
@@ -75,7 +80,7 @@ def _stiffness(n: int, scale: float, pins: Float64Array, free: BoolImage) -> Flo
     laplacian = sparse.kron(one, second) + sparse.kron(second, one)
     reading = sparse.csr_matrix(_reading(pins, n))
     matrix = BENDING * scale**4 * laplacian.T @ laplacian - STRETCHING * scale**2 * laplacian
-    matrix = matrix + PINNING * scale**2 * reading.T @ reading
+    matrix = matrix + reading.T @ sparse.diags(prices) @ reading
     kept = sparse.diags(free.ravel().astype(np.float64))
     entries: Any = sparse.coo_matrix(kept @ matrix @ kept)
     below = entries.row - entries.col

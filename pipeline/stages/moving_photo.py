@@ -12,12 +12,14 @@ from torch import Tensor
 from drag.masks import may_change
 from drag.points import DragPoint
 from drag.session import DragStep
+from inversion.faces.landmark_network import load_landmarker
 from pipeline.picture.face_area import on_face
 from pipeline.picture.motion import Motion, face_motion, plain_motion
+from pipeline.picture.mouth import Faces
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
 from pipeline.stages.work import Work
-from stylegan2.arrays import BoolImage, UInt8Image
+from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
 
 XY = tuple[float, float]
 
@@ -32,6 +34,7 @@ class MovingPhoto:
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. starts is where the
     content at each handle is in the photo by now, first what moved it there (None: nothing yet).
+    face has the 68 points of the photo's face (None: it is none).
     """
 
     aligned: UInt8Image
@@ -40,17 +43,17 @@ class MovingPhoto:
     movable: BoolImage | None
     starts: Sequence[XY]
     first: Motion | None
+    face: Float32Array | None
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
         """Read a drag's photo, and decide which points the network is asked for."""
         aligned = read_pixels(work.inputs["align"], "aligned.png")
         everything = tuple(range(len(points)))
-        is_face = work.inputs["align"].request.config["align"] != "none"
-        if work.request.config["moves"] == "photo" and is_face:
-            from inversion.faces.landmark_network import load_landmarker
-
+        face = None
+        if work.inputs["align"].request.config["align"] != "none":
             face = load_landmarker().landmarks68(aligned)
+        if work.request.config["moves"] == "photo" and face is not None:
             everything = tuple(i for i in everything if on_face(face, points[i].handle))
         starts = [point.handle for point in points]
         first = None
@@ -63,7 +66,7 @@ class MovingPhoto:
             starts = [known.get(handle, handle) for handle in starts]
             first = Motion(read_tensors(work.inputs["from"], DRAG)["motion"].numpy())
         mask = None if movable is None else movable.cpu().numpy()
-        return cls(aligned, points, everything, mask, starts, first)
+        return cls(aligned, points, everything, mask, starts, first, face)
 
     @property
     def held(self) -> list[bool]:
@@ -109,10 +112,18 @@ class MovingPhoto:
         if self.followed:
             asked = [moves[i] for i in self.followed]
             alone = [move for i, move in enumerate(moves) if i not in self.followed]
-            motion = face_motion(before, after, asked, self.movable, alone)
+            faces = self._faces(before, after)
+            motion = face_motion(before, after, asked, self.movable, alone, faces)
         else:
             motion = plain_motion(moves, len(self.aligned), self.movable)
         return motion if self.first is None else motion.after(self.first)
+
+    def _faces(self, before: UInt8Image, after: UInt8Image) -> Faces | None:
+        """Find the 68 points in all pictures; in a photo that moved already they are elsewhere."""
+        if self.face is None or self.first is not None:
+            return None
+        find = load_landmarker().landmarks68
+        return Faces(self.face, find(before), find(after))
 
     def shown(self, motion: Motion) -> UInt8Image:
         """Give the aligned photo, moved."""

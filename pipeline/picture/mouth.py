@@ -1,0 +1,99 @@
+"""What lips do when a face moves: closed ones stay closed unless they are asked to part.
+
+A generator that smiles shows its teeth. Where the photo's mouth is closed there are none to show,
+and its lips would be drawn out over the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drag.points import DragPoint
+from inversion.faces.shape68 import INNER_MOUTH, OUTER_MOUTH, Points, face_width, mouth_opening
+from stylegan2.arrays import Float64Array
+
+CLOSED = 0.06
+"""A mouth opened less than this, by its width, is closed."""
+
+PARTED = 0.03
+"""Lips of the generator that part by more than this, by their width, would open the photo's; points
+that ask for more than this, by the face's width, want that."""
+
+NEAR_LIP = 0.06
+"""A handle this near to a point of a lip, by the face's width, is on that lip."""
+
+MOUTH = OUTER_MOUTH + INNER_MOUTH
+_UPPER, _LOWER = (*range(49, 54), *range(61, 64)), (*range(55, 60), *range(65, 68))
+_INNER_PAIRS = ((61, 67), (62, 66), (63, 65))
+_WITHIN = {49: 61, 50: 61, 51: 62, 52: 63, 53: 63, 59: 67, 58: 67, 57: 66, 56: 65, 55: 65}
+"""Which point of the inner lips each of the outer ones belongs to."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The 68 points [68, 2] of a photo's face and of the generator's before and after a drag.
+
+    All in pixels of the crop.
+    """
+
+    photo: Points
+    before: Points
+    after: Points
+
+
+def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+    """Say where the mouth's points go so that closed lips stay closed; nothing where they do.
+
+    They follow the generator's mouth but for the gap, and lips that are drawn wide get thinner.
+    """
+    opened = mouth_opening(faces.after) - mouth_opening(faces.before)
+    if mouth_opening(faces.photo) > CLOSED or opened < PARTED or _asked_to_part(faces, points):
+        return []
+    photo = np.asarray(faces.photo, np.float64)
+    way = np.asarray(faces.after, np.float64) - faces.before
+    ends = photo + way
+    wider = np.linalg.norm(ends[54] - ends[48]) / np.linalg.norm(photo[54] - photo[48])
+    thinner = min(1.0, wider**-0.5)
+    for upper, lower in _INNER_PAIRS:
+        middle = (photo[upper] + photo[lower] + way[upper] + way[lower]) / 2
+        half = (photo[upper] - photo[lower]) / 2 * thinner
+        ends[upper], ends[lower] = middle + half, middle - half
+    for outer, inner in ((48, 60), (54, 64)):
+        ends[inner] = photo[inner] + (way[inner] + way[outer]) / 2
+    along = _along(photo)
+    for outer, inner in _WITHIN.items():
+        thick = photo[outer] - photo[inner]
+        across = (thick @ along) * along
+        ends[outer] = ends[inner] + across * wider + (thick - across) * thinner
+    return [_point(photo[i], ends[i]) for i in MOUTH]
+
+
+def _asked_to_part(faces: Faces, points: Sequence[DragPoint]) -> bool:
+    """Say whether points pull the lips apart."""
+    photo = np.asarray(faces.photo, np.float64)
+    along, width = _along(photo), face_width(photo)
+    down = np.array([-along[1], along[0]])
+    ways: dict[bool, list[float]] = {True: [], False: []}
+    for point in points:
+        distances = np.linalg.norm(photo - point.handle, axis=1)
+        nearest = int(distances.argmin())
+        if distances[nearest] <= NEAR_LIP * width and nearest in _UPPER + _LOWER:
+            way = float(np.subtract(point.target, point.handle) @ down)
+            ways[nearest in _LOWER].append(way)
+    apart = sum(ways[True]) / max(len(ways[True]), 1) - sum(ways[False]) / max(len(ways[False]), 1)
+    return apart > PARTED * width
+
+
+def _along(photo: Float64Array) -> Float64Array:
+    """Give the direction from one eye to the other."""
+    eyes = photo[42:48].mean(axis=0) - photo[36:42].mean(axis=0)
+    along: Float64Array = eyes / np.linalg.norm(eyes)
+    return along
+
+
+def _point(handle: Float64Array, target: Float64Array) -> DragPoint:
+    (hx, hy), (tx, ty) = handle.tolist(), target.tolist()
+    return DragPoint((hx, hy), (tx, ty))
