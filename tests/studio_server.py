@@ -16,7 +16,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from inversion.faces.landmarks import Face, FacesFound, NoFaceFound
+from inversion.faces.face import Face
+from inversion.faces.landmarks import FacesFound, NoFaceFound
 from pipeline.studio.studio import Studio
 from pipeline.studio.web.app import create_app
 from pipeline.studio.web.guard import cookie_name

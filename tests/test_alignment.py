@@ -13,7 +13,7 @@ from inversion.faces.alignment import (
     ffhq_quad,
     photo_to_aligned,
 )
-from inversion.faces.landmarks import Face
+from inversion.faces.face import Face
 from inversion.faces.landmarks_file import LandmarksInvalid
 from stylegan2.arrays import Array, UInt8Image
 

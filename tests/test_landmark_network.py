@@ -19,8 +19,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from inversion.faces.alignment import align, ffhq_quad, photo_to_aligned
+from inversion.faces.face import Face
 from inversion.faces.landmark_network import Landmarker, landmarker_from, load_landmarker
-from inversion.faces.landmarks import Face
 from inversion.faces.shape68 import (
     EYE_LEFT,
     EYE_RIGHT,

@@ -84,7 +84,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> type[StubAlignment]:
 
 def offline_finder(monkeypatch: pytest.MonkeyPatch, found: list[tuple[Array, float]]) -> None:
     module = types.ModuleType("inversion.faces.finder")
-    module.load_finder = lambda: types.SimpleNamespace(find=lambda pixels: found)  # type: ignore[attr-defined]
+    module.load_finder = lambda: types.SimpleNamespace(find=lambda pixels, closely: found)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "inversion.faces.finder", module)
 
 

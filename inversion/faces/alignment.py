@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from inversion.faces.landmarks import Face
+from inversion.faces.face import Face
 from inversion.faces.landmarks_file import LandmarksInvalid
 from stylegan2.arrays import Float64Array, UInt8Image
 

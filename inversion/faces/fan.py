@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from inversion.faces.search import close_scale
 from inversion.torch_hub import checkpoints_folder
 from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.downloads.known_file import KnownFile, obtain
@@ -57,16 +58,25 @@ class FoundLandmarks:
 
 
 def find_landmarks(
-    pixels: UInt8Image, device: str, on_progress: OnProgress | None = None
+    pixels: UInt8Image,
+    device: str,
+    on_progress: OnProgress | None = None,
+    *,
+    closely: bool = False,
 ) -> list[FoundLandmarks]:
     """Find every face in uint8 RGB [H, W, 3]; an empty list when there is none.
 
-    on_progress hears of the download at first use. Raises FaceAlignmentUnavailable.
+    on_progress hears of the download at first use. closely looks for faces in a larger copy,
+    which takes longer. Raises FaceAlignmentUnavailable.
     """
     model = _model(checkpoints_folder(), device, on_progress)
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels)
     scale = min(1.0, DETECTION_SIDE / max(height, width))
+    if closely:
+        if scale == 1.0:
+            return []  # the first look saw all there is
+        scale = close_scale(height, width)
     small_size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(image.resize(small_size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     # The detector halves its picture five times and needs something left to look at.

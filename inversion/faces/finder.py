@@ -8,6 +8,7 @@ Trained by tools/train_finder.py; figures and limits are in weights/FINDER_CARD.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib import resources
 
 import numpy as np
@@ -33,6 +34,7 @@ from inversion.faces.finder_networks import (
     FaceRefiner,
     to_input,
 )
+from inversion.faces.search import close_scale
 from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
 
 OCTAVES = (320, 160, 80, 40)
@@ -45,6 +47,8 @@ RARE = -5.54
 """Log odds of a proposal before both networks have spoken; puts the best threshold at a half."""
 SCORE = 0.5
 """A face is reported from this score on (chosen on people held out from training, see the card)."""
+CLOSE_SCORE = 0.5
+"""The same for a close look, which sees many times as much that is no face."""
 HOPELESS, CONVINCED = -2.0, 3.0
 """Face logits at the first look: below the one no second look, from the other on no doubt."""
 LIKELY = -0.8
@@ -68,6 +72,16 @@ def _distinct(points: Complex, scores: Float64Array, alike: float = math.inf) ->
     return kept
 
 
+def close_octaves(width: int, height: int) -> tuple[int, ...]:
+    """Return the sides of a close look, above those of the first and not above the picture's."""
+    side = round(max(width, height) * close_scale(height, width))
+    sides = []
+    while side > OCTAVES[0]:
+        sides.append(side)
+        side //= 2
+    return tuple(sides)
+
+
 class FaceFinder:
     """Find the faces of a photo and five points in each."""
 
@@ -76,20 +90,24 @@ class FaceFinder:
         self.refiner = refiner.eval().to(memory_format=torch.channels_last)
 
     def find(
-        self, pixels: UInt8Image, least_score: float = SCORE
+        self, pixels: UInt8Image, least_score: float | None = None, *, closely: bool = False
     ) -> list[tuple[Float32Array, float]]:
         """Return (points, score) of every face in uint8 RGB pixels [H, W, 3], best score first.
 
         Points are float32 [5, 2], xy in pixels, the first pixel's centre at (0, 0): eye at the
         left of the picture, eye at the right, nose tip, mouth corner at the left, at the right.
-        They may lie outside the picture when the face does. Scores are in 0..1.
+        They may lie outside the picture when the face does. Scores are in 0..1. closely looks
+        for smaller faces, and only for them; it takes seconds where the picture is large.
         Raises ValueError for another shape or type.
         """
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise ValueError(f"expected uint8 [H, W, 3], got {pixels.dtype} {pixels.shape}")
         picture = Image.fromarray(np.ascontiguousarray(pixels))
+        if least_score is None:
+            least_score = CLOSE_SCORE if closely else SCORE
         with torch.inference_mode():
-            points, proposed = self.propose(picture)
+            sides = close_octaves(*picture.size) if closely else OCTAVES
+            points, proposed = self.propose(picture, sides)
             points, evidence = self._refine(Reductions(picture), points, proposed)
         scores = 1 / (1 + np.exp(-evidence - RARE))
         return [
@@ -101,12 +119,17 @@ class FaceFinder:
             if scores[i] >= least_score
         ]
 
-    def propose(self, picture: Image.Image) -> tuple[Complex, Float64Array]:
-        """Return the detector's faces in all octaves: points [n, 5] and logits [n]."""
+    def propose(
+        self, picture: Image.Image, sides: Sequence[int] = OCTAVES
+    ) -> tuple[Complex, Float64Array]:
+        """Return the detector's faces at all sizes of the picture: points [n, 5] and logits [n].
+
+        sides are the longest sides that it is looked at with, in pixels, the largest first.
+        """
         points, logits = [np.zeros((0, 5), complex)], [np.zeros(0)]
         longest = max(picture.size)
         base = picture
-        for side in OCTAVES:
+        for side in sides:
             w, h = (max(1, round(s * side / longest)) for s in picture.size)
             base = base.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
             # A margin of a cell and more all around, so that faces at the edge have a background.

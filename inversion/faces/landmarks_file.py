@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inversion.faces.landmarks import Box, Face, box_of, face_from_68
+from inversion.faces.face import Box, Face, box_of, face_from_68
 from stylegan2.arrays import Float64Array
 
 

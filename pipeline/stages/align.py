@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from inversion.faces.alignment import AlignedFace, align, align_none, ffhq_quad, photo_to_aligned
-from inversion.faces.landmarks import Face, FacesFound, choose_face, describe_faces, find_faces
+from inversion.faces.face import Face
+from inversion.faces.landmarks import (
+    FacesFound,
+    choose_face,
+    describe_faces,
+    find_faces,
+    softness_notice,
+)
 from inversion.faces.landmarks_file import read_landmarks
 from pipeline.disk.artifact import file_input
 from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
@@ -60,6 +67,8 @@ def _face(work: Work, photo: Photo) -> Job[tuple[FacesFound, Face]]:
         yield Notice(notice)
     number = work.request.config["face"]
     face = choose_face(found.faces, number)
+    if (soft := softness_notice(face)) is not None:
+        yield Notice(soft)
     if len(found.faces) > 1:
         taken = f"taking face {number}" if number else "taking the largest; choose with --face N"
         yield Notice(f"{len(found.faces)} faces found ({describe_faces(found.faces)}): {taken}")
