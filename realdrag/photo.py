@@ -20,6 +20,7 @@ from pipeline.jobs.edit import begin
 from pipeline.jobs.obtain import current
 from pipeline.jobs.prepare import align, invert, tune
 from pipeline.machine.bench import Bench
+from pipeline.machine.network_identity import identify
 from pipeline.picture.photo import Photo as PhotoFile
 from pipeline.picture.photo import read_photo, write_photo
 from pipeline.progress import Event, Job, follow
@@ -149,8 +150,12 @@ class Photo:
         self._run(begun, progress)
         with tempfile.TemporaryDirectory() as folder:
             file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
-            request = DragRequest(file)
-            dragged = self._run(drag(self.workspace, request, recipe, self._bench), progress)
+            # A network that was tuned for the photo is dragged, else the one that was asked for.
+            state = self.workspace.read_state()
+            tuned = state is not None and state.request("tune") is not None
+            network = None if tuned else identify(recipe.network, bench)
+            job = drag(self.workspace, DragRequest(file), recipe, bench, network)
+            dragged = self._run(job, progress)
         return Edit(self, pairs, dragged, self._made("result"))
 
     def _tell(self, event: Event) -> None:

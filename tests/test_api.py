@@ -71,6 +71,18 @@ def test_a_drag_from_python_is_the_commands_drag(
         assert np.array_equal(np.asarray(result.convert("RGB")), edit.pixels)
 
 
+def test_a_network_with_an_encoder_is_dragged_without_projection_and_tuning(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(case.folder)
+    recipe = realdrag.Recipe.from_json({**RECIPE, "drag": {"steps": 1}})
+    photo = realdrag.open(case.photo, network="embedded", device="cpu", recipe=recipe)
+    told: list[Event] = []
+    photo.drag(POINTS, progress=told.append)
+    stages = [each.stage for each in told if isinstance(each, StageDone)]
+    assert stages == ["align", "drag", "result"]
+
+
 def test_prepare_does_nothing_twice_and_tells_what_it_does(photo: realdrag.Photo) -> None:
     told: list[Event] = []
     photo.prepare(progress=told.append)
