@@ -31,7 +31,7 @@ from inversion.encoder_file import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
-from pipeline.jobs.edit import MOTION_FEATURES
+from pipeline.jobs.drag import MOTION_FEATURES
 from pipeline.picture.composite import paste_back
 from pipeline.picture.motion import face_motion, plain_motion
 from pipeline.picture.photo import read_photo

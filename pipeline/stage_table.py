@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=9,
+                version=10,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),

@@ -21,7 +21,7 @@ from drag.points import DragPoint, PointsFile, transform
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Bench, Preview
-from pipeline.picture.animation import gif_bytes, moments
+from pipeline.picture.animation import MAX_SIDE, gif_bytes, moments
 from pipeline.picture.photo import write_photo
 from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.schema import RecipeInvalid, config_from_json
@@ -35,6 +35,7 @@ from pipeline.stages.artifact_files import (
 )
 from pipeline.stages.ground import Ground, read_ground
 from pipeline.stages.moving_photo import XY, MovingPhoto
+from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
 from stylegan2.arrays import UInt8Image
 from stylegan2.generator import Generator
@@ -59,9 +60,11 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     _check_config(ground.generator, config)
     before = _picture_before(work, ground)
 
-    def render(ws: Tensor) -> Tensor:
-        picture = ground.render(ws)
+    def masked(picture: Tensor) -> Tensor:
         return picture if movable is None else keep_outside(picture, before, movable)
+
+    def render(ws: Tensor) -> Tensor:
+        return masked(ground.render(ws))
 
     def shown(ws: Tensor, handles: Sequence[XY]) -> UInt8Image:
         picture = to_uint8(render(ws))
@@ -109,7 +112,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if asked["moves"] == "network":
         write_made(work.draft, "edited.png", after)
         path = torch.cat(track)
-        frames = [to_uint8(render(between(path, moment))) for moment in moments(end.step)]
+        ways = torch.cat([between(path, moment) for moment in moments(end.step)])
+        pictures = film_pictures(ground, ways, MAX_SIDE)
+        frames = [to_uint8(masked(picture)) for picture in pictures]
     else:
         write_photo(photo.shown(motion), work.draft.path("edited.png"))
         frames = photo.film(motion)
