@@ -72,7 +72,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="result",
-                version=5,
+                version=6,
                 heading="Result",
                 command="realdrag drag --points FILE",
                 needs=("align", "drag"),

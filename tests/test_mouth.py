@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from drag.points import DragPoint
-from pipeline.picture.motion import face_motion
-from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed
+from pipeline.picture.fresh_mouth import LIGHT, FreshMouth, with_mouth
+from pipeline.picture.motion import face_motion, plain_motion
+from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
+from pipeline.stages.moving_photo import Moved
 from stylegan2.arrays import Float64Array
 from tests.test_motion_field import textured, way_at
 
@@ -71,11 +74,69 @@ def test_a_mouth_that_is_open_or_stays_closed_or_is_asked_to_open_is_left_alone(
     assert lips_kept_closed(Faces(closed, closed, open_mouth), [*lower, upper]), "both go down"
 
 
+def test_lips_part_as_the_generators_do_where_points_ask_for_it() -> None:
+    lower = [DragPoint((128.0, 198.0), (128.0, 210.0))]
+    faces = Faces(face(1), face(1), face(13, 4))
+    parting = lips_that_part(faces, lower)
+    assert [point.handle for point in parting] == [tuple(p) for p in face(1)[list(MOUTH)]]
+    np.testing.assert_allclose([point.target for point in parting], face(13, 4)[list(MOUTH)])
+    assert not lips_that_part(faces, CORNERS), "nobody asked"
+    assert not lips_that_part(Faces(face(1), face(1), face(6)), lower), "too little was drawn"
+    assert not lips_that_part(Faces(face(14), face(1), face(13)), lower), "it was open"
+
+
+def drawn_mouth(size: int = SIZE) -> FreshMouth:
+    """A grey picture with a red mouth 16 pixels open, 6 pixels right of where it is to be."""
+    mouth = face(16)[list(MOUTH)]
+    picture = np.full((size, size, 3), 100, np.uint8)
+    cv2.fillConvexPoly(picture, np.rint(mouth[:12] + (6, 0)).astype(np.int32), (200, 20, 20))
+    return FreshMouth(picture, mouth + (6, 0), mouth)
+
+
+@pytest.mark.parametrize("side", [SIZE, 3 * SIZE])
+def test_the_new_mouth_is_between_the_lips_and_nowhere_else(side: int) -> None:
+    photo = np.full((side, side, 3), 100, np.uint8)
+    quad = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
+    result = with_mouth(photo, quad, drawn_mouth()).astype(int)
+    scale = side / SIZE
+    red = result[..., 0] - result[..., 1] > 60
+    y, x = np.nonzero(red)
+    assert result[int(190 * scale), int(128 * scale), 0] > 180
+    assert abs((x.min() + x.max()) / 2 / scale - 128) < 2, "it is where the lips are"
+    assert y.min() / scale > 190 - 8 - 2 and y.max() / scale < 190 + 8 + 2, "between the lips"
+    outside = np.ones((side, side), bool)
+    outside[int(176 * scale) : int(204 * scale), int(92 * scale) : int(164 * scale)] = False
+    assert (result[outside] == 100).all()
+
+
+def test_the_new_mouth_takes_the_light_of_the_photo() -> None:
+    quad = np.array([[0, 0], [0, SIZE], [SIZE, SIZE], [SIZE, 0]]) - 0.5
+    light, dark = (
+        with_mouth(np.full((SIZE, SIZE, 3), grey, np.uint8), quad, drawn_mouth())[190, 128, 0]
+        for grey in (100, 60)
+    )
+    assert dark == pytest.approx(light * 0.6**LIGHT, abs=3)
+
+
+def test_a_mouth_that_opens_part_of_the_way_is_open_that_far() -> None:
+    motion = plain_motion([DragPoint((128.0, 190.0), (128.0, 202.0))], SIZE)
+    mouth = drawn_mouth()
+    moved = Moved(motion, mouth)
+    none, half = moved.part(0.0), moved.part(0.5)
+    assert none.mouth is not None and half.mouth is not None
+    back = motion.at(mouth.ends, SIZE)
+    assert np.abs(back[:, 1]).max() > 6
+    np.testing.assert_allclose(none.mouth.ends, mouth.ends + back)
+    np.testing.assert_allclose(half.mouth.ends, mouth.ends + back / 2)
+    np.testing.assert_allclose(half.motion.way, motion.way / 2)
+
+
 def test_the_motion_holds_closed_lips_together() -> None:
     picture = textured(SIZE)
     faces = Faces(face(1), face(1), face(17, 12))
     still = face_motion(picture, picture, CORNERS)
-    held = face_motion(picture, picture, CORNERS, faces=faces)
+    lips = lips_kept_closed(faces, CORNERS)
+    held = face_motion(picture, picture, CORNERS, lips=lips)
     for motion in (still, held):
         for corner in CORNERS:
             way = np.subtract(corner.handle, corner.target)

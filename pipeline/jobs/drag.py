@@ -52,7 +52,7 @@ def drag(
         config: dict[str, Any] = {
             "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
             "size": aligned.info["size"],
-            "moves": "network" if recipe.result.paste == "network" else "photo",
+            "moves": recipe.result.paste,
         }
         inputs = {"align": aligned.fingerprint}
         hints: dict[str, str] = {}

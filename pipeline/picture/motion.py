@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from drag.points import DragPoint
-from pipeline.picture.mouth import Faces, lips_kept_closed
 from pipeline.picture.optical_flow import weighted_flow
 from pipeline.picture.smooth_field import smooth_field
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
@@ -75,6 +74,12 @@ class Motion:
         areas = (1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]
         return np.asarray(areas, np.float32)
 
+    def at(self, places: Float64Array, size: int) -> Float64Array:
+        """Read the ways [P, 2] at places of the crop, in pixels of the crop, size x size."""
+        n = len(self.way)
+        on_grid = (((places + 0.5) / size - 0.5) / REGION + 0.5) * n - 0.5
+        return _read(self.way, on_grid) * (REGION * size)
+
     def after(self, first: Motion) -> Motion:
         """Give the motion that does what another one and then this one do, in one go."""
         import cv2  # large; only an edit needs it
@@ -101,14 +106,14 @@ def face_motion(
     points: Sequence[DragPoint],
     movable_mask: BoolImage | None = None,
     alone: Sequence[DragPoint] = (),
-    faces: Faces | None = None,
+    lips: Sequence[DragPoint] = (),
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
     before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
     targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
-    more points, of which the pictures say nothing: they move what is around them. faces: the 68
-    points in all pictures, if they are known: the mouth is held to them.
+    more points, of which the pictures say nothing: they move what is around them. lips: where
+    the mouth's points go, roughly; there it is they that say so, and not the pictures.
     """
     resolution = len(before)
     if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
@@ -116,7 +121,6 @@ def face_motion(
     free = _free(GRID, movable_mask)
     flow, weight = _measured(before, after)
     targets, ways = _on_grid(points, resolution, GRID)
-    lips = [] if faces is None else lips_kept_closed(faces, points)
     lip_ends, lip_ways = _on_grid(lips, resolution, GRID)
     if lips:
         weight = weight * (1 - _share_inside(lips, resolution))

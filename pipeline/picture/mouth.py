@@ -22,6 +22,9 @@ PARTED = 0.03
 """Lips of the generator that part by more than this, by their width, would open the photo's; points
 that ask for more than this, by the face's width, want that."""
 
+OPENED = 0.6
+"""The generator's mouth has opened when its gap is this share of what points ask for."""
+
 NEAR_LIP = 0.06
 """A handle this near to a point of a lip, by the face's width, is on that lip."""
 
@@ -50,7 +53,7 @@ def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     They follow the generator's mouth but for the gap, and lips that are drawn wide get thinner.
     """
     opened = mouth_opening(faces.after) - mouth_opening(faces.before)
-    if mouth_opening(faces.photo) > CLOSED or opened < PARTED or _asked_to_part(faces, points):
+    if mouth_opening(faces.photo) > CLOSED or opened < PARTED or _asked_gap(faces, points) > 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
     way = np.asarray(faces.after, np.float64) - faces.before
@@ -71,8 +74,25 @@ def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
-def _asked_to_part(faces: Faces, points: Sequence[DragPoint]) -> bool:
-    """Say whether points pull the lips apart."""
+def lips_that_part(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+    """Say where a closed mouth's points go when points pull the lips apart.
+
+    Nothing where they do not, or where the generator's mouth did not open as far as that: then
+    what it draws between the lips is not to be trusted.
+    """
+    asked = _asked_gap(faces, points)
+    if mouth_opening(faces.photo) > CLOSED or asked == 0:
+        return []
+    photo = np.asarray(faces.photo, np.float64)
+    ends = photo + faces.after - faces.before
+    gap = np.mean([np.linalg.norm(ends[lower] - ends[upper]) for upper, lower in _INNER_PAIRS])
+    if gap < OPENED * asked:
+        return []
+    return [_point(photo[i], ends[i]) for i in MOUTH]
+
+
+def _asked_gap(faces: Faces, points: Sequence[DragPoint]) -> float:
+    """Say how far points pull the lips apart, in pixels; 0 where they do not."""
     photo = np.asarray(faces.photo, np.float64)
     along, width = _along(photo), face_width(photo)
     down = np.array([-along[1], along[0]])
@@ -84,7 +104,7 @@ def _asked_to_part(faces: Faces, points: Sequence[DragPoint]) -> bool:
             way = float(np.subtract(point.target, point.handle) @ down)
             ways[nearest in _LOWER].append(way)
     apart = sum(ways[True]) / max(len(ways[True]), 1) - sum(ways[False]) / max(len(ways[False]), 1)
-    return apart > PARTED * width
+    return apart if apart > PARTED * width else 0.0
 
 
 def _along(photo: Float64Array) -> Float64Array:

@@ -59,12 +59,13 @@ class ResultConfig:
         },
     )
     paste: str = field(
-        default="photo",
+        default="auto",
         metadata={
             "help": "What the face is made of: the photo's own pixels, moved as the network's "
-            "picture of the face moved (photo), or what the network rendered, mixed into the "
-            "photo (network).",
-            "choices": ("photo", "network"),
+            "picture of the face moved (photo); those, and the network's inside of a mouth that "
+            "was closed and is opened (auto); or what the network rendered, mixed into the photo "
+            "(network).",
+            "choices": ("auto", "photo", "network"),
             "source": "ours: see pipeline/picture/motion.py; network is what the papers show",
         },
     )

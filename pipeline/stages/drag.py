@@ -70,7 +70,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         picture = to_uint8(render(ws))
         if asked["moves"] == "network":
             return picture
-        return photo.shown(photo.motion(to_uint8(before), picture, handles))
+        return photo.shown(photo.moved(to_uint8(before), picture, handles))
 
     if movable is not None:
         yield from _kept_points(work, points, movable.cpu())
@@ -107,7 +107,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     after = render(end_ws)
     handles = photo.places(end, end.step)
     went = handles if stop is StopReason.CANCELLED else photo.ends
-    motion = photo.motion(to_uint8(before), to_uint8(after), went)
+    moved = photo.moved(to_uint8(before), to_uint8(after), went)
     write_made(work.draft, "network.png", after)
     if asked["moves"] == "network":
         write_made(work.draft, "edited.png", after)
@@ -116,8 +116,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         pictures = film_pictures(ground, ways, MAX_SIDE)
         frames = [to_uint8(masked(picture)) for picture in pictures]
     else:
-        write_photo(photo.shown(motion), work.draft.path("edited.png"))
-        frames = photo.film(motion)
+        write_photo(photo.shown(moved), work.draft.path("edited.png"))
+        frames = photo.film(moved)
     work.draft.write("drag.gif", gif_bytes(frames))
     paths = [photo.places(step, end.step) for step in steps]
     gaps = [[math.dist(*pair) for pair in zip(path, photo.targets, strict=True)] for path in paths]
@@ -126,7 +126,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
         "handles": torch.tensor(paths, dtype=torch.float64),
         "distances": torch.tensor(gaps, dtype=torch.float64),
-        "motion": torch.from_numpy(motion.way),
+        **moved.write(work.draft),
     }
     if movable is not None:
         tensors["movable"] = movable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,18 +13,71 @@ from drag.masks import may_change
 from drag.points import DragPoint
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
+from pipeline.disk.artifact import Artifact, Draft
 from pipeline.picture.face_area import on_face
+from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.motion import Motion, face_motion, plain_motion
-from pipeline.picture.mouth import Faces
+from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
+from pipeline.picture.photo import write_photo
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
 from pipeline.stages.work import Work
-from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
+from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
 
 XY = tuple[float, float]
 
+MOUTH_PICTURE = "mouth.png"
+"""What the network drew when it opened a mouth that was closed."""
+
 FRAMES = 16
 """Of the animation of a photo that moves."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How a photo moves, and what is new in it."""
+
+    motion: Motion
+    mouth: FreshMouth | None
+
+    def of(self, pixels: UInt8Image, quad: Float64Array) -> UInt8Image:
+        """Give a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
+        result = warp(pixels, quad, self.motion)
+        return result if self.mouth is None else with_mouth(result, quad, self.mouth)
+
+    def part(self, share: float) -> Moved:
+        """Give that share of the way."""
+        mouth = self.mouth
+        if mouth is not None:
+            # The lips' way is known where they are in the end, and so is where they came from.
+            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, len(mouth.picture))
+            mouth = replace(mouth, ends=ends)
+        return Moved(Motion(self.motion.way * np.float32(share)), mouth)
+
+    def mouth_after(self, later: Motion) -> FreshMouth | None:
+        """Give the new mouth as it is once the photo has moved further."""
+        if self.mouth is None:
+            return None
+        ends = self.mouth.ends - later.at(self.mouth.ends, len(self.mouth.picture))
+        return replace(self.mouth, ends=ends)
+
+    def write(self, draft: Draft) -> dict[str, Tensor]:
+        """Write what is a picture, and return what is tensors."""
+        tensors = {"motion": torch.from_numpy(self.motion.way)}
+        if self.mouth is not None:
+            write_photo(self.mouth.picture, draft.path(MOUTH_PICTURE))
+            tensors["mouth"] = torch.from_numpy(np.stack([self.mouth.drawn, self.mouth.ends]))
+        return tensors
+
+
+def read_moved(drag: Artifact) -> Moved:
+    """Read how a drag moved the photo."""
+    tensors = read_tensors(drag, DRAG)
+    mouth = None
+    if "mouth" in tensors:
+        drawn, ends = tensors["mouth"].numpy()
+        mouth = FreshMouth(read_pixels(drag, MOUTH_PICTURE), drawn, ends)
+    return Moved(Motion(tensors["motion"].numpy()), mouth)
 
 
 @dataclass(frozen=True)
@@ -34,7 +87,8 @@ class MovingPhoto:
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. starts is where the
     content at each handle is in the photo by now, first what moved it there (None: nothing yet).
-    face has the 68 points of the photo's face (None: it is none).
+    face has the 68 points of the photo's face (None: it is none); fresh says whether the network
+    may draw what the photo does not have.
     """
 
     aligned: UInt8Image
@@ -42,18 +96,20 @@ class MovingPhoto:
     followed: tuple[int, ...]
     movable: BoolImage | None
     starts: Sequence[XY]
-    first: Motion | None
+    first: Moved | None
     face: Float32Array | None
+    fresh: bool
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
         """Read a drag's photo, and decide which points the network is asked for."""
         aligned = read_pixels(work.inputs["align"], "aligned.png")
         everything = tuple(range(len(points)))
+        asked = work.request.config["moves"]
         face = None
         if work.inputs["align"].request.config["align"] != "none":
             face = load_landmarker().landmarks68(aligned)
-        if work.request.config["moves"] == "photo" and face is not None:
+        if asked != "network" and face is not None:
             everything = tuple(i for i in everything if on_face(face, points[i].handle))
         starts = [point.handle for point in points]
         first = None
@@ -64,9 +120,9 @@ class MovingPhoto:
             ends = zip(earlier["handles"], earlier["went"], strict=True)
             known = {tuple(handle): (x, y) for handle, (x, y) in ends}
             starts = [known.get(handle, handle) for handle in starts]
-            first = Motion(read_tensors(work.inputs["from"], DRAG)["motion"].numpy())
+            first = read_moved(work.inputs["from"])
         mask = None if movable is None else movable.cpu().numpy()
-        return cls(aligned, points, everything, mask, starts, first, face)
+        return cls(aligned, points, everything, mask, starts, first, face, asked == "auto")
 
     @property
     def held(self) -> list[bool]:
@@ -106,32 +162,51 @@ class MovingPhoto:
             places[i] = place
         return places
 
-    def motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
+    def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
         moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
         if self.followed:
             asked = [moves[i] for i in self.followed]
             alone = [move for i, move in enumerate(moves) if i not in self.followed]
-            faces = self._faces(before, after)
-            motion = face_motion(before, after, asked, self.movable, alone, faces)
+            lips, mouth = self._lips(before, after, asked)
+            motion = face_motion(before, after, asked, self.movable, alone, lips)
         else:
+            mouth = None
             motion = plain_motion(moves, len(self.aligned), self.movable)
-        return motion if self.first is None else motion.after(self.first)
+        if self.first is None:
+            return Moved(motion, mouth)
+        return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
 
-    def _faces(self, before: UInt8Image, after: UInt8Image) -> Faces | None:
-        """Find the 68 points in all pictures; in a photo that moved already they are elsewhere."""
+    def _lips(
+        self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]
+    ) -> tuple[list[DragPoint], FreshMouth | None]:
+        """Say where the mouth's points go, and what is new between lips that part."""
+        # In a photo that moved already the points are elsewhere.
         if self.face is None or self.first is not None:
-            return None
+            return [], None
         find = load_landmarker().landmarks68
-        return Faces(self.face, find(before), find(after))
+        faces = Faces(self.face, find(before), find(after))
+        parting = lips_that_part(faces, points) if self.fresh else []
+        if not parting or not self._may_change(parting):
+            return lips_kept_closed(faces, points), None
+        ends = np.array([point.target for point in parting])
+        drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
+        return parting, FreshMouth(after, drawn, ends)
 
-    def shown(self, motion: Motion) -> UInt8Image:
+    def _may_change(self, points: Sequence[DragPoint]) -> bool:
+        """Say whether all targets lie where the mask lets the picture change."""
+        if self.movable is None:
+            return True
+        movable = torch.from_numpy(self.movable)
+        return all(may_change(point.target, movable) for point in points)
+
+    def shown(self, moved: Moved) -> UInt8Image:
         """Give the aligned photo, moved."""
         size = len(self.aligned)
         quad = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
-        return warp(self.aligned, quad, motion)
+        return moved.of(self.aligned, quad)
 
-    def film(self, motion: Motion) -> list[UInt8Image]:
+    def film(self, moved: Moved) -> list[UInt8Image]:
         """Show the photo on its way, in even steps from the beginning to the end."""
         shares = np.linspace(0, 1, FRAMES, dtype=np.float32)
-        return [self.shown(Motion(motion.way * share)) for share in shares]
+        return [self.shown(moved.part(float(share))) for share in shares]

@@ -10,11 +10,10 @@ from PIL import Image
 
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.picture.composite import paste_back
-from pipeline.picture.motion import Motion
 from pipeline.picture.photo import read_photo, write_photo
-from pipeline.picture.warp import warp
 from pipeline.progress import Job, Step
-from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
+from pipeline.stages.artifact_files import read_pixels
+from pipeline.stages.moving_photo import read_moved
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float64Array, UInt8Image
 
@@ -36,8 +35,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         tuned = read_pixels(tune, tuned_picture(tune, drag.request.inputs["invert"]))
         edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "network.png"))
     else:
-        motion = Motion(read_tensors(drag, DRAG)["motion"].numpy())
-        edited = warp(photo.pixels, quad, motion)
+        edited = read_moved(drag).of(photo.pixels, quad)
     name = f"result.{config['format']}"
     write_photo(edited, work.draft.path(name), photo, config["keep_gps"])
     yield Step("result", 1, 2, {})
