@@ -14,7 +14,8 @@ from benchmarks.flow import SIZE, from_512
 from benchmarks.section import Options
 from inversion.faces.fan import FaceAlignmentUnavailable
 from inversion.faces.finder import FaceFinder, load_finder
-from inversion.faces.landmarks import NoFaceFound, find_faces
+from inversion.faces.landmarks import find_faces
+from inversion.faces.no_face import NoFaceFound
 from stylegan2.arrays import Float64Array
 from stylegan2.formats.convert import load_network
 from stylegan2.generator import Generator

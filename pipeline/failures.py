@@ -50,7 +50,7 @@ def _table() -> Mapping[str, Failure]:
         ("drag.session.DragDiverged", BAD_INPUT, 422),
         ("inversion.faces.fan.FaceAlignmentUnavailable", WEIGHTS, 503),
         ("inversion.faces.landmarks_file.LandmarksInvalid", BAD_INPUT, 422),
-        ("inversion.faces.landmarks.NoFaceFound", NO_FACE, 422),
+        ("inversion.faces.no_face.NoFaceFound", NO_FACE, 422),
         ("inversion.perceptual.PerceptualUnavailable", WEIGHTS, 503),
         ("pipeline.picture.photo.PhotoNotWritable", BAD_INPUT, 422),
         ("pipeline.picture.photo.PhotoUnreadable", NO_FACE, 415),

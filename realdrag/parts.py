@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from inversion.config import ProjectionConfig
-from inversion.encoder_file import encoder_for
+from inversion.encoders import encoder_for
 from inversion.faces.alignment import AlignedFace, align, ffhq_quad
 from inversion.faces.landmarks import choose_face, find_faces
 from inversion.perceptual import PerceptualDistance, build_perceptual

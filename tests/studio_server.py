@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from inversion.faces.face import Face
-from inversion.faces.landmarks import FacesFound, NoFaceFound
+from inversion.faces.landmarks import FacesFound
+from inversion.faces.no_face import NoFaceFound
 from pipeline.studio.studio import Studio
 from pipeline.studio.web.app import create_app
 from pipeline.studio.web.guard import cookie_name

@@ -13,7 +13,8 @@ from PIL import Image
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.face import Face
 from inversion.faces.finder import close_octaves
-from inversion.faces.landmarks import NoFaceFound, find_faces, softness_notice
+from inversion.faces.landmarks import find_faces, softness_notice
+from inversion.faces.no_face import NoFaceFound
 from inversion.faces.search import CLOSE_PIXELS, search
 from stylegan2.arrays import Float64Array, UInt8Image
 from tools.finder_measure import faceless_samples

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from inversion.encoder import DeltaEncoder, Encoder
+from inversion.encoder_networks import DeltaEncoder, Encoder
 from stylegan2.latents import to_ws
 from tests.factories import tiny_generator
 from tools.adversarial.mapping import SPREAD, encode_all, fit_mapping

@@ -17,8 +17,9 @@ import torch
 
 from inversion.faces import fan
 from inversion.faces.fan import FaceAlignmentUnavailable
-from inversion.faces.landmarks import NoFaceFound, choose_face, describe_faces, find_faces
+from inversion.faces.landmarks import choose_face, describe_faces, find_faces
 from inversion.faces.landmarks_file import LandmarksInvalid, read_landmarks
+from inversion.faces.no_face import NoFaceFound
 from inversion.torch_hub import checkpoints_folder
 from stylegan2.arrays import Array
 from stylegan2.downloads.known_file import KnownFile

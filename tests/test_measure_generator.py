@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inversion.encoder import Encoder, FaceEncoder
+from inversion.encoder_networks import Encoder, FaceEncoder
 from tests.factories import tiny_generator
 from tools.measure_generator import precision_and_recall, rebuilt_psnr, spread
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from inversion.encoder_file import encoder_path, write_encoder
+from inversion.encoders import encoder_path, write_encoder
 from stylegan2.checkpoint import load_generator, save_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from tools.adversarial.storing import read_drawing

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from benchmarks.frechet import frechet_distance
 from benchmarks.section import markdown_table
-from inversion.encoder import FaceEncoder
-from inversion.encoder_file import encoder_for
+from inversion.encoder_networks import FaceEncoder
+from inversion.encoders import encoder_for
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator

@@ -37,10 +37,11 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.section import markdown_table
-from inversion.encoder import Encoder
-from inversion.encoder_file import encoder_for
+from inversion.encoder_networks import Encoder
+from inversion.encoders import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
-from inversion.faces.landmarks import NoFaceFound, find_faces
+from inversion.faces.landmarks import find_faces
+from inversion.faces.no_face import NoFaceFound
 from inversion.perceptual import OfflineDistance, PerceptualDistance
 from inversion.perceptual_network import load_network
 from stylegan2.checkpoint import load_generator, weights_hash

@@ -9,6 +9,7 @@ import numpy as np
 
 from inversion.faces.face import Face, box_of, face_from_68
 from inversion.faces.fan import FaceAlignmentUnavailable, find_landmarks
+from inversion.faces.no_face import NoFaceFound, nothing_found
 from inversion.faces.search import Look, search
 from stylegan2.arrays import UInt8Image
 from stylegan2.downloads.transfer import OnProgress
@@ -17,15 +18,6 @@ SOURCES = ("auto", "face-alignment", "offline")
 
 SMALL = 80
 """Faces narrower than this, in pixels, are said to be small."""
-
-_OTHERWISE = (
-    "Mark eyes and mouth yourself with --landmarks FILE, or take the picture as it is "
-    "with --align none."
-)
-
-
-class NoFaceFound(Exception):
-    """There is no face in the picture, or not the one asked for."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ def _by_library(device: str, on_progress: OnProgress | None) -> Look:
 def choose_face(faces: Sequence[Face], number: int | None) -> Face:
     """Return face number 1, 2, ... as find_faces lists them, or the largest. Raises NoFaceFound."""
     if not faces:
-        raise NoFaceFound(f"No face was found. {_OTHERWISE}")
+        raise NoFaceFound(nothing_found())
     if number is None:
         return faces[0]
     if not 1 <= number <= len(faces):
@@ -117,8 +109,7 @@ def describe_faces(faces: Sequence[Face]) -> str:
 def _found(pixels: UInt8Image, look: Look, notices: tuple[str, ...]) -> FacesFound:
     faces, turn = search(pixels, look)
     if not faces:
-        height, width = pixels.shape[:2]
-        raise NoFaceFound(f"No face was found in this {width} x {height} picture. {_OTHERWISE}")
+        raise NoFaceFound(nothing_found(pixels))
     if turn:
         how = "upside down" if turn == 180 else "on its side"
         notices = (*notices, f"The photo lies {how}; it is edited as it lies.")

@@ -113,7 +113,7 @@ def _stand(
 
 
 def has_encoder(weights: str) -> bool:
-    from inversion.encoder_file import encoder_for
+    from inversion.encoders import encoder_for
 
     return encoder_for(weights) is not None
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
-from inversion.encoder_file import encoder_for
+from inversion.encoders import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
 from inversion.projection import Inversion, project, settled

@@ -79,7 +79,8 @@ def safe_stem(name: str) -> str:
 
 def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     """Look for the faces in a photo; none is a finding, too."""
-    from inversion.faces.landmarks import NoFaceFound, find_faces
+    from inversion.faces.landmarks import find_faces
+    from inversion.faces.no_face import NoFaceFound
     from pipeline.picture.photo import read_photo
 
     photo = read_photo(desk.photo(workspace))

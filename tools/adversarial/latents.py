@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inversion.encoder import Encoder
+from inversion.encoder_networks import Encoder
 from tools.adversarial.pictures import Pictures
 
 

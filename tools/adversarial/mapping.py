@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from inversion.encoder import DeltaEncoder, Encoder
+from inversion.encoder_networks import DeltaEncoder, Encoder
 from stylegan2.generator import Generator
 from stylegan2.layers import SynthesisLayer, ToRGBLayer
 from stylegan2.ops import LRELU_GAIN, FullyConnected

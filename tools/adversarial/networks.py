@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inversion.encoder import DeltaEncoder, Encoder
+from inversion.encoder_networks import DeltaEncoder, Encoder
 from stylegan2.generator import Generator, GeneratorConfig, standard_channels
 from tools.adversarial.config import AdversarialConfig
 from tools.adversarial.heads import Heads, Projector

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inversion.encoder import SIZE as ENCODED
+from inversion.encoder_networks import SIZE as ENCODED
 from tools.adversarial.packing import Pack
 from tools.adversarial.warps import pixel_grid, warp_fields
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from inversion.encoder import DeltaEncoder, Encoder, FaceEncoder
+from inversion.encoder_networks import DeltaEncoder, Encoder, FaceEncoder
 from stylegan2.checkpoint import build_generator
 from stylegan2.generator import Generator
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from inversion.encoder import DeltaEncoder, Encoder, FaceEncoder
+from inversion.encoder_networks import DeltaEncoder, Encoder, FaceEncoder
 
 ENCODERS = ("encoder-256.safetensors",)
 """Files in weights/; the header of each names the generator that it belongs to."""
