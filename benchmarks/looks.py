@@ -29,11 +29,14 @@ from drag.points import DragPoint
 from drag.session import DragConfig, DragSession
 from inversion.encoders import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
+from inversion.faces.landmark_network import load_landmarker
 from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
 from pipeline.jobs.drag import MOTION_FEATURES
 from pipeline.picture.composite import paste_back
+from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.motion import face_motion, plain_motion
+from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
 from pipeline.picture.photo import read_photo
 from pipeline.picture.warp import warp
 from pti.config import TuningConfig
@@ -132,8 +135,17 @@ class Maker:
             pass
         with torch.no_grad():
             after = to_uint8(generator.synthesis(session.result[1], None))
-        motion = face_motion(before, after, edit.points, edit.movable_mask)
-        return warp(case.pixels, case.quad, motion)
+        find = load_landmarker().landmarks68
+        faces = Faces(find(case.aligned), find(before), find(after))
+        parting = lips_that_part(faces, edit.points)
+        lips = parting or lips_kept_closed(faces, edit.points)
+        motion = face_motion(before, after, edit.points, edit.movable_mask, lips=lips)
+        result = warp(case.pixels, case.quad, motion)
+        if not parting:
+            return result
+        drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
+        ends = np.array([point.target for point in parting])
+        return with_mouth(result, case.quad, FreshMouth(after, drawn, ends))
 
     def _pasted(self, edit: Edit, method: str) -> UInt8Image:
         case, tuned = self._case, self._tuned

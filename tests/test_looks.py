@@ -1,0 +1,72 @@
+"""The benchmark of looks: where its edits lie, and how scores become tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.looks import _read_scores, _section
+from benchmarks.looks_edits import edits_of
+from benchmarks.section import Mean, SectionSkipped
+from inversion.faces.shape68 import face_width
+from tests.test_mouth import face
+
+KEY = [
+    (strength, edit, way, photo)
+    for strength, edit in (("6%", "turn"), ("6%", "smile"), ("15%", "turn"))
+    for way in ("realdrag", "plain warp")
+    for photo in ("a", "b")
+]
+
+
+def test_edits_go_as_far_as_their_name_says_whatever_the_faces_roll() -> None:
+    for turned in (0.0, 30.0):
+        points = face(14, turned=turned)
+        edits = {(edit.strength, edit.name): edit for edit in edits_of(points, 256)}
+        for share in (0.06, 0.15, 0.25):
+            turn = edits[f"{share:.0%}", "turn"]
+            for point in turn.points:
+                way = np.subtract(point.target, point.handle)
+                along = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
+                along /= np.linalg.norm(along)
+                np.testing.assert_allclose(way, share * face_width(points) * along, atol=1e-6)
+        mask = edits["6%", "mouth wider"].movable_mask
+        assert mask is not None
+        for point in edits["6%", "mouth wider"].points:
+            x, y = np.rint(point.target).astype(int)
+            assert mask[y, x]
+
+
+def test_only_an_open_mouth_is_opened_far_or_shut() -> None:
+    names = {edit.name for edit in edits_of(face(1), 256) if edit.strength != "6%"}
+    assert "mouth shut" not in names and "mouth open" not in names
+    assert "mouth shut" in {edit.name for edit in edits_of(face(14), 256)}
+
+
+def test_scores_are_read_in_any_order_and_become_means_and_broken_counts(tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    given = {number: number % 4 for number in range(1, len(KEY) + 1)}
+    path.write_text("\n".join(f"{n} {s}" for n, s in reversed(given.items())) + "\n\n")
+    scores = _read_scores(path, KEY)
+    assert scores == {each: number % 4 for number, each in enumerate(KEY, start=1)}
+    section = _section(scores, ["realdrag", "plain warp"], 2)
+    near, far = section.tables
+    assert near.header == ("way", "turn", "smile", "all", "broken")
+    rows = {row[0]: row for row in near.rows}
+    turn = rows["realdrag"][1]
+    assert isinstance(turn, Mean) and turn.mean == 1.5
+    assert rows["plain warp"][-1] == "2 of 4"
+    assert far.title == "15% of the face's width"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("1 3\n", "no score of 2, 3"), ("1 4\n", "is no score: 0, 1, 2 or 3")]
+)
+def test_scores_that_are_wrong_or_missing_are_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "scores.txt"
+    path.write_text(text)
+    with pytest.raises(SectionSkipped, match=words):
+        _read_scores(path, KEY)
+    assert _read_scores(tmp_path / "none.txt", KEY) is None
