@@ -60,6 +60,7 @@ def _table() -> Mapping[str, Failure]:
         ("pipeline.disk.storage.StorageFailed", MACHINE, 507),
         ("pipeline.studio.desk.WorkspaceInUse", MACHINE, 409),
         ("pipeline.studio.desk.WorkspaceUnknown", BAD_INPUT, 404),
+        ("pipeline.studio.housekeeping.NameTaken", BAD_INPUT, 409),
         ("pipeline.studio.web.limits.BodyStalled", BAD_INPUT, 408),
         ("pipeline.studio.web.limits.BodyTooLarge", BAD_INPUT, 413),
         ("pipeline.studio.web.serve.PortTaken", MACHINE, 409),

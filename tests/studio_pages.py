@@ -41,6 +41,10 @@ SECONDS = 180_000
 SIZE = 32
 """Pixels of the tiny network's face."""
 
+BEGIN = "Press on the face where something should move, and drag to where it should go."
+PRESS_START = "Press Start, and watch it move."
+"""What the page says of a photo that is ready, and of one with a point."""
+
 needs_chromium = pytest.mark.skipif(
     not Path(CHROMIUM).exists(), reason=f"there is no Chromium at {CHROMIUM}"
 )
@@ -57,6 +61,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
         patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        # Pictures without a face have no parts that a press could take instead of its place.
+        patch.setattr("pipeline.studio.landmarks.FaceLandmarks.of", lambda self, workspace: [])
         # Tests that need a drag to go on give it a tiny learning rate; it must not end for that.
         patch.setattr("drag.session.StopRule", partial(StopRule, patience=100_000))
         with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
@@ -116,12 +122,24 @@ def name(page: Any) -> str:
     return str(page.evaluate("() => decodeURIComponent(location.hash.slice(1))"))
 
 
+def _on_screen(page: Any, of: str) -> Callable[[float, float], tuple[float, float]]:
+    viewport = page.locator(".viewport")
+    page.wait_for_function(f"() => document.querySelector('.viewport')?.dataset.{of}")
+    a, b, c, d, e, f = (float(v) for v in viewport.get_attribute(f"data-{of}").split())
+    box = viewport.bounding_box()
+    return lambda x, y: (box["x"] + a * x + c * y + e, box["y"] + b * x + d * y + f)
+
+
 def on_face(page: Any) -> Callable[[float, float], tuple[float, float]]:
-    """Return where a place of the face, in shares of its width, is on the unzoomed screen."""
-    box = page.locator(".viewport").bounding_box()
-    side = min(box["width"], box["height"]) - 16
-    left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
-    return lambda u, v: (left + u * side, top + v * side)
+    """Return where a place of the face, in shares of its width, is on the screen now."""
+    place = _on_screen(page, "face")
+    return lambda u, v: place(*on_aligned(u, v))
+
+
+def on_photo(page: Any) -> Callable[[float, float], tuple[float, float]]:
+    """Return where a place of the photo, in its pixels, is on the screen now."""
+    place = _on_screen(page, "world")
+    return lambda x, y: place(x + 0.5, y + 0.5)
 
 
 def on_aligned(*share: float) -> list[float]:
@@ -153,7 +171,7 @@ def open_ready(page: Any, server: RunningStudio, seed: int, file: str) -> str:
 
     ident = server.ready(photo_bytes(seed=seed), file)
     page.goto(f"{server.origin}/#{ident}")
-    expect(page.locator(".status")).to_have_text("Set a point to begin.")
+    expect(page.locator(".status")).to_have_text(BEGIN)
     return ident
 
 

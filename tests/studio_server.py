@@ -44,6 +44,9 @@ QUICK = {
 }
 """Settings with which every stage takes a moment only."""
 
+TUNED = {**QUICK, "result": {"paste": "network"}}
+"""The same where the network's pixels are pasted, for which it has to be tuned."""
+
 
 @dataclass
 class RunningStudio:
@@ -90,6 +93,11 @@ class RunningStudio:
         answer = self.client.request(method, f"/api/workspaces{path}", json=body)
         assert answer.status_code < 300, answer.text
         return answer.json()
+
+    def points(self, ident: str) -> list[dict[str, list[float]]]:
+        """Return a workspace's points: handles and targets."""
+        shown = self.ok("GET", f"/{ident}")["edit"]["points"]
+        return [{"handle": each["handle"], "target": each["target"]} for each in shown]
 
     def idle(self, ident: str, seconds: float = 240.0) -> Any:
         """Wait until nothing runs in a workspace, and return its state."""

@@ -28,9 +28,11 @@ from pipeline.disk.artifact import read_artifact
 from pipeline.disk.places import open_workspace
 from pipeline.disk.storage import replace_file
 from pipeline.picture.photo import Photo, read_photo
-from pipeline.stages.artifact_files import read_inversion, read_tuned
-from pipeline.studio.animate import LEAST_FRAMES
+from pipeline.stages.artifact_files import base_generator, read_inversion
+from pipeline.studio.animate import LEAST_FRAMES, LEAST_SIDE, SIDE
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
+from pipeline.studio.pictures import closeup
+from pipeline.studio.saving import GAP
 from pipeline.studio.web import limits
 from pipeline.studio.web.app import create_app
 from pipeline.studio.web.live import live
@@ -39,6 +41,7 @@ from tests.studio_server import (
     ENDLESS_DRAG,
     QUICK,
     TOKEN,
+    TUNED,
     RunningStudio,
     find_two_faces,
     photo_bytes,
@@ -76,7 +79,7 @@ def fresh(server: RunningStudio, ready: str) -> str:
 
 
 def put_points(server: RunningStudio, ident: str, *points: dict[str, Any]) -> Any:
-    return server.ok("PUT", f"/{ident}/points", {"points": list(points), "what": "Points"})
+    return server.ok("PUT", f"/{ident}/points", {"points": list(points)})
 
 
 def drag(server: RunningStudio, ident: str) -> Any:
@@ -300,14 +303,13 @@ def test_points_lie_in_the_workspace_as_the_command_line_reads_them(
 @pytest.mark.parametrize(
     "points",
     [
-        [{"handle": [10, 12], "target": [10, 12]}],
         [POINT, POINT],
-        [{"handle": [10, 12], "target": [99, 12]}],
+        [{"handle": [99, 12], "target": [10, 12]}],
         [{"handle": [10], "target": [1, 2]}],
         [{"handle": [10, 12]}],
         "no list",
     ],
-    ids=["nowhere", "twice", "outside", "one number", "no target", "words"],
+    ids=["twice", "outside", "one number", "no target", "words"],
 )
 def test_bad_points_are_refused_and_change_nothing(
     server: RunningStudio, fresh: str, points: Any
@@ -316,6 +318,17 @@ def test_bad_points_are_refused_and_change_nothing(
     assert answer.status_code == 422
     assert answer.json()["message"]
     assert server.ok("GET", f"/{fresh}")["edit"]["points"] == []
+
+
+def test_a_pin_holds_its_place_and_a_target_beyond_the_face_comes_to_its_edge(
+    server: RunningStudio, fresh: str
+) -> None:
+    pin = {"handle": [10.0, 12.0], "target": [10.0, 12.0]}
+    put_points(server, fresh, pin)
+    answer = server.client.post(f"/api/workspaces/{fresh}/drag")
+    assert answer.status_code == 409 and "holds its place" in answer.json()["message"]
+    put_points(server, fresh, pin, {"handle": [20.0, 20.0], "target": [99.0, -7.0]})
+    assert server.points(fresh) == [pin, {"handle": [20.0, 20.0], "target": [31.0, 0.0]}]
 
 
 def test_the_studio_says_how_each_handle_holds_on_the_shown_face(
@@ -339,10 +352,10 @@ def test_the_studio_says_how_each_handle_holds_on_the_shown_face(
     assert len(asked) == 1
 
     workspace = server.studio.desk.workspace(fresh)
-    made = {stage: server.studio.desk.current(workspace, stage) for stage in ("invert", "tune")}
-    assert made["invert"] is not None and made["tune"] is not None
-    inversion = read_inversion(made["invert"], "cpu")
-    generator = read_tuned(server.studio.bench, made["invert"], made["tune"])
+    made = server.studio.desk.current(workspace, "invert")
+    assert made is not None
+    inversion = read_inversion(made, "cpu")
+    generator = base_generator(server.studio.bench, made)
     features = handle_features(generator, inversion.noise_consts, inversion.w_pivot)
     (value,) = distinctness(features, [(10.0, 12.0)], 32)
     assert held[0]["distinctness"] == pytest.approx(value, abs=1e-3)
@@ -411,7 +424,7 @@ def test_undo_and_redo_go_through_points_and_drags(server: RunningStudio, fresh:
     shown = open_workspace(top).read_state()
     assert shown is not None and shown.current["drag"] == first["edit"]["drag"]
     state = server.ok("POST", f"/{fresh}/undo")
-    assert state["edit"]["drag"] is None and state["edit"]["points"] == [POINT]
+    assert state["edit"]["drag"] is None and server.points(fresh) == [POINT]
     assert not (top / "result.png").exists()
     state = server.ok("POST", f"/{fresh}/undo")
     assert state["edit"]["points"] == []
@@ -438,7 +451,7 @@ def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh
     assert busy.status_code == 409 and busy.json()["kind"] == "StudioBusy"
     assert server.client.post(f"/api/workspaces/{fresh}/undo").status_code == 409
     assert server.ok("POST", f"/{fresh}/job", {"action": "pause"})["jobs"]["drag"]["paused"]
-    time.sleep(0.3)
+    wait_for(lambda: not server.ok("GET", f"/{fresh}")["jobs"]["drag"]["running"])
     before = server.ok("GET", f"/{fresh}")["jobs"]["drag"]["step"]
     time.sleep(0.3)
     assert server.ok("GET", f"/{fresh}")["jobs"]["drag"]["step"] == before
@@ -447,21 +460,21 @@ def test_a_drag_can_be_paused_continued_and_stopped(server: RunningStudio, fresh
     server.ok("POST", f"/{fresh}/job", {"action": "stop"})
     state = server.idle(fresh)
     server.ok("PUT", f"/{fresh}/settings", QUICK)
-    assert state["drag"]["stop"] == "cancelled"
+    assert state["edit"]["stop"] == "cancelled"
     assert (server.root / fresh / "result.png").is_file()
 
 
 def test_a_tuning_that_is_cancelled_leaves_the_studio_alive(server: RunningStudio) -> None:
     ident = server.upload(photo_bytes(seed=11), "patience.jpg")
-    server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": {"steps": 10_000, "patience": 10_000}})
+    server.ok("PUT", f"/{ident}/settings", {**TUNED, "tune": {"steps": 10_000, "patience": 10_000}})
     server.ok("POST", f"/{ident}/prepare", {"face": 2})
     wait_for(lambda: server.ok("GET", f"/{ident}")["jobs"]["prepare"]["stage"] == "tune")
     server.ok("POST", f"/{ident}/job", {"action": "stop"})
     state = server.idle(ident)
-    assert not state["ready"] and "invert" in state["made"]
-    server.ok("PUT", f"/{ident}/settings", QUICK)
+    assert "invert" in state["made"] and "tune" not in state["made"]
+    server.ok("PUT", f"/{ident}/settings", TUNED)
     server.ok("POST", f"/{ident}/prepare", {})
-    assert server.idle(ident)["ready"]
+    assert "tune" in server.idle(ident)["made"]
 
 
 def test_a_job_that_fails_is_told_and_leaves_the_studio_alive(
@@ -470,7 +483,7 @@ def test_a_job_that_fails_is_told_and_leaves_the_studio_alive(
     with listening(server) as socket:
         socket.send(json.dumps({"watch": fresh}))
         server.ok(
-            "PUT", f"/{fresh}/settings", {**QUICK, "tune": {"first_block": 8, "last_block": 4}}
+            "PUT", f"/{fresh}/settings", {**TUNED, "tune": {"first_block": 8, "last_block": 4}}
         )
         server.ok("POST", f"/{fresh}/prepare", {})
         told = wait_message(socket, "state", lambda said: said["state"]["failure"])
@@ -506,7 +519,8 @@ def test_two_pages_see_the_same_drag(server: RunningStudio, fresh: str) -> None:
     with listening(server) as one, listening(server) as other:
         for socket in (one, other):
             socket.send(json.dumps({"watch": fresh}))
-            assert wait_message(socket, "state")["state"]["edit"]["points"] == [point]
+            (shown,) = wait_message(socket, "state")["state"]["edit"]["points"]
+            assert shown == {**point, "number": 1, "track": []}
         server.ok("POST", f"/{fresh}/drag")
         for socket in (one, other):
             head, jpeg = wait_frame(socket)
@@ -576,8 +590,12 @@ def test_the_result_is_saved_in_full_size_and_every_format(
         with Image.open(io.BytesIO(data)) as image:
             assert (image.format, image.size) == (kind, (240, 200))
         assert b"compositeWithTrainedAlgorithmicMedia" in data
-    crop = server.client.get(f"{path}/picture", params={"space": "crop"}).content
-    assert Image.open(io.BytesIO(crop)).size == (32, 32)
+    aligned = server.studio.desk.aligned(server.studio.desk.workspace(fresh))
+    part = closeup(aligned.info["quad"], (240, 200))
+    face = server.client.get(f"{path}/picture", params={"what": "face"}).content
+    assert Image.open(io.BytesIO(face)).size == (part.width, part.height)
+    both = server.client.get(f"{path}/picture", params={"what": "compare"}).content
+    assert Image.open(io.BytesIO(both)).size == (2 * part.width + GAP, part.height)
     gif = Image.open(io.BytesIO(server.client.get(f"{path}/animation?format=gif").content))
     assert gif.format == "GIF"
     points = server.client.get(f"{path}/points")
@@ -601,7 +619,7 @@ def test_the_film_shows_every_step_clean_or_with_its_points(
         assert answer.headers["content-type"] == "video/mp4"
         with av.open(io.BytesIO(answer.content)) as film:
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-        assert frames[0].shape == (512, 512, 3)
+        assert max(frames[0].shape) in range(LEAST_SIDE - 2, SIDE + 3)
         pictures.append(frames[0])
     difference = np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2) > 60
     assert 0 < difference.mean() < 0.05
@@ -611,7 +629,9 @@ def test_a_webp_shows_the_drag_in_full_size_clean_or_with_its_points(
     server: RunningStudio, fresh: str
 ) -> None:
     put_points(server, fresh, POINT)
-    steps = drag(server, fresh)["drag"]["steps"]
+    made = drag(server, fresh)["made"]["drag"]
+    artifact = read_artifact(server.root / fresh / "artifacts" / f"drag-{made}")
+    steps = int(artifact.info["steps"])
     firsts, data = [], b""
     for annotated in (False, True):
         answer = server.client.get(
@@ -622,7 +642,7 @@ def test_a_webp_shows_the_drag_in_full_size_clean_or_with_its_points(
         assert answer.headers["x-suffix"] == "webp"
         data = answer.content
         with Image.open(io.BytesIO(data)) as film:
-            assert film.format == "WEBP" and film.size == (512, 512)
+            assert film.format == "WEBP" and max(film.size) >= LEAST_SIDE - 2
             assert 1 < getattr(film, "n_frames", 1) <= max(steps + 1, LEAST_FRAMES)
             assert film.info["loop"] == 0
             firsts.append(np.asarray(film.convert("RGB")).astype(int))
@@ -665,6 +685,8 @@ def test_a_workspace_that_is_not_there_is_not_found(
         ("POST", "/explode", {}),
         ("PUT", "/points", {}),
         ("PUT", "/points", {"points": [POINT], "more": 1}),
+        ("PATCH", "/points", {"what": "explode"}),
+        ("PATCH", "/points", {"what": "add", "put": [{**POINT, "number": 0}]}),
         ("PUT", "/points", {"points": [POINT] * 201}),
         ("PUT", "/settings", {"drag": {"steps": 0}}),
         ("PUT", "/settings", {"drag": {"speed": 1}}),
@@ -718,7 +740,9 @@ def wait_frame(socket: ClientConnection) -> tuple[Any, bytes]:
         if isinstance(said, bytes):
             length = int.from_bytes(said[:4], "big")
             socket.send('{"drawn": true}')
-            return json.loads(said[4 : 4 + length]), said[4 + length :]
+            head = json.loads(said[4 : 4 + length])
+            cells = head["field"]["n"] ** 2 if head["field"] else 0
+            return head, said[4 + length + 4 * cells :]
 
 
 def test_a_page_that_is_gone_while_it_is_written_to_ends_quietly(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,14 @@ import pytest
 from PIL import Image
 
 from tests.studio_pages import (
+    BEGIN,
+    PRESS_START,
     button,
     choose_file,
     drag_mouse,
     name,
     needs_chromium,
+    on_photo,
     open_ready,
     opened,
     wait_for,
@@ -34,12 +36,10 @@ def test_a_photo_is_uploaded_prepared_dragged_undone_and_saved(
     face = button(page, "Use face 1 of 2")
     face.wait_for()
     ident = name(page)
-    server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": {"steps": 40, "patience": 10_000}})
+    server.ok("PUT", f"/{ident}/settings", QUICK)
     face.click()
-    expect(page.locator(".stages .now")).to_be_visible()
-    expect(page.locator(".compare-bar")).to_be_visible()
-    button(page, "Compare").click()
-    expect(page.locator(".compare-bar")).to_be_hidden()
+    expect(page.locator(".status")).to_have_text(BEGIN)
+    expect(page.locator(".divider")).to_be_hidden()
 
     drag_mouse(page, (0.3, 0.4), (0.5, 0.5))
     expect(page.locator(".points-list li")).to_have_count(1)
@@ -52,13 +52,13 @@ def test_a_photo_is_uploaded_prepared_dragged_undone_and_saved(
 
     button(page, "Area").click()
     drag_mouse(page, (0.2, 0.5), (0.8, 0.5))
-    expect(page.locator(".mask-tools [role=status]")).to_contain_text("This may change")
+    expect(page.locator(".area-tools [role=status]")).to_contain_text("This may change")
     expect(page.locator(".chip.may")).to_be_visible()
     wait_for(lambda: server.ok("GET", f"/{ident}")["edit"]["mask"])
 
     button(page, "Start").click()
-    expect(page.locator(".status")).to_have_class(re.compile("strong"))
-    assert server.ok("GET", f"/{ident}")["drag"]["stop"] in (
+    expect(page.locator(".status")).to_have_attribute("data-tone", "strong")
+    assert server.ok("GET", f"/{ident}")["edit"]["stop"] in (
         "step_limit",
         "lost_track",
         "no_progress",
@@ -66,14 +66,14 @@ def test_a_photo_is_uploaded_prepared_dragged_undone_and_saved(
     )
     assert (server.root / ident / "result.png").is_file()
 
-    for label, suffix in (("The photo, JPEG", "jpg"), ("The points, File", "zip")):
+    for label, suffix in (("The photo, JPEG", "jpg"), ("The points, JSON", "zip")):
         with page.expect_download() as download:
             button(page, label).click()
         assert download.value.suggested_filename.endswith(f".{suffix}")
         assert Path(download.value.path()).stat().st_size > 100
 
     button(page, "Undo").click()
-    expect(page.locator(".status")).to_have_text("Press Start, and watch it move.")
+    expect(page.locator(".status")).to_have_text(PRESS_START)
     page.keyboard.press("Control+z")
     expect(page.locator(".chip.may")).to_be_hidden()
     page.keyboard.press("Control+z")
@@ -93,9 +93,9 @@ def test_a_reload_in_the_middle_of_a_drag_shows_it_going_on(
     )
     drag_mouse(page, (0.3, 0.3), (0.6, 0.6))
     button(page, "Start").click()
-    expect(page.locator(".status")).to_contain_text("Step")
+    expect(page.locator(".status")).to_contain_text("Moving")
     page.reload()
-    expect(page.locator(".status")).to_contain_text("Step")
+    expect(page.locator(".status")).to_contain_text("Moving")
     expect(page.locator(".spot.handle")).to_have_count(1)
     button(page, "Pause").click()
     expect(page.locator(".status")).to_contain_text("Paused")
@@ -107,7 +107,7 @@ def test_a_reload_in_the_middle_of_a_drag_shows_it_going_on(
 def test_two_tabs_show_the_same_points(page: Any, browser: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 23, "tabs.jpg")
     other = opened(browser, f"{server.origin}/#{ident}")
-    expect(other.locator(".status")).to_have_text("Set a point to begin.")
+    expect(other.locator(".status")).to_have_text(BEGIN)
     page.bring_to_front()
     drag_mouse(page, (0.2, 0.2), (0.4, 0.3))
     expect(other.locator(".points-list li")).to_have_count(1)
@@ -145,14 +145,14 @@ def test_what_is_wrong_with_a_photo_is_said(page: Any, server: RunningStudio) ->
     alert = page.get_by_role("alert").filter(has_text="letter.txt is not a picture")
     expect(alert).to_be_visible()
     choose_file(page, "night.jpg", photo_bytes(seed=25, light=20))
-    expect(page.get_by_role("heading", name="No face was found")).to_be_visible()
+    expect(page.locator(".status")).to_contain_text("No face was found")
     ident = name(page)
     server.ok("PUT", f"/{ident}/settings", QUICK)
     button(page, "Mark eyes and mouth").click()
-    box = page.locator("img.whole").bounding_box()
-    for u, v in ((0.35, 0.3), (0.6, 0.3), (0.4, 0.6), (0.58, 0.6)):
-        page.mouse.click(box["x"] + u * box["width"], box["y"] + v * box["height"])
-    expect(page.locator(".compare-bar")).to_be_visible()
+    place = on_photo(page)
+    for xy in ((84, 60), (144, 60), (96, 120), (139, 120)):
+        page.mouse.click(*place(*xy))
+    expect(page.locator(".status")).to_have_text(BEGIN)
     assert server.ok("GET", f"/{ident}")["face"]["source"] == "file"
 
 
@@ -164,7 +164,8 @@ def test_a_photo_of_sixty_megapixels_is_shown_with_its_faces(
     page.locator(".drop-words").wait_for()
     page.set_input_files("#file", str(path))
     expect(button(page, "Use face 2 of 2")).to_be_visible()
-    wait_for(lambda: page.locator("img.whole").evaluate("(image) => image.naturalWidth") == 2048)
+    width = page.evaluate("() => Number(document.querySelector('.viewport').dataset.world[0])")
+    assert width is not None
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])

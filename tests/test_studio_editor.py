@@ -18,12 +18,14 @@ from drag.distinctness import HandleCheck
 from pipeline.disk.artifact import read_artifact
 from stylegan2.arrays import BoolImage
 from tests.studio_pages import (
+    PRESS_START,
     SIZE,
     button,
     drag_mouse,
     needs_chromium,
     on_aligned,
     on_face,
+    on_photo,
     open_ready,
     wait_for,
 )
@@ -41,8 +43,7 @@ XY = tuple[float, float]
 
 
 def points(server: RunningStudio, ident: str) -> list[dict[str, list[float]]]:
-    found: list[dict[str, list[float]]] = server.ok("GET", f"/{ident}")["edit"]["points"]
-    return found
+    return server.points(ident)
 
 
 def wait_for_points(server: RunningStudio, ident: str, count: int) -> list[Any]:
@@ -52,8 +53,8 @@ def wait_for_points(server: RunningStudio, ident: str, count: int) -> list[Any]:
 
 def drag_to_the_end(page: Any, label: str = "Start") -> None:
     button(page, label).click()
-    expect(page.locator(".status")).not_to_have_class(re.compile("strong"))
-    expect(page.locator(".status")).to_have_class(re.compile("strong"))
+    expect(page.locator(".status")).not_to_have_attribute("data-tone", "strong")
+    expect(page.locator(".status")).to_have_attribute("data-tone", "strong")
 
 
 def picture(page: Any) -> bytes:
@@ -255,7 +256,7 @@ def test_the_brush_paints_erases_fills_inverts_clears_and_is_undone(
     assert columns.max() == pytest.approx(0.8 * SIZE, abs=4)
     assert rows.mean() == pytest.approx(0.5 * SIZE - 0.5, abs=0.6)
     button(page, "Undo").click()
-    expect(page.locator(".mask-tools [role=status]")).to_contain_text("Everything may change")
+    expect(page.locator(".area-tools [role=status]")).to_contain_text("Everything may change")
     assert mask(server, ident) is None
 
     size.fill("40")
@@ -290,7 +291,7 @@ def test_settings_are_changed_used_by_the_drag_and_reset(page: Any, server: Runn
     ident = open_ready(page, server, 60, "settings.jpg")
     button(page, "Settings").click()
     drawer = page.get_by_role("dialog", name="Settings")
-    for label, value in (("Most steps", "3"), ("Size of what is pulled (r1)", "40")):
+    for label, value in (("Most steps", "3"), ("Size of what is pulled", "40")):
         field = drawer.get_by_label(label, exact=True).first
         field.fill(value)
         field.press("Tab")
@@ -306,9 +307,9 @@ def test_settings_are_changed_used_by_the_drag_and_reset(page: Any, server: Runn
     assert (used["steps"], used["r1"], used["r2"]) == (3, 40, standard.r2)
 
     button(page, "Settings").click()
-    button(page, "Reset: Size of what is pulled (r1)").click()
+    button(page, "Reset: Size of what is pulled").click()
     wait_for(lambda: server.ok("GET", f"/{ident}")["settings"]["drag"] == {"steps": 3})
-    expect(drawer.get_by_label("Size of what is pulled (r1)", exact=True)).to_have_value("")
+    expect(drawer.get_by_label("Size of what is pulled", exact=True)).to_have_value("")
     button(page, "Reset all").click()
     wait_for(lambda: server.ok("GET", f"/{ident}")["settings"] == {})
     expect(drawer.get_by_label("Most steps").first).to_have_value(str(standard.steps))
@@ -318,7 +319,9 @@ def test_a_setting_out_of_range_is_not_taken(page: Any, server: RunningStudio) -
     ident = open_ready(page, server, 61, "range.jpg")
     before = server.ok("GET", f"/{ident}")["settings"]
     button(page, "Settings").click()
-    field = page.get_by_role("dialog").get_by_label("Moving latents (ws)", exact=True)
+    field = page.get_by_role("dialog").get_by_label(
+        "How much of the face’s style moves", exact=True
+    )
     field.fill("99")
     field.press("Tab")
     assert field.evaluate("(input) => !input.validity.valid")
@@ -356,11 +359,11 @@ def test_a_drag_is_undone_and_redone_with_its_picture(
     after = server.ok("GET", f"/{dragged}")
     moved = picture(page)
     button(page, "Undo").click()
-    expect(page.locator(".status")).to_have_text("Press Start, and watch it move.")
+    expect(page.locator(".status")).to_have_text(PRESS_START)
     assert server.ok("GET", f"/{dragged}")["edit"]["drag"] is None
     wait_for(lambda: picture(page) != moved)
     page.keyboard.press("Control+y")
-    expect(page.locator(".status")).to_have_class(re.compile("strong"))
+    expect(page.locator(".status")).to_have_attribute("data-tone", "strong")
     again = server.ok("GET", f"/{dragged}")
     assert again["edit"] == {**after["edit"], "redo": None}
     assert again["made"] == after["made"]
@@ -394,7 +397,8 @@ def test_several_drags_follow_one_another_and_are_undone_one_by_one(
     for state in (second, second, first):
         button(page, "Undo").click()
         wait_for(shows(state))
-    assert points(server, dragged) == first["edit"]["points"]
+    kept = [(each["handle"], each["target"]) for each in first["edit"]["points"]]
+    assert [(each["handle"], each["target"]) for each in points(server, dragged)] == kept
     result = (server.root / dragged / "result.png").read_bytes()
     made = f"result-{first['made']['result']}"
     assert result == (server.root / dragged / "artifacts" / made / "result.png").read_bytes()
@@ -421,57 +425,61 @@ def test_holding_a_key_or_a_button_shows_the_picture_as_it_was(
     assert picture(page) == edited
 
 
-def test_the_slider_shows_before_and_after_side_by_side(
+def test_the_divider_shows_before_and_after_and_leaves_the_picture_to_points(
     page: Any, server: RunningStudio, dragged: str
 ) -> None:
     button(page, "Compare").click()
-    slider = page.get_by_label("Before and after", exact=True)
+    thumb = page.get_by_role("slider", name="Before and after")
     shown = []
-    for value in ("0", "1000", "500"):
-        slider.fill(value)
+    for key in ("Home", "End", "ArrowLeft"):
+        thumb.press(key)
         shown.append(picture(page))
     assert len({*shown}) == 3
     page.keyboard.down("c")
     assert picture(page) == shown[1]
     page.keyboard.up("c")
     assert picture(page) == shown[2]
-    drag_mouse(page, (0.5, 0.5), (0.25, 0.5))
-    assert float(slider.input_value()) == pytest.approx(250, abs=5)
+    thumb.press("Home")
+    box, view = thumb.bounding_box(), page.locator(".viewport").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(view["x"] + view["width"] / 2, y, steps=3)
+    page.mouse.up()
+    expect(thumb).to_have_attribute("aria-valuenow", "50")
+    assert len(points(server, dragged)) == 1
+    drag_mouse(page, (0.15, 0.2), (0.2, 0.25))
+    wait_for_points(server, dragged, 2)
+    expect(page.locator(".divider")).to_be_hidden()
 
 
-def test_the_whole_photo_is_shown_and_takes_points_too(
+def test_the_networks_picture_is_one_button_away_and_takes_points_too(
     page: Any, server: RunningStudio, dragged: str
 ) -> None:
     server.ok("POST", f"/{dragged}/undo")
-    server.ok("PUT", f"/{dragged}/points", {"points": [], "what": "Clear"})
-    face = picture(page)
+    server.ok("PUT", f"/{dragged}/points", {"points": []})
+    photo = picture(page)
     page.keyboard.press("f")
-    expect(button(page, "Photo")).to_have_attribute("aria-pressed", "true")
-    wait_for(lambda: picture(page) != face)
-    state = server.ok("GET", f"/{dragged}")
-    width, height = state["photo"]["width"], state["photo"]["height"]
-    matrix = np.array(state["face"]["photo_to_aligned"])
-    handle, target = np.array([96.0, 80.0]), np.array([110.0, 90.0])
-    box = page.locator(".viewport").bounding_box()
-    scale = min((box["width"] - 16) / width, (box["height"] - 16) / height)
-
-    def on_screen(xy: Any) -> XY:
-        centre = np.array([width, height]) / 2
-        x, y = (xy + 0.5 - centre) * scale
-        return box["x"] + box["width"] / 2 + x, box["y"] + box["height"] / 2 + y
-
-    page.mouse.move(*on_screen(handle))
-    page.mouse.down()
-    page.mouse.move(*on_screen((handle + target) / 2))
-    page.mouse.move(*on_screen(target))
-    page.mouse.up()
+    network = button(page, "Network’s picture")
+    expect(network).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".chip.network")).to_have_text("The network’s picture")
+    wait_for(lambda: picture(page) != photo)
+    drag_mouse(page, (0.4, 0.4), (0.5, 0.5))
     (pair,) = wait_for_points(server, dragged, 1)
-    for end, xy in (("handle", handle), ("target", target)):
-        wanted = (matrix @ [*xy, 1])[:2]
-        assert pair[end] == pytest.approx(wanted.tolist(), abs=NEAR)
+    for end, share in (("handle", 0.4), ("target", 0.5)):
+        assert pair[end] == pytest.approx(on_aligned(share, share), abs=NEAR)
     drag_to_the_end(page)
     page.keyboard.press("f")
-    expect(button(page, "Face")).to_have_attribute("aria-pressed", "true")
+    expect(network).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_place_of_the_photo_is_the_same_place_of_the_face(
+    page: Any, server: RunningStudio, dragged: str
+) -> None:
+    state = server.ok("GET", f"/{dragged}")
+    matrix = np.array(state["face"]["photo_to_aligned"])
+    u, v = ((matrix @ [96.0, 80.0, 1.0])[:2] + 0.5) / SIZE
+    assert on_face(page)(u, v) == pytest.approx(on_photo(page)(96.0, 80.0), abs=0.05)
 
 
 # -------------------------------------------------------------------------------------- saving
@@ -486,12 +494,13 @@ STARTS = {
     [
         ("The photo, PNG", "dragged-edited.png"),
         ("The photo, JPEG", "dragged-edited.jpg"),
+        ("Before | after, PNG", "dragged-before-after.png"),
         ("The face only, PNG", "dragged-face.png"),
         ("The face only, JPEG", "dragged-face.jpg"),
         ("The film, MP4", "dragged-film.mp4"),
         ("The film, WebP", "dragged-film.webp"),
         ("The film, GIF", "dragged-film.gif"),
-        ("The points, File", "dragged-points.json"),
+        ("The points, JSON", "dragged-points.json"),
     ],
 )
 def test_everything_is_saved_by_its_button(
@@ -505,10 +514,10 @@ def test_everything_is_saved_by_its_button(
         assert data.startswith(STARTS[suffix])
     if suffix in ("png", "jpg"):
         with Image.open(io.BytesIO(data)) as image:
-            assert image.size == ((SIZE, SIZE) if "face" in file else (240, 200))
+            whole = "edited" in file
+            assert (image.size == (240, 200)) == whole
     if suffix == "json":
-        state = server.ok("GET", f"/{dragged}")
-        assert json.loads(data)["points"] == state["edit"]["points"]
+        assert json.loads(data)["points"] == server.points(dragged)
 
 
 def saved(page: Any, label: str, file: str) -> bytes:
@@ -604,7 +613,7 @@ def test_where_there_is_no_better_place_the_hint_says_so_and_goes_while_dragging
     expect(page.locator(".drift-hint button")).to_have_count(0)
     server.ok("PUT", f"/{ident}/settings", {**QUICK, "drag": ENDLESS_DRAG})
     button(page, "Start").click()
-    expect(page.locator(".status")).to_contain_text("Step")
+    expect(page.locator(".status")).to_contain_text("Moving")
     expect(page.locator(".drift-hint")).to_have_count(0)
     button(page, "Stop").click()
     expect(page.locator(".drift-hint")).to_have_count(1)

@@ -19,6 +19,7 @@ from pipeline.studio.worker import StudioBusy, Worker
 from tests.studio_server import (
     ENDLESS_DRAG,
     QUICK,
+    TUNED,
     RunningStudio,
     find_two_faces,
     photo_bytes,
@@ -26,12 +27,9 @@ from tests.studio_server import (
     tiny_network,
 )
 
-SLOW_TUNING = {
-    "steps": 10_000,
-    "patience": 0,
-    "perceptual_threshold": 0.0,
-    "l2_threshold": 0.0,
-}
+SLOW = {**QUICK, "invert": {"steps": 10_000, "start_samples": 4}}
+"""A projection that does not come to an end."""
+
 POINT = {"handle": [10.0, 12.0], "target": [18.0, 16.0]}
 
 
@@ -60,7 +58,8 @@ class Log:
     def _over(self, ticket: Ticket, error: dict[str, Any] | None) -> None:
         self.ended.append((ticket.workspace, error))
 
-    def start(self, name: str, kind: Kind, steps: int = 3) -> Ticket:
+    def start(self, name: str, kind: Kind, steps: int = 3, of: str | None = None) -> Ticket:
+        """Begin a job of that name, of the workspace `of` (its namesake if left out)."""
         gate = self.gates[name] = threading.Semaphore(0)
 
         def job() -> Progress:
@@ -72,7 +71,7 @@ class Log:
             finally:
                 self.done.append(f"{name} over")
 
-        return self.worker.start(name, kind, job)
+        return self.worker.start(of or name, kind, job)
 
     def let(self, name: str, steps: int = 1) -> None:
         """Let a job do so many steps, and wait until it has."""
@@ -150,12 +149,34 @@ def test_a_job_that_waits_is_cancelled_without_having_begun(log: Log) -> None:
 
 
 def test_a_second_job_on_the_files_of_a_photo_is_refused_and_the_first_goes_on(log: Log) -> None:
-    first = log.start("aunt", Kind.PREPARE)
+    first = log.start("aunt", Kind.DRAG)
     log.let("aunt")
-    with pytest.raises(StudioBusy, match="being prepared"):
-        log.start("aunt", Kind.DRAG)
+    for kind in (Kind.DRAG, Kind.PREPARE, Kind.FILM):
+        with pytest.raises(StudioBusy, match="being dragged"):
+            log.start("aunt", kind)
     assert log.worker.tickets() == [first]
     log.start("aunt", Kind.FIND, steps=1)  # that only reads
+
+
+def test_a_drag_that_is_asked_for_during_preparation_waits_for_it(log: Log) -> None:
+    first = log.start("aunt", Kind.PREPARE)
+    log.let("aunt")
+    second = log.start("aunt's drag", Kind.DRAG, of="aunt")
+    assert log.worker.ahead_of(second) == [first]
+    log.gates["aunt's drag"].release(3)
+    log.gates["aunt"].release(2)
+    wait_for(lambda: len(log.ended) == 2)
+    assert log.done.index("aunt over") < log.done.index("aunt's drag 1")
+
+
+def test_a_drag_that_waits_for_a_preparation_is_given_up_with_it(log: Log) -> None:
+    first = log.start("aunt", Kind.PREPARE)
+    log.let("aunt")
+    log.start("aunt's drag", Kind.DRAG, of="aunt")
+    log.worker.stop(first)
+    log.gates["aunt"].release(1)
+    wait_for(lambda: len(log.ended) == 2)
+    assert "aunt's drag 1" not in log.done
 
 
 # ------------------------------------------------------------------------------------ over HTTP
@@ -174,11 +195,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
 
 @pytest.fixture
 def prepared_for_ever(server: RunningStudio, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A photo whose tuning does not come to an end."""
+    """A photo whose preparation does not come to an end."""
     ident = server.upload(photo_bytes(seed=zlib.crc32(request.node.name.encode())), "endless.jpg")
-    server.ok("PUT", f"/{ident}/settings", {**QUICK, "tune": SLOW_TUNING})
+    server.ok("PUT", f"/{ident}/settings", SLOW)
     server.ok("POST", f"/{ident}/prepare", {"face": 1})
-    wait_for(lambda: server.ok("GET", f"/{ident}")["jobs"]["prepare"]["stage"] == "tune")
+    wait_for(lambda: server.ok("GET", f"/{ident}")["jobs"]["prepare"]["stage"] == "invert")
     yield ident
     server.ok("POST", f"/{ident}/job", {"action": "stop"})
     server.idle(ident)
@@ -213,20 +234,24 @@ def test_a_photo_that_waits_says_for_which(server: RunningStudio, prepared_for_e
     assert not server.idle(ident)["ready"]
 
 
+def track(server: RunningStudio, ident: str) -> Any:
+    return server.ok("GET", f"/{ident}")["edit"]["points"][0]["track"]
+
+
 def test_a_refused_drag_leaves_the_running_ones_tracks_and_picture_alone(
     server: RunningStudio, ready: str
 ) -> None:
     server.ok("PUT", f"/{ready}/settings", {**QUICK, "drag": ENDLESS_DRAG})
     server.ok("PUT", f"/{ready}/points", {"points": [POINT]})
     server.ok("POST", f"/{ready}/drag")
-    wait_for(lambda: server.ok("GET", f"/{ready}")["tracks"])
+    wait_for(lambda: track(server, ready))
     server.ok("POST", f"/{ready}/job", {"action": "pause"})
-    time.sleep(0.2)
-    before = server.ok("GET", f"/{ready}")["tracks"]
+    wait_for(lambda: not server.ok("GET", f"/{ready}")["jobs"]["drag"]["running"])
+    before = track(server, ready)
     frame = server.studio.last_frame(ready)
     answer = server.client.post(f"/api/workspaces/{ready}/drag")
     assert answer.status_code == 409 and answer.json()["kind"] == "StudioBusy"
-    assert server.ok("GET", f"/{ready}")["tracks"] == before and before[0]
+    assert track(server, ready) == before != []
     assert server.studio.last_frame(ready) == frame is not None
     server.ok("POST", f"/{ready}/job", {"action": "stop"})
     server.idle(ready)
@@ -261,7 +286,7 @@ def test_a_photo_that_is_being_prepared_is_opened_when_it_is_uploaded_again(
 def test_a_failed_job_is_told_until_something_else_is_done(
     server: RunningStudio, ready: str
 ) -> None:
-    bad = {**QUICK, "tune": {"first_block": 8, "last_block": 4}}
+    bad = {**TUNED, "tune": {"first_block": 8, "last_block": 4}}
     server.ok("PUT", f"/{ready}/settings", bad)
     server.ok("POST", f"/{ready}/prepare", {})
     failure = server.idle(ready)["failure"]

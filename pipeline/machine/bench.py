@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inversion.perceptual import PerceptualDistance
-    from stylegan2.arrays import UInt8Image
+    from stylegan2.arrays import Float32Array, UInt8Image
     from stylegan2.generator import Generator
 
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Preview:
     """What a running stage has right now; `picture` renders it as uint8 [R, R, 3] when called.
 
-    handles are xy in pixels of the picture; a drag alone has them, and distances.
+    A drag alone has the rest: handles, xy in pixels of the picture, distances, and how the photo
+    moves with that picture once it is rendered, as `pipeline.picture.motion.Motion` has it.
     """
 
     stage: str
@@ -36,6 +37,7 @@ class Preview:
     picture: Callable[[], UInt8Image]
     handles: Sequence[tuple[float, float]] = ()
     distances: Sequence[float] = ()
+    way: Callable[[UInt8Image], Float32Array] | None = None
 
 
 class Bench:

@@ -37,7 +37,7 @@ from pipeline.stages.ground import Ground, read_ground
 from pipeline.stages.moving_photo import XY, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
-from stylegan2.arrays import UInt8Image
+from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
 
@@ -66,11 +66,11 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     def render(ws: Tensor) -> Tensor:
         return masked(ground.render(ws))
 
-    def shown(ws: Tensor, handles: Sequence[XY]) -> UInt8Image:
-        picture = to_uint8(render(ws))
-        if asked["moves"] == "network":
-            return picture
-        return photo.shown(photo.moved(to_uint8(before), picture, handles))
+    def picture_of(ws: Tensor) -> UInt8Image:
+        return to_uint8(render(ws))
+
+    def way_of(handles: Sequence[XY], picture: UInt8Image) -> Float32Array:
+        return photo.quick_motion(to_uint8(before), picture, handles).way
 
     if movable is not None:
         yield from _kept_points(work, points, movable.cpu())
@@ -93,7 +93,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
                 track.append(session.ws)
             else:  # cancelled: nothing moved, only the reason is new
                 steps[-1] = step
-            _show(bench, asked, photo, steps, track, shown)
+            _show(bench, asked, photo, steps, track, picture_of, way_of)
             values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
             yield Step("drag", step.step, config.steps, values)
             if step.stop is None and (step.step == limit or bench.stop.is_set()):
@@ -152,21 +152,22 @@ def _show(
     photo: MovingPhoto,
     steps: Sequence[DragStep],
     track: Sequence[Tensor],
-    shown: Callable[[Tensor, Sequence[XY]], UInt8Image],
+    picture_of: Callable[[Tensor], UInt8Image],
+    way_of: Callable[[Sequence[XY], UInt8Image], Float32Array],
 ) -> None:
     """Offer the way from the step before to the last one to whoever watches."""
     way = torch.cat(list(track[-2:]))
-    # The photo moved is slower to make than a small network's picture.
-    parts = METHODS[asked["drag"]["method"]].live_moments if asked["moves"] == "network" else 1
+    parts = METHODS[asked["drag"]["method"]].live_moments
     step = steps[-1]
     path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
     for part in range(1, parts + 1):
         moment = part / parts * (len(way) - 1)
         now = replace(step, handles=tuple((x, y) for x, y in between(path, moment)[0].tolist()))
         handles = photo.places(now, max(step.step, 1))
-        picture = partial(shown, between(way, moment), handles)
+        picture = partial(picture_of, between(way, moment))
         distances = [math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)]
-        bench.show(Preview("drag", step.step, picture, handles, distances))
+        moved = partial(way_of, handles)
+        bench.show(Preview("drag", step.step, picture, handles, distances, moved))
 
 
 def _picture_before(work: Work, ground: Ground) -> Tensor:

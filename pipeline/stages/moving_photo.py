@@ -16,7 +16,7 @@ from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
 from pipeline.picture.face_area import on_face
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
-from pipeline.picture.motion import Motion, face_motion, plain_motion
+from pipeline.picture.motion import Motion, face_motion, plain_motion, quick_motion
 from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
 from pipeline.picture.photo import write_photo
 from pipeline.picture.warp import warp
@@ -176,6 +176,14 @@ class MovingPhoto:
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
+
+    def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
+        """Give nearly the same motion in a few milliseconds, for who watches."""
+        moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
+        asked = [moves[i] for i in self.followed]
+        alone = [move for i, move in enumerate(moves) if i not in self.followed]
+        motion = quick_motion(before, after, asked, self.movable, alone)
+        return motion if self.first is None else motion.after(self.first.motion.on(len(motion.way)))
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]

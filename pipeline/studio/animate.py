@@ -1,4 +1,4 @@
-"""A drag as a film: every step from the tuned face to the present one, clean or with its points."""
+"""A drag as a film: the photo on its way to the present picture, clean or with its points."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from drag.masks import keep_outside
+from inversion.faces.alignment import aligned_to_photo
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.storage import replace_file, writing
-from pipeline.disk.tuned_picture import tuned_picture
-from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.disk.workspace import Workspace
 from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
 from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
 from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
+from pipeline.picture.motion import Motion
+from pipeline.picture.photo import read_photo
+from pipeline.picture.warp import warp
 from pipeline.progress import Job, Step
-from pipeline.stages.artifact_files import (
-    DRAG,
-    between,
-    read_inversion,
-    read_pixels,
-    read_tensors,
-    read_tuned,
-)
+from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.studio.desk import Desk
-from stylegan2.arrays import UInt8Image
-from stylegan2.images import to_tensor, to_uint8
+from pipeline.studio.pictures import closeup
+from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
 
 Format = Literal["mp4", "gif", "webp"]
 
@@ -42,56 +37,53 @@ HOLD_FRAMES = 20
 """How long the first and the last frame stay in a film."""
 
 LEAST_FRAMES = 30
-"""Frames of a drag of few steps; those between its steps are between them in W+."""
+"""Frames of a drag of few steps."""
 
 MAX_FRAMES = {"mp4": 600, "gif": 60, "webp": 120}
-LEAST_SIDE = 512
-"""Smaller faces are enlarged, so that films of small networks can be looked at."""
+SIDE = 720
+LEAST_SIDE = 480
+"""Larger sides of what a film shows are made so small; smaller ones so large."""
 
 COLOURS = {"handle": (229, 57, 53), "target": (30, 136, 229), "track": (255, 255, 255)}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment: latents [1, num_ws, w_dim], handles and targets [P] xy, tracks so far.
+    """One moment: the photo's motion [n, n, 2], handles and targets [P] xy, tracks so far."""
 
-    Where movable (bool [R, R]) is False, the picture is `kept`, as in the drag itself.
-    """
-
-    ws: torch.Tensor
+    way: Float32Array
     handles: list[list[float]]
     targets: list[list[float]]
     tracks: list[list[list[float]]]
-    movable: torch.Tensor | None
-    kept: UInt8Image
 
 
 def film(
     desk: Desk, workspace: Workspace, bench: Bench, format: Format, annotated: bool, target: Path
 ) -> Job[None]:
-    """Write the film of all drags that led to the present picture. Raises StageMissing."""
+    """Write the film of all drags that led to the present picture, made of the photo's own pixels.
+
+    Its last picture is the result. Raises StageMissing.
+    """
     with (yield from workspace.lock()):
-        for stage in ("align", "invert", "tune", "drag"):
+        for stage in ("align", "drag", "result"):
             yield from current(workspace, stage, bench)
-        made = {stage: desk.current(workspace, stage) for stage in ("invert", "tune", "drag")}
-        invert, tune, drag = made["invert"], made["tune"], made["drag"]
-        assert invert is not None and tune is not None and drag is not None
-        inversion = read_inversion(invert, bench.device)
-        generator = read_tuned(bench, invert, tune)
-        before = read_pixels(tune, tuned_picture(tune, invert.fingerprint))
-        frames = _frames(desk, workspace, drag, before)
+        made = {stage: desk.current(workspace, stage) for stage in ("align", "drag", "result")}
+        align, drag, result = made["align"], made["drag"], made["result"]
+        assert align is not None and drag is not None and result is not None
+        quad = np.array(align.info["quad"], dtype=np.float64)
+        scene = _Scene(read_photo(align.path(align.info["photo"])).pixels, quad)
+        name = f"result.{result.request.config['result']['format']}"
+        end = scene.scaled(read_photo(result.path(name)).pixels)
+        frames = _frames(desk, workspace, drag)
         chosen = [frames[i] for i in spread(len(frames), MAX_FRAMES[format])]
-        side = generator.resolution * max(1, -(-LEAST_SIDE // generator.resolution))
+        to_film = scene.from_aligned(align.info["size"])
         pictures = []
         for number, frame in enumerate(chosen, start=1):
-            with torch.no_grad():
-                image = generator.synthesis(frame.ws.to(bench.device), inversion.noise_consts)
-                if frame.movable is not None:
-                    kept = to_tensor(frame.kept, bench.device)
-                    image = keep_outside(image, kept, frame.movable.to(bench.device))
-            picture = _enlarged(to_uint8(image), side)
+            picture = (
+                end if number == len(chosen) else warp(scene.photo, scene.quad, Motion(frame.way))
+            )
             if annotated:
-                picture = annotate(picture, frame, side / generator.resolution)
+                picture = annotate(picture, frame, to_film)
             pictures.append(picture)
             yield Step("film", number, len(chosen), {})
         data = ENCODERS[format](pictures)
@@ -99,7 +91,34 @@ def film(
             replace_file(target, data)
 
 
-def _frames(desk: Desk, workspace: Workspace, drag: Artifact, before: UInt8Image) -> list[Frame]:
+class _Scene:
+    """The part of a photo that a film shows, at the film's size, and where the crop lies in it."""
+
+    def __init__(self, pixels: UInt8Image, quad: Float64Array) -> None:
+        self._part = closeup(quad.tolist(), pixels.shape[1::-1])
+        larger = max(self._part.width, self._part.height)
+        scale = min(SIDE / larger, max(1.0, LEAST_SIDE / larger))
+        # Encoders of films take even sides only.
+        width, height = (
+            max(2, 2 * round(side * scale / 2)) for side in (self._part.width, self._part.height)
+        )
+        self._size = width, height
+        self.photo = self.scaled(pixels)
+        self._stretch = np.array(self._size) / (self._part.width, self._part.height)
+        corner = (self._part.x, self._part.y)
+        self.quad = (quad + 0.5 - corner) * self._stretch - 0.5
+
+    def scaled(self, pixels: UInt8Image) -> UInt8Image:
+        """Cut the part out of a picture as large as the photo."""
+        part = Image.fromarray(np.ascontiguousarray(pixels[self._part.rows, self._part.columns]))
+        return np.asarray(part.resize(self._size, Image.Resampling.LANCZOS))
+
+    def from_aligned(self, size: int) -> Float64Array:
+        """Return the matrix [3, 3] from pixels of the aligned face to the film's."""
+        return aligned_to_photo(self.quad, size)
+
+
+def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
     chain = [drag]
     while (earlier := chain[0].request.inputs.get("from")) is not None:
         found = desk.made(workspace, f"drag-{earlier[:16]}")
@@ -107,47 +126,40 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact, before: UInt8Image
             break
         chain.insert(0, found)
     frames: list[Frame] = []
+    before: Float32Array | None = None
     for each in chain:
         tensors = read_tensors(each, DRAG)
-        if "moving" not in tensors:
-            raise StageMissing("this drag was made by an older version: drag again")
         steps = int(each.info["step"])
-        # float16 keeps the film small; its last frame is the result as it is.
-        moving, ws = tensors["moving"][: steps + 1].float(), tensors["ws"]
         handles = tensors["handles"][: steps + 1]
+        after: Float32Array = tensors["motion"].numpy()
+        before = np.zeros_like(after) if before is None else before
+        whole = float((handles[-1] - handles[0]).norm())
         for moment in moments(steps, LEAST_FRAMES, MAX_FRAMES["mp4"]):
             now = between(handles, moment)[0]
             past = torch.cat([handles[: int(moment) + 1], now[None]])
-            whole = torch.cat([between(moving, moment), ws[:, moving.shape[1] :]], dim=1)
+            share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else 1.0
             frames.append(
                 Frame(
-                    ws if moment == steps else whole,
+                    before + np.float32(share) * (after - before),
                     now.tolist(),
                     each.info["targets"],
                     past.transpose(0, 1).tolist(),
-                    tensors.get("movable"),
-                    before,
                 )
             )
-        before = read_pixels(each, "network.png")
+        before = after
     return frames
 
 
-def _enlarged(picture: UInt8Image, side: int) -> UInt8Image:
-    if picture.shape[0] == side:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def annotate(picture: UInt8Image, frame: Frame, scale: float) -> UInt8Image:
-    """Draw tracks, targets and numbered handles on a picture, `scale` times the aligned face."""
+def annotate(picture: UInt8Image, frame: Frame, to_film: Float64Array) -> UInt8Image:
+    """Draw tracks, targets and numbered handles on a picture; to_film maps aligned pixels to it."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     radius = max(image.width // 64, 4)
     font = ImageFont.load_default(size=radius * 1.6)
 
     def at(xy: Sequence[float]) -> tuple[float, float]:
-        return (xy[0] + 0.5) * scale - 0.5, (xy[1] + 0.5) * scale - 0.5
+        x, y, _ = to_film @ (xy[0], xy[1], 1.0)
+        return float(x), float(y)
 
     for track in frame.tracks:
         if len(track) > 1:

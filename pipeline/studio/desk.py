@@ -21,11 +21,13 @@ from pipeline.settings.schema import json_schema
 from pipeline.studio.sketch import (
     START,
     Edit,
-    PointPair,
+    Pair,
     Sketch,
+    What,
     keep_mask,
     load_sketch,
     mask_path,
+    numbered,
     points_json,
     save_sketch,
 )
@@ -39,9 +41,16 @@ NOT_SETTABLE: Mapping[str, tuple[str, ...]] = {"result": ("format",)}
 
 NO_POINT_YET = "there is no point yet: drag from where it is to where it should go"
 
+ONLY_PINS = "every point holds its place, so nothing would move: set one that moves"
+
 
 class WorkspaceUnknown(Exception):
     """There is no workspace of that name where the studio was opened."""
+
+
+def gone() -> WorkspaceUnknown:
+    """Say that a photo is not there any more."""
+    return WorkspaceUnknown("there is no such photo here any more: choose one from the list")
 
 
 class WorkspaceInUse(Exception):
@@ -97,7 +106,7 @@ class Desk:
     def workspace(self, name: str) -> Workspace:
         """Open a workspace by the name of its folder. Raises WorkspaceUnknown."""
         if name not in {path.name for path in self.root.glob(f"*{SUFFIX}")}:
-            raise WorkspaceUnknown("there is no such photo here any more: choose one from the list")
+            raise gone()
         return open_workspace(self.root / name)
 
     @staticmethod
@@ -136,6 +145,12 @@ class Desk:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def is_ready(self, workspace: Workspace, sketch: Sketch) -> bool:
+        """Tell whether a drag can begin: its photo has been prepared, here or by a command."""
+        current = self.state(workspace).current
+        made = any(stage in current for stage in ("invert", "tune", "drag"))
+        return "align" in current and (made or sketch.prepared == current["align"])
+
     def photo(self, workspace: Workspace) -> Path:
         """Find the photo's file: the upload, the copy beside the alignment, or where it was."""
         places = sorted((workspace.folder / "studio").glob("original.*"))
@@ -172,30 +187,50 @@ class Desk:
             return fresh
 
     def _up_to_date(self, workspace: Workspace, sketch: Sketch) -> Sketch:
-        state = self.state(workspace)
-        tuned, drag = state.current.get("tune"), state.current.get("drag")
+        current = self.state(workspace).current
+        aligned, tuned, drag = (current.get(stage) for stage in ("align", "tune", "drag"))
+        if sketch.aligned != aligned:
+            # Points of another cut-out are somewhere else on the face.
+            same = sketch.aligned is None or aligned is None
+            edit = sketch.now if same else START
+            sketch = replace(sketch, aligned=aligned, edits=(edit,), at=0)
         if sketch.tuned != tuned:
-            last = replace(sketch.now, what=START.what, drag=None)
-            keeps = sketch.tuned is None or tuned is None
-            sketch = replace(sketch, tuned=tuned, edits=(last if keeps else START,), at=0)
+            sketch = replace(sketch, tuned=tuned)
+            if any(edit.drag for edit in sketch.edits):  # they stand on what was tuned before
+                edit = replace(sketch.now, what=START.what, number=None, drag=None)
+                sketch = replace(sketch, edits=(edit,), at=0)
         if sketch.now.drag == drag:
             return sketch
         if drag is None:
-            return sketch.edited(replace(sketch.now, what="Drag removed elsewhere", drag=None))
+            return sketch.edited(replace(sketch.now, what="elsewhere", drag=None))
         dragged = self.current(workspace, "drag")
-        return sketch if dragged is None else sketch.edited(self.after_drag(workspace, dragged))
+        if dragged is None:
+            return sketch
+        return sketch.edited(self.after_drag(workspace, dragged, "elsewhere", ()))
 
-    def after_drag(self, workspace: Workspace, dragged: Artifact) -> Edit:
-        """Describe the edit that a finished drag is: its points, with the handles moved."""
-        points = tuple(
-            {"handle": [float(v) for v in handle], "target": [float(v) for v in target]}
-            for handle, target in zip(dragged.info["handles"], dragged.info["targets"], strict=True)
+    def after_drag(
+        self, workspace: Workspace, dragged: Artifact, what: What, before: Sequence[Pair]
+    ) -> Edit:
+        """Describe the edit that a finished drag is: its points, with the handles moved.
+
+        before are the points that were dragged, which keep their numbers.
+        """
+        ends = zip(dragged.info["handles"], dragged.info["targets"], strict=True)
+        points = numbered(
+            [
+                {
+                    "handle": [float(v) for v in handle],
+                    "target": [float(v) for v in target],
+                    "number": before[i]["number"] if i < len(before) else None,
+                }
+                for i, (handle, target) in enumerate(ends)
+            ]
         )
         mask = None
         masked = "mask.png" in dragged.manifest["files"]
         if masked and dragged.request.config["mask_space"] == "aligned":
             mask = keep_mask(workspace.folder, dragged.path("mask.png").read_bytes())
-        return Edit("Drag", points, mask, dragged.fingerprint)
+        return Edit(what, points, mask, dragged.fingerprint)
 
     def save(self, workspace: Workspace, sketch: Sketch) -> Sketch:
         """Save a sketch, and its points as points.json and mask.png at the workspace's top."""
@@ -216,19 +251,21 @@ class Desk:
             return sketch
 
     def change(self, workspace: Workspace, **changes: Any) -> Sketch:
-        """Replace fields of a sketch that are no edits (found, choice, settings, running)."""
+        """Replace fields of a sketch that are no edits (found, choice, settings, ...)."""
         with self.lock:
             sketch = replace(load_sketch(workspace.folder), **changes)
             save_sketch(workspace.folder, sketch)
             return sketch
 
-    def edit(self, workspace: Workspace, what: str, **changes: Any) -> Sketch:
+    def edit(
+        self, workspace: Workspace, what: What, number: int | None = None, **changes: Any
+    ) -> Sketch:
         """Make an edit of points or mask."""
         with self.lock:
             sketch = self.sketch(workspace)
-            edit = replace(sketch.now, what=what, **changes)
-            if replace(edit, what=sketch.now.what) == sketch.now:
+            if replace(sketch.now, **changes) == sketch.now:
                 return sketch
+            edit = replace(sketch.now, what=what, number=number, **changes)
             return self.save(workspace, sketch.edited(edit))
 
     def aligned(self, workspace: Workspace) -> Artifact:
@@ -239,6 +276,6 @@ class Desk:
         return aligned
 
 
-def canonical_points(points: Sequence[PointPair], mask: str | None) -> bytes:
+def canonical_points(points: Sequence[Pair], mask: str | None) -> bytes:
     """Write a points file."""
     return f"{json.dumps(points_json(points, mask), indent=1)}\n".encode()

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.disk.artifact import Artifact, read_artifact
-from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.disk.workspace import Workspace
 from pipeline.machine.bench import Bench
 from pipeline.studio.desk import Desk
-from pipeline.studio.sketch import PointPair
+from pipeline.studio.ground import ground_request, load_ground
+from pipeline.studio.sketch import Pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,9 +30,9 @@ class DriftWatch:
         self._desk = desk
         self._bench = bench
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, ...], Tensor] = {}
+        self._kept: dict[str, Tensor] = {}
 
-    def check(self, workspace: Workspace, points: Sequence[PointPair]) -> list[dict[str, Any]]:
+    def check(self, workspace: Workspace, points: Sequence[Pair]) -> list[dict[str, Any]]:
         """Describe each point's handle for the page; positions are in pixels of the aligned face.
 
         Raises StageMissing, ArtifactCorrupt.
@@ -55,29 +55,18 @@ class DriftWatch:
         ]
 
     def _features(self, workspace: Workspace) -> Tensor:
-        """Return the features of the tuned face, or of the drag's result that is shown."""
-        invert, tune = (self._desk.current(workspace, stage) for stage in ("invert", "tune"))
-        if invert is None or tune is None:
-            raise StageMissing("this photo is not tuned yet")
+        """Return the features of the face as the network draws it, dragged if it has been."""
+        request = ground_request(self._desk, workspace, self._bench)
         dragged = self._desk.current(workspace, "drag")
-        face = tuple(each.fingerprint for each in (invert, tune, dragged) if each is not None)
+        face = request.fingerprint if dragged is None else dragged.fingerprint
         with self._lock:
             features = self._kept.pop(face, None)
             if features is None:
-                features = self._compute(invert, tune, dragged)
+                from drag.distinctness import handle_features
+
+                ground, ws = load_ground(self._desk, workspace, self._bench, request)
+                features = handle_features(ground.generator, ground.noise_consts, ws)
             self._kept[face] = features
             for oldest in list(self._kept)[:-MOST_KEPT]:
                 del self._kept[oldest]
             return features
-
-    def _compute(self, invert: Artifact, tune: Artifact, dragged: Artifact | None) -> Tensor:
-        from drag.distinctness import handle_features
-        from pipeline.stages.artifact_files import DRAG, read_inversion, read_tensors, read_tuned
-
-        device = self._bench.device
-        inversion = read_inversion(read_artifact(invert.folder), device)
-        generator = read_tuned(self._bench, invert, read_artifact(tune.folder))
-        ws = inversion.w_pivot
-        if dragged is not None:
-            ws = read_tensors(read_artifact(dragged.folder), DRAG)["ws"].to(device)
-        return handle_features(generator, inversion.noise_consts, ws)

@@ -22,19 +22,19 @@ def undo_or_redo(desk: Desk, workspace: Workspace, by: int) -> Sketch:
 
 
 def reset(desk: Desk, workspace: Workspace) -> Sketch:
-    """Go back to the tuned picture without points; an edit that can be undone."""
+    """Go back to the photo as it was, without points; an edit that can be undone."""
     with desk.lock:
         sketch = desk.sketch(workspace)
         _show(desk, workspace, None)
-        if replace(sketch.now, what=START.what) == START:
+        if replace(sketch.now, what=START.what, number=None) == START:
             return sketch
-        return desk.save(workspace, sketch.edited(replace(START, what="Reset")))
+        return desk.save(workspace, sketch.edited(replace(START, what="reset")))
 
 
 def _show(desk: Desk, workspace: Workspace, drag: str | None) -> None:
     """Make a drag and its result the current ones, or none."""
     if desk.state(workspace).current.get("drag") != drag:
-        show = _show_tuned(workspace) if drag is None else _show_drag(desk, workspace, drag)
+        show = _show_undragged(workspace) if drag is None else _show_drag(desk, workspace, drag)
         follow(show, at_once)
 
 
@@ -56,16 +56,16 @@ def _show_drag(desk: Desk, workspace: Workspace, drag: str) -> Job[None]:
                     return
 
 
-def _show_tuned(workspace: Workspace) -> Job[None]:
+def _show_undragged(workspace: Workspace) -> Job[None]:
     with (yield from workspace.lock()):
         state = workspace.read_state()
-        request = None if state is None else state.request("tune")
+        request = None if state is None else state.request("align")
         if state is None or request is None:
-            raise StageMissing(f"{workspace.name} is not tuned yet")
-        tuned = yield from workspace.find(request)
-        if tuned is None:
+            raise StageMissing(f"{workspace.name} has no face yet")
+        aligned = yield from workspace.find(request)
+        if aligned is None:
             raise ArtifactCorrupt(workspace.artifacts / request.folder_name, "it was set aside")
         kept = {stage: fp for stage, fp in state.current.items() if stage not in ("drag", "result")}
         with writing(workspace.folder):
             write_sealed(workspace.folder / STATE, replace(state, current=kept).to_json())
-        workspace.make_current(tuned)
+        workspace.make_current(aligned)

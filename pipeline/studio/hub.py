@@ -16,10 +16,10 @@ FRAMES_IN_FLIGHT = 2
 """Pictures that may be on their way to a page before it says that it has drawn one."""
 
 
-def frame_message(head: Mapping[str, Any], jpeg: bytes) -> bytes:
-    """Pack a picture: length of the head (4 bytes, big-endian), the head as JSON, the JPEG."""
+def frame_message(head: Mapping[str, Any], jpeg: bytes, field: bytes = b"") -> bytes:
+    """Pack a picture: length of the head (4 bytes, big-endian), head as JSON, field, JPEG."""
     text = json.dumps(head, allow_nan=False).encode()
-    return len(text).to_bytes(4, "big") + text + jpeg
+    return len(text).to_bytes(4, "big") + text + field + jpeg
 
 
 class Mailbox:

@@ -14,13 +14,15 @@ from drag.points import DragPoint, PointsFile, PointsInvalid
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.jobs import drag as dragging
+from pipeline.jobs import edit
 from pipeline.jobs import prepare as preparing
 from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
+from pipeline.machine.network_identity import identify
 from pipeline.progress import Job, Step, follow
 from pipeline.studio.desk import NO_POINT_YET, Desk, at_once
 from pipeline.studio.pictures import file_format
-from pipeline.studio.sketch import Edit, mask_path, studio_folder
+from pipeline.studio.sketch import mask_path, studio_folder
 from stylegan2.hashing import file_sha256
 
 LANDMARKS = "landmarks.json"
@@ -108,23 +110,23 @@ def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
 
 
 def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
-    """Align, invert and tune a photo as its sketch says.
+    """Cut out the face that the sketch names, and do what else a drag of it needs.
 
-    What the command line has inverted, and nobody has chosen anew here, is only tuned.
+    What the command line has prepared, and nobody has chosen anew here, is left as it is.
     """
     sketch = desk.sketch(workspace, working=True)
     recipe = desk.recipe(sketch)
-    if sketch.choice is None and desk.current(workspace, "invert") is not None:
+    if sketch.choice is not None or not desk.is_ready(workspace, sketch):
+        landmarks = None
+        if sketch.choice is not None and "landmarks" in sketch.choice:
+            landmarks = keep_landmarks(workspace, sketch.choice["landmarks"])
+        photo, folder = desk.photo(workspace), workspace.folder
+        yield from edit.begin(
+            photo, recipe, bench, parent=desk.root, folder=folder, landmarks=landmarks
+        )
+    elif recipe.result.paste == "network":
         yield from preparing.tune([workspace], recipe, bench)
-        return
-    landmarks = None
-    if sketch.choice is not None and "landmarks" in sketch.choice:
-        landmarks = keep_landmarks(workspace, sketch.choice["landmarks"])
-    photo = desk.photo(workspace)
-    yield from preparing.invert(
-        photo, recipe, bench, parent=desk.root, folder=workspace.folder, landmarks=landmarks
-    )
-    yield from preparing.tune([workspace], recipe, bench)
+    desk.change(workspace, prepared=desk.aligned(workspace).fingerprint)
 
 
 def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:
@@ -156,7 +158,14 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     points_file = PointsFile("aligned", points, mask)
     # The page itself shows which points may drift.
     asked = dragging.DragRequest(points_file, continued=now.drag is not None, warn=False)
-    dragged = yield from dragging.drag(workspace, asked, desk.recipe(sketch), bench)
+    recipe = desk.recipe(sketch)
+    if recipe.result.paste == "network" and desk.current(workspace, "tune") is None:
+        yield from prepare(desk, workspace, bench)  # the setting has been changed since
+    known = any(desk.current(workspace, stage) for stage in ("invert", "drag"))
+    network = None if known else identify(recipe.network, bench)
+    dragged = yield from dragging.drag(workspace, asked, recipe, bench, network)
     with desk.lock:
-        done: Edit = replace(desk.after_drag(workspace, dragged), mask=now.mask)
-        desk.save(workspace, desk.sketch(workspace, working=True).edited(done))
+        done = replace(desk.after_drag(workspace, dragged, "drag", now.points), mask=now.mask)
+        kept = desk.sketch(workspace, working=True)
+        made = tuple(dict.fromkeys((*kept.made, dragged.fingerprint)))
+        desk.save(workspace, replace(kept, made=made).edited(done))

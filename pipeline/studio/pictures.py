@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from pipeline.disk.storage import replace_file, writing
 from pipeline.picture.photo import Photo, read_photo
@@ -15,6 +17,9 @@ from stylegan2.arrays import UInt8Image
 
 PREVIEW_SIDE = 2048
 """Largest side of what the page shows of a photo."""
+
+CLOSEUP_MARGIN = 0.2
+"""What a close-up shows around the crop, as a share of it: fields move so much of it, and more."""
 
 THUMBNAIL_SIDE = 320
 PREVIEW_QUALITY = 88
@@ -36,14 +41,64 @@ def preview_size(width: int, height: int, side: int = PREVIEW_SIDE) -> tuple[int
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
+def photo_size(path: Path) -> tuple[int, int] | None:
+    """Return (width, height) of the upright photo without decoding it; None where that fails."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return (image.height, image.width) if turned else image.size
+    except Exception:  # formats that must be decoded for it: the search for faces tells the size
+        return None
+
+
+@dataclass(frozen=True)
+class Closeup:
+    """The part of a photo around a face, in its pixels, that the page shows in full sharpness."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def rows(self) -> slice:
+        """Its rows of the photo."""
+        return slice(self.y, self.y + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns of the photo."""
+        return slice(self.x, self.x + self.width)
+
+    def cut(self, photo: Photo) -> Photo:
+        """Return that part of the photo."""
+        alpha = None if photo.alpha is None else photo.alpha[self.rows, self.columns]
+        return replace(photo, pixels=photo.pixels[self.rows, self.columns], alpha=alpha)
+
+
+def closeup(quad: Sequence[Sequence[float]], size: tuple[int, int]) -> Closeup:
+    """Return the part around a crop (corners xy) in a photo of that (width, height)."""
+    corners = np.array(quad)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = CLOSEUP_MARGIN * (high - low)
+    x0, y0 = np.floor(np.clip(low - margin, 0, np.array(size) - 1)).astype(int).tolist()
+    x1, y1 = np.ceil(np.clip(high + margin, 1, size)).astype(int).tolist()
+    return Closeup(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1))
+
+
+def closeup_of(quad: Sequence[Sequence[float]], size: tuple[int, int]) -> Closeup | None:
+    """Return the same where it is sharper than the whole photo's preview, None elsewhere."""
+    return None if max(size) <= PREVIEW_SIDE else closeup(quad, size)
+
+
 def preview_bytes(photo: Photo, side: int = PREVIEW_SIDE) -> bytes:
     """Scale a photo down for the page, in sRGB on white."""
-    image = Image.fromarray(photo.pixels)
+    image = Image.fromarray(np.ascontiguousarray(photo.pixels))
     size = preview_size(image.width, image.height, side)
     if size != image.size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if photo.alpha is not None:
-        alpha = Image.fromarray(photo.alpha).resize(size)
+        alpha = Image.fromarray(np.ascontiguousarray(photo.alpha)).resize(size)
         image = Image.composite(image, Image.new("RGB", size, "white"), alpha)
     if photo.icc_profile:
         image = _shown_in_srgb(image, photo.icc_profile)
@@ -59,11 +114,17 @@ def _shown_in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return image if shown is None else shown
 
 
-def keep_preview(source: Path, target: Path, side: int = PREVIEW_SIDE) -> Path:
-    """Write a photo's preview unless it is there, and return where. Raises PhotoUnreadable."""
+def keep_preview(
+    source: Path, target: Path, side: int = PREVIEW_SIDE, part: Closeup | None = None
+) -> Path:
+    """Write the preview of a photo or its part unless it is there; return where.
+
+    Raises PhotoUnreadable.
+    """
     with _making_previews:  # pages that ask at the same time must not decode a large photo each
         if not target.exists():
-            data = preview_bytes(read_photo(source), side)
+            photo = read_photo(source)
+            data = preview_bytes(photo if part is None else part.cut(photo), side)
             with writing(target.parent):
                 replace_file(target, data)
     return target

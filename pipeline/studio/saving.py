@@ -6,21 +6,23 @@ import io
 import tempfile
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.picture.photo import Photo, read_photo, write_photo
 from pipeline.progress import Job
-from pipeline.stages.artifact_files import read_pixels
 from pipeline.studio.animate import Format, film
 from pipeline.studio.desk import NO_POINT_YET, canonical_points
+from pipeline.studio.pictures import closeup
 from pipeline.studio.sketch import mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.tickets import Kind
 from pipeline.studio.worker import StudioBusy
-from stylegan2.arrays import UInt8Image
 
 FILM_SECONDS = 600.0
 """Longest time to wait for a film."""
@@ -28,21 +30,34 @@ FILM_SECONDS = 600.0
 NOTHING_YET = "nothing has been dragged yet: set a point and press Start"
 
 
+What = Literal["photo", "face", "compare"]
+
+GAP = 8
+"""Pixels of white between before and after."""
+
+
 def picture(
-    studio: Studio, workspace: Workspace, suffix: Literal["png", "jpg"], crop: bool
+    studio: Studio, workspace: Workspace, suffix: Literal["png", "jpg"], what: What
 ) -> bytes:
-    """Return the edited photo in full size, or the face alone. Raises StageMissing."""
-    desk = studio.desk
-    if crop:
-        edited = _current(studio, workspace, "drag")
-        return _encoded(read_pixels(edited, "edited.png"), suffix, None, False)
+    """Return the edited photo, its face alone, or the face before and after, in full size.
+
+    Raises StageMissing.
+    """
     result = _current(studio, workspace, "result")
     asked = result.request.config["result"]
-    name = f"result.{asked['format']}"
-    if asked["format"] == suffix:
-        return result.path(name).read_bytes()
-    photo = read_photo(desk.photo(workspace))
-    return _encoded(read_photo(result.path(name)).pixels, suffix, photo, asked["keep_gps"])
+    path = result.path(f"result.{asked['format']}")
+    if what == "photo" and asked["format"] == suffix:
+        return path.read_bytes()
+    photo = read_photo(studio.desk.photo(workspace))
+    edited = replace(photo, pixels=read_photo(path).pixels)
+    if what != "photo":
+        part = closeup(studio.desk.aligned(workspace).info["quad"], edited.pixels.shape[1::-1])
+        photo, edited = part.cut(photo), part.cut(edited)
+    if what == "compare":
+        gap = np.full((edited.pixels.shape[0], GAP, 3), 255, np.uint8)
+        pixels = np.concatenate([photo.pixels, gap, edited.pixels], axis=1)
+        edited = replace(edited, pixels=pixels, alpha=None)
+    return _encoded(edited, suffix, asked["keep_gps"])
 
 
 def _current(studio: Studio, workspace: Workspace, stage: str) -> Artifact:
@@ -52,10 +67,10 @@ def _current(studio: Studio, workspace: Workspace, stage: str) -> Artifact:
     return made
 
 
-def _encoded(pixels: UInt8Image, suffix: str, photo: Photo | None, keep_gps: bool) -> bytes:
+def _encoded(photo: Photo, suffix: str, keep_gps: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"picture.{suffix}"
-        write_photo(pixels, path, photo, keep_gps)
+        write_photo(np.ascontiguousarray(photo.pixels), path, photo, keep_gps)
         return path.read_bytes()
 
 

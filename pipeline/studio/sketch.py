@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, get_args
 
 from pipeline.disk.artifact import set_aside
 from pipeline.disk.storage import read_sealed, replace_file, write_sealed, writing
@@ -20,18 +21,45 @@ SKETCH = "sketch.json"
 VERSION = 1
 MAX_EDITS = 300
 
-PointPair = dict[str, list[float]]
-"""{"handle": [x, y], "target": [x, y]}"""
+
+class Pair(TypedDict):
+    """A handle and its target, xy, and the number that it keeps for as long as it is there."""
+
+    number: int
+    handle: list[float]
+    target: list[float]
+
+
+What = Literal[
+    "start",
+    "points",
+    "add",
+    "move",
+    "pin",
+    "mirror",
+    "movement",
+    "remove",
+    "clear",
+    "area",
+    "drag",
+    "reset",
+    "elsewhere",
+]
+"""What an edit did; "elsewhere" is what a command did in the meantime."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """The state after one edit: points, the mask's hash, and the drag whose result is shown."""
+    """The state after one edit: points, the mask's hash, and the drag whose result is shown.
 
-    what: str
-    points: tuple[PointPair, ...] = ()
+    number is that of the point which the edit was about, if it was about one.
+    """
+
+    what: What
+    points: tuple[Pair, ...] = ()
     mask: str | None = None
     drag: str | None = None
+    number: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` understands."""
@@ -40,15 +68,31 @@ class Edit:
             "points": list(self.points),
             "mask": self.mask,
             "drag": self.drag,
+            "number": self.number,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Edit:
-        """Read what `to_json` wrote."""
-        return cls(data["what"], tuple(data["points"]), data["mask"], data["drag"])
+        """Read what `to_json` wrote, or what versions wrote that did not number points."""
+        what: What = data["what"] if data["what"] in get_args(What) else "points"
+        points = numbered(data["points"])
+        return cls(what, points, data["mask"], data["drag"], data.get("number"))
 
 
-START = Edit("Start")
+START = Edit("start")
+
+
+def numbered(points: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
+    """Give points that have no number the next ones after the highest there is."""
+    following = count(max((each.get("number") or 0 for each in points), default=0) + 1)
+    return tuple(
+        Pair(
+            number=each.get("number") or next(following),
+            handle=each["handle"],
+            target=each["target"],
+        )
+        for each in points
+    )
 
 
 @dataclass(frozen=True)
@@ -56,17 +100,22 @@ class Sketch:
     """Everything the studio remembers of a workspace beyond its artifacts.
 
     found is what the search for faces gave (None before it); choice is how the face is taken:
-    {"face": n}, {"landmarks": {...}} or {"align": "none"}. tuned is the fingerprint of the tuned
-    generator that the edits stand on. running names a job that had begun and has not ended.
+    {"face": n}, {"landmarks": {...}} or {"align": "none"}. aligned and tuned are the fingerprints
+    of the alignment and of the tuned generator that the edits stand on; prepared is that of the
+    alignment for which everything that a drag needs has been made. running names a job that
+    was asked for and has not ended. made are the drags that were made from the page.
     """
 
     found: Mapping[str, Any] | None = None
     choice: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    aligned: str | None = None
+    prepared: str | None = None
     tuned: str | None = None
     edits: tuple[Edit, ...] = (START,)
     at: int = 0
     running: str | None = None
+    made: tuple[str, ...] = ()
 
     @property
     def now(self) -> Edit:
@@ -99,10 +148,13 @@ class Sketch:
             "found": self.found,
             "choice": self.choice,
             "settings": self.settings,
+            "aligned": self.aligned,
+            "prepared": self.prepared,
             "tuned": self.tuned,
             "edits": [edit.to_json() for edit in self.edits],
             "at": self.at,
             "running": self.running,
+            "made": list(self.made),
         }
 
     @classmethod
@@ -116,10 +168,13 @@ class Sketch:
                 data["found"],
                 data["choice"],
                 data["settings"],
+                data.get("aligned"),
+                data.get("prepared"),
                 data["tuned"],
                 edits,
                 data["at"],
                 data["running"],
+                tuple(data.get("made", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("its content is not understood") from error
@@ -172,7 +227,8 @@ def mask_path(workspace: Path, mask: str) -> Path:
     return workspace / FOLDER / "masks" / f"{mask}.png"
 
 
-def points_json(points: Sequence[PointPair], mask: str | None) -> dict[str, Any]:
+def points_json(points: Sequence[Pair], mask: str | None) -> dict[str, Any]:
     """Return points in the layout of a points file, naming mask.png beside it if there is one."""
-    plain: dict[str, Any] = {"version": 1, "space": "aligned", "points": list(points)}
+    pairs = [{"handle": each["handle"], "target": each["target"]} for each in points]
+    plain: dict[str, Any] = {"version": 1, "space": "aligned", "points": pairs}
     return plain if mask is None else {**plain, "mask": "mask.png"}

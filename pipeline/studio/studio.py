@@ -14,13 +14,16 @@ from pipeline.failures import message_of, to_json
 from pipeline.machine.bench import Bench, Preview
 from pipeline.progress import Event, Notice, StageDone
 from pipeline.studio import jobs
-from pipeline.studio.desk import NO_POINT_YET, Desk
+from pipeline.studio.desk import NO_POINT_YET, ONLY_PINS, Desk, gone
 from pipeline.studio.drift import DriftWatch
+from pipeline.studio.housekeeping import delete, prune, rename
 from pipeline.studio.hub import Hub, Mailbox, frame_message
+from pipeline.studio.landmarks import FaceLandmarks
+from pipeline.studio.live_motion import packed
 from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
 from pipeline.studio.tickets import Kind, Progress, Ticket
-from pipeline.studio.view import view
+from pipeline.studio.view import Track, view
 from pipeline.studio.worker import BUSY_WITH, StudioBusy, Worker
 from stylegan2.embedded import EMBEDDED
 
@@ -29,6 +32,9 @@ DRAG_INTERVAL = 1 / 40
 
 OTHER_INTERVAL = 0.25
 """The same of projection and tuning, whose pictures change slowly."""
+
+DELETING_SECONDS = 20.0
+"""How long to wait for a step to end whose photo is to be deleted."""
 
 LASTING = (Kind.PREPARE, Kind.DRAG)
 """What a person is told of when the studio was closed in the middle."""
@@ -45,6 +51,7 @@ class Studio:
         self.hub = Hub()
         self.bench = Bench(device, self._report, self._watch)
         self.drift = DriftWatch(self.desk, self.bench)
+        self.landmarks = FaceLandmarks(self.desk)
         self._failures: dict[str, dict[str, Any]] = {}
         self._told = 0
         self._telling = threading.RLock()  # so that an older state never overtakes a newer one
@@ -82,15 +89,12 @@ class Studio:
         """Describe a workspace for the page. A higher version is a later state."""
         with self._telling:
             self._told += 1
-            plain = view(self.desk, workspace, self.sketch(workspace), self.jobs(workspace.name))
-            return {
-                **plain,
-                "version": self._told,
-                "tracks": self._live_tracks(workspace.name),
-                "failure": self._failures.get(workspace.name),
-            }
+            name = workspace.name
+            sketch, tracks = self.sketch(workspace), self._live_tracks(name)
+            plain = view(self.desk, workspace, sketch, self.jobs(name), tracks)
+            return {**plain, "version": self._told, "failure": self._failures.get(name)}
 
-    def _live_tracks(self, name: str) -> list[list[list[float]]]:
+    def _live_tracks(self, name: str) -> list[Track]:
         ticket = self.worker.ticket_of(name, Kind.DRAG)
         if ticket is None:
             return []
@@ -126,8 +130,7 @@ class Studio:
         if ticket is None:
             return None
         with ticket.shown_lock:
-            shown = ticket.shown
-            return frame_message(shown.head, shown.jpeg) if shown.jpeg else None
+            return ticket.shown.frame or None
 
     # --------------------------------------------------------------------------------- jobs
 
@@ -144,12 +147,22 @@ class Studio:
             self.desk.change(workspace, choice=dict(choice))
         self.start(workspace, Kind.PREPARE, lambda: jobs.prepare(self.desk, workspace, self.bench))
 
+    def _take_only_face(self, workspace: Workspace) -> None:
+        """Begin with a photo's face where there is no choice to be made."""
+        sketch = self.sketch(workspace)
+        faces = sketch.found["faces"] if sketch.found else []
+        untouched = sketch.choice is None and self.desk.current(workspace, "align") is None
+        if len(faces) == 1 and untouched:
+            self.prepare(workspace, {"face": 1})
+
     def drag(self, workspace: Workspace) -> None:
         """Begin to drag by the present points. Raises StudioBusy, StageMissing."""
-        if not self.sketch(workspace).now.points:
-            raise StageMissing(NO_POINT_YET)
-        if self.desk.current(workspace, "tune") is None:
-            raise StageMissing("this photo is not tuned yet")
+        points = self.sketch(workspace).now.points
+        if all(each["handle"] == each["target"] for each in points):
+            raise StageMissing(ONLY_PINS if points else NO_POINT_YET)
+        preparing = self.worker.ticket_of(workspace.name, Kind.PREPARE)
+        if preparing is None and not self.desk.is_ready(workspace, self.sketch(workspace)):
+            raise StageMissing("this photo is not prepared yet: choose the face first")
         self.start(workspace, Kind.DRAG, lambda: jobs.drag(self.desk, workspace, self.bench))
 
     def start(self, workspace: Workspace, kind: Kind, job: Callable[[], Progress]) -> Ticket:
@@ -172,6 +185,24 @@ class Studio:
         """Tell the pages of an edit, after which an earlier failure is no news any more."""
         self._failures.pop(workspace.name, None)
         return self.broadcast(workspace)
+
+    def rename(self, workspace: Workspace, name: str) -> str:
+        """Give a workspace another name; returns its folder's. Raises StudioBusy, NameTaken."""
+        self.check_idle(workspace, *Kind)
+        renamed = rename(self.desk, workspace, name)
+        self.hub.tell_all("list", {})
+        return renamed
+
+    def delete(self, workspace: Workspace) -> None:
+        """Delete a workspace; what goes on there ends first. Raises StudioBusy."""
+        for ticket in self.worker.tickets(workspace.name):
+            self.worker.cancel(ticket)
+        if not self.worker.wait_until_over(workspace.name, DELETING_SECONDS):
+            raise StudioBusy(BUSY_WITH[Kind.PREPARE])
+        delete(self.desk, workspace)
+        self._failures.pop(workspace.name, None)
+        self.hub.tell(workspace.name, "error", {"error": to_json(gone())})
+        self.hub.tell_all("list", {})
 
     def steer(self, workspace: Workspace, action: str) -> None:
         """Pause, continue or stop what goes on in a workspace; nothing when there is nothing."""
@@ -204,6 +235,9 @@ class Studio:
             ticket.has_news = False
             self.broadcast(self.desk.workspace(ticket.workspace))
         if isinstance(event, Notice):
+            found = self.desk.sketch(self.desk.workspace(ticket.workspace), working=True).found
+            if found is not None and event.text in found["notices"]:
+                return  # the page shows it where the face is chosen
             self.hub.tell(ticket.workspace, "notice", {"text": event.text})
         elif isinstance(event, StageDone):
             ticket.has_news = True
@@ -225,14 +259,6 @@ class Studio:
         if ticket is None:
             return
         handles = [[round(v, 2) for v in xy] for xy in preview.handles]
-        head = {
-            "workspace": ticket.workspace,
-            "job": ticket.number,
-            "stage": preview.stage,
-            "step": preview.step,
-            "handles": handles,
-            "distances": [round(v, 2) for v in preview.distances],
-        }
         shown = ticket.shown
         with ticket.shown_lock:
             shown.tracks = shown.tracks or [[] for _ in handles]
@@ -241,17 +267,40 @@ class Studio:
         interval = DRAG_INTERVAL if preview.stage == "drag" else OTHER_INTERVAL
         now = time.monotonic()
         wanted = self.hub.wants_frame(ticket.workspace) and now - shown.drawn_at >= interval
-        if wanted or ticket.paused or not shown.jpeg:
-            jpeg = jpeg_bytes(preview.picture())
+        if wanted or ticket.paused or not shown.frame:
+            frame = self._frame(ticket, preview, handles)
             with ticket.shown_lock:
-                shown.head, shown.jpeg, shown.drawn_at = head, jpeg, now
-            self.hub.frame(ticket.workspace, frame_message(head, jpeg))
+                shown.frame, shown.drawn_at = frame, now
+            self.hub.frame(ticket.workspace, frame)
+
+    def _frame(self, ticket: Ticket, preview: Preview, handles: list[list[float]]) -> bytes:
+        """Render what a job has right now, and say how the photo moves with it."""
+        shown = ticket.shown
+        shown.count += 1
+        head = {
+            "workspace": ticket.workspace,
+            "job": ticket.number,
+            "seq": shown.count,
+            "stage": preview.stage,
+            "step": preview.step,
+            "handles": handles,
+            "distances": [round(v, 2) for v in preview.distances],
+            "field": None,
+        }
+        picture, field = preview.picture(), b""
+        if preview.way is not None:
+            head["field"], field = packed(preview.way(picture))
+        return frame_message(head, jpeg_bytes(picture), field)
 
     def _ended(self, ticket: Ticket, error: dict[str, Any] | None) -> None:
         try:
             workspace = self.desk.workspace(ticket.workspace)
             if ticket.kind in LASTING:
                 self.desk.change(workspace, running=None)
+            if ticket.kind is Kind.DRAG:
+                prune(self.desk, workspace, self.sketch(workspace))
+            if ticket.kind is Kind.FIND and error is None:
+                self._take_only_face(workspace)
             if error is not None and ticket.kind is not Kind.FILM:  # who asks for a film is told
                 self._failures[ticket.workspace] = error
             self.broadcast(workspace)

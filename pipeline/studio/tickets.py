@@ -31,11 +31,11 @@ RANK: Mapping[Kind, int] = {Kind.FIND: 0, Kind.DRAG: 1, Kind.FILM: 1, Kind.PREPA
 
 @dataclass
 class Shown:
-    """What a running job has shown: its last picture, as the pages got it."""
+    """What a running job has shown: its last picture, as the pages got it, and handles' tracks."""
 
-    head: dict[str, Any] = field(default_factory=dict)
-    jpeg: bytes = b""
+    frame: bytes = b""
     drawn_at: float = 0.0
+    count: int = 0
     tracks: list[list[list[float]]] = field(default_factory=list)
 
 
@@ -46,10 +46,14 @@ class Ticket:
     steered from anywhere.
     """
 
-    def __init__(self, workspace: str, kind: Kind, job: Callable[[], Progress]) -> None:
+    def __init__(
+        self, workspace: str, kind: Kind, job: Callable[[], Progress], after: Ticket | None = None
+    ) -> None:
         self.number = next(_numbers)
         self.workspace = workspace
         self.kind = kind
+        self.after = after
+        """What has to come to its end before this can begin; without that it is given up."""
         self.stage: str | None = None
         self.step = 0
         self.total = 0

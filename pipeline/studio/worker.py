@@ -71,22 +71,25 @@ class Worker:
             each
             for each in self.tickets()
             if each is not ticket
-            and (each.turn < ticket.turn or self._blocks(each, ticket))
+            and (each.turn < ticket.turn or self._blocks(each, ticket) or each is ticket.after)
             and self._may_run(each)
         ]
 
     def start(self, workspace: str, kind: Kind, job: Callable[[], Progress]) -> Ticket:
-        """Put a job into the queue.
+        """Put a job into the queue; a drag may be asked for while its photo is being prepared.
 
-        Raises StudioBusy when its workspace has one of that kind, or one that must end first.
+        Raises StudioBusy when its workspace has one of that kind, or one that does not go with it.
         """
+        after = None
         with self._changed:
             for each in self._tickets:
-                if each.workspace == workspace and (
-                    each.kind is kind or (each.changes_files and kind is not Kind.FIND)
-                ):
+                if each.workspace != workspace:
+                    continue
+                if kind is Kind.DRAG and each.kind is Kind.PREPARE:
+                    after = each
+                elif each.kind is kind or (each.changes_files and kind is not Kind.FIND):
                     raise StudioBusy(BUSY_WITH[each.kind])
-            ticket = Ticket(workspace, kind, job)
+            ticket = Ticket(workspace, kind, job, after)
             self._tickets.append(ticket)
             self._changed.notify_all()
         return ticket
@@ -115,6 +118,19 @@ class Worker:
             ticket.paused = False
             self._changed.notify_all()
 
+    def cancel(self, ticket: Ticket) -> None:
+        """Give a job up, whatever it is."""
+        with self._changed:
+            ticket.cancelled, ticket.paused = True, False
+            self._changed.notify_all()
+
+    def wait_until_over(self, workspace: str, seconds: float) -> bool:
+        """Wait until nothing goes on in a workspace; tell whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: all(each.workspace != workspace for each in self._tickets), seconds
+            )
+
     def close(self, timeout: float = 10.0) -> None:
         """End what runs (a drag keeps its last step), and the thread."""
         for ticket in self.tickets():
@@ -131,8 +147,12 @@ class Worker:
             over, error = self._step(ticket)
             if over:
                 with self._changed:
+                    for each in self._tickets:
+                        if each.after is ticket and (error is not None or ticket.cancelled):
+                            each.cancelled = True
                     self._tickets.remove(ticket)
                     self._running = None
+                    self._changed.notify_all()
                 self._ended(ticket, error)
 
     def _take_turn(self) -> Ticket | None:
@@ -162,7 +182,8 @@ class Worker:
     def _may_run(self, ticket: Ticket) -> bool:
         if ticket.cancelled:
             return True
-        return not ticket.paused and not any(self._blocks(each, ticket) for each in self._tickets)
+        held_up = ticket.paused or ticket.after in self._tickets
+        return not held_up and not any(self._blocks(each, ticket) for each in self._tickets)
 
     @staticmethod
     def _blocks(one: Ticket, other: Ticket) -> bool:

@@ -1,16 +1,23 @@
 // Talking to the studio: requests, and the web socket.
 
-import { toast } from "./dom.js";
+import { clearErrors, toast } from "./dom.js";
+import { canSay, language, say } from "./say.js";
 
-const GONE = "The studio does not answer. Is it still running?";
-
-/** A request that the studio refused, in its words. */
+/** A request that the studio refused, and why. */
 export class Refused extends Error {
-  /** @param {string} message @param {number} status */
-  constructor(message, status) {
-    super(message);
+  /** @param {{kind: string, message: string}} failure @param {number} status */
+  constructor(failure, status) {
+    super(failureText(failure));
+    this.kind = failure.kind;
     this.status = status;
   }
+}
+
+const gone = () => new Refused({ kind: "Gone", message: say("error.Gone") }, 0);
+
+/** Say what went wrong: the studio's own words are English. @param {{kind: string, message: string}} failure */
+export function failureText({ kind, message }) {
+  return language !== "en" && canSay(`error.${kind}`) ? say(`error.${kind}`) : sentence(message);
 }
 
 /**
@@ -33,14 +40,14 @@ export async function ask(method, path, body) {
   try {
     answer = await fetch(`/api/${path}`, options);
   } catch {
-    throw new Refused(GONE, 0);
+    throw gone();
   }
   if (answer.ok) return answer;
-  let message = `${answer.status} ${answer.statusText}`;
+  let failure = { kind: "Refused", message: `${answer.status} ${answer.statusText}` };
   try {
-    message = (await answer.json()).message ?? message;
+    failure = { ...failure, ...(await answer.json()) };
   } catch { /* not JSON: the status says it */ }
-  throw new Refused(sentence(message), answer.status);
+  throw new Refused(failure, answer.status);
 }
 
 /** @returns {Promise<any>} */
@@ -58,14 +65,16 @@ export async function read(answer, kind) {
   try {
     return await answer[kind]();
   } catch {
-    throw new Refused(GONE, 0);
+    throw gone();
   }
 }
 
-/** Do something that asks the studio, and show what it says when it refuses. */
+/** Do something that asks the studio, and show what it says when it refuses, until something works. */
 export async function attempt(action) {
   try {
-    return await action();
+    const answer = await action();
+    clearErrors();
+    return answer;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     toast(error.message, "error");
@@ -91,7 +100,7 @@ export const pictureUrl = (id, name, version) =>
  * The web socket, opened again whenever it closes.
  */
 export class Live {
-  /** @param {{message: (m: any) => void, frame: (head: any, jpeg: Blob) => void, up: (up: boolean) => void}} handlers */
+  /** @param {{message: (m: any) => void, frame: (head: any, jpeg: Blob, field: any) => void, up: (up: boolean, answers: boolean, lockedOut: boolean) => void}} handlers */
   constructor(handlers) {
     this.handlers = handlers;
     this.watched = null;
@@ -100,22 +109,28 @@ export class Live {
   }
 
   open() {
-    this.socket = new WebSocket(`ws://${location.host}/api/live`);
+    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => {
       this.wait = 300;
-      this.handlers.up(true);
+      this.handlers.up(true, true, false);
       this.send({ watch: this.watched });
     };
     this.socket.onmessage = ({ data }) => {
       if (typeof data === "string") this.handlers.message(JSON.parse(data));
       else this.handlers.frame(...unpack(data));
     };
-    this.socket.onclose = () => {
-      this.handlers.up(false);
-      setTimeout(() => this.open(), this.wait);
-      this.wait = Math.min(this.wait * 2, 5000);
-    };
+    this.socket.onclose = () => this.closed();
+  }
+
+  /** Open it again, unless this page is one of a studio that is no more. */
+  async closed() {
+    const answer = await fetch("/api/studio").catch(() => null);
+    const lockedOut = answer !== null && [401, 403].includes(answer.status);
+    this.handlers.up(false, answer !== null, lockedOut);
+    if (lockedOut) return;
+    setTimeout(() => this.open(), this.wait);
+    this.wait = Math.min(this.wait * 2, 5000);
   }
 
   /** @param {string|null} id the workspace to be told about */
@@ -134,9 +149,17 @@ export class Live {
   }
 }
 
-/** @param {ArrayBuffer} data @returns {[any, Blob]} */
+/**
+ * A picture's head, its JPEG, and the field by which the photo is moved, if there is one.
+ * @param {ArrayBuffer} data @returns {[any, Blob, import("./elastic.js").Field|null]}
+ */
 function unpack(data) {
   const length = new DataView(data).getUint32(0);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-  return [head, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" })];
+  const start = 4 + length;
+  const cells = head.field ? head.field.n ** 2 * 2 : 0;
+  const jpeg = new Blob([new Uint8Array(data, start + 2 * cells)], { type: "image/jpeg" });
+  if (!head.field) return [head, jpeg, null];
+  const way = Float32Array.from(new Int16Array(data.slice(start, start + 2 * cells)), (value) => value * head.field.unit);
+  return [head, jpeg, { n: head.field.n, way }];
 }

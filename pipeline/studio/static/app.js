@@ -1,11 +1,11 @@
 // The page: which of its views is shown, and what the studio sends.
 
-import { json, Live, place, sentence } from "./api.js";
-import { button, toast } from "./dom.js";
-import { Editor } from "./editor.js";
-import { FaceChoice } from "./face.js";
+import { failureText, json, Live, sentence } from "./api.js";
+import { button, clearToasts, toast } from "./dom.js";
 import { Home } from "./home.js";
-import { Prepare } from "./prepare.js";
+import { showKeys } from "./keys.js";
+import { PhotoPage } from "./photo.js";
+import { say } from "./say.js";
 import { Settings } from "./settings.js";
 
 const main = document.getElementById("main");
@@ -19,14 +19,12 @@ class App {
     this.about = about;
     this.id = undefined;
     this.state = null;
-    this.view = null;
-    this.kind = null;
-    this.choosing = false;
+    this.page = null;
     this.settings = new Settings(about.settings, () => this.state);
     this.live = new Live({
       message: (message) => this.message(message),
-      frame: (head, jpeg) => this.frame(head, jpeg),
-      up: (up) => this.up(up),
+      frame: (head, jpeg, field) => this.frame(head, jpeg, field),
+      up: (up, answers, lockedOut) => this.up(up, answers, lockedOut),
     });
     window.addEventListener("hashchange", () => this.route());
     this.route();
@@ -37,12 +35,12 @@ class App {
     if (id === this.id) return;
     this.id = id;
     this.state = null;
-    this.choosing = false;
+    clearToasts();
     this.live.watch(id);
-    if (id === null) this.show("home", () => new Home({ about: this.about, open: (next) => this.open(next) }));
-    else this.clear();
     title.textContent = "";
     document.title = "realdrag";
+    if (id === null) this.show("home", new Home({ about: this.about, open: (next) => this.open(next) }));
+    else this.clear();
   }
 
   open(id) {
@@ -50,102 +48,67 @@ class App {
   }
 
   clear() {
-    this.view?.destroy?.();
-    this.view = null;
-    this.kind = null;
+    this.page?.destroy?.();
+    this.page = null;
     main.replaceChildren();
     actions.replaceChildren();
   }
 
-  show(kind, build) {
+  show(kind, page) {
     this.clear();
-    this.kind = kind;
-    this.view = build();
-    main.append(this.view.element);
+    this.page = page;
+    main.append(page.element);
     document.body.dataset.view = kind;
-    if (kind !== "home") actions.replaceChildren(button("Settings", "gear", () => this.settings.open(), { bare: true }));
+    if (kind === "home") return;
+    actions.replaceChildren(
+      button(say("keys.title"), "help", () => showKeys(), { bare: true, keys: "?" }),
+      button(say("settings"), "gear", () => this.settings.open(), { bare: true }));
   }
 
-  /** The studio has said how the workspace is now. */
+  /** The studio has said how the workspace is; what is older than what is known is no news. */
   setState(state) {
-    if (state.id !== this.id) return;
-    const before = this.state;
-    if (before && before.version > state.version) return;
+    if (state.id !== this.id || (this.state && this.state.version > state.version)) return;
     this.state = state;
-    state.job = inFront(state.jobs);
     title.textContent = state.name;
     document.title = `${state.name} – realdrag`;
-    const job = state.job?.kind;
-    if (job === "prepare") this.choosing = false;
-    const kind = job === "prepare" ? "prepare" : state.ready && !this.choosing ? "editor" : "face";
-    if (kind === this.kind) {
-      this.view.set(state);
-      return;
-    }
-    const justReady = kind === "editor" && before?.job?.kind === "prepare" && !state.edit.drag;
-    const views = {
-      prepare: () => new Prepare(this, state),
-      face: () => new FaceChoice({ editing: state.ready, leave: () => this.chooseFace(false) }, state),
-      editor: () => new Editor(this, state, justReady),
-    };
-    this.show(kind, views[kind]);
-  }
-
-  chooseFace(choosing = true) {
-    this.choosing = choosing;
-    this.setState(this.state);
-    if (choosing && !this.state.found) json("POST", place(this.id, "/faces")).catch((error) => toast(error.message, "error"));
+    if (this.page) this.page.set(state);
+    else this.show("photo", new PhotoPage(this, state));
   }
 
   message(message) {
     if (message.type === "state") this.setState(message.state);
     else if (message.type === "error") this.failed(message.error);
     else if (message.type === "notice") toast(sentence(message.text));
-    else if (this.view && (message.type === "list") === (this.kind === "home")) {
-      if (message.type === "job") {
-        if (this.state.jobs[message.job.kind]?.number !== message.job.number) return;
-        this.state.jobs[message.job.kind] = message.job;
-        this.state.job = inFront(this.state.jobs);
-        message.job = this.state.job;
-      }
-      this.view.message?.(message);
-    }
+    else if (message.type === "job") this.jobMoved(message.job);
+    else if (message.type === "list") this.page?.listChanged?.();
+  }
+
+  /** A job has gone on: one that the state does not have is over, or not begun. */
+  jobMoved(job) {
+    if (this.state?.jobs[job.kind]?.number !== job.number) return;
+    this.state.jobs[job.kind] = job;
+    this.page.refresh();
   }
 
   failed(error) {
-    toast(sentence(error.message), "error");
     if (error.kind === "WorkspaceUnknown") location.hash = "";
+    toast(failureText(error), "error");
   }
 
-  async frame(head, jpeg) {
+  async frame(head, jpeg, field) {
     try {
       const bitmap = await createImageBitmap(jpeg);
-      if (head.workspace === this.id) this.view?.frame?.(head, bitmap);
+      if (head.workspace === this.id && this.state) this.page?.frame?.(head, bitmap, field);
     } finally {
       this.live.drawn();
     }
   }
 
-  async up(up) {
-    if (up) {
-      offline.hidden = true;
-      if (this.kind === "home") this.view.refresh();
-      return;
-    }
-    let words = "The studio does not answer. This page goes on as soon as it is back.";
-    try {
-      const answer = await fetch("/api/studio");
-      if (answer.status === 401) words = "The studio has been started anew. Open the address that it printed.";
-      else return;
-    } catch { /* it is not there at all */ }
-    offline.textContent = words;
-    offline.hidden = false;
+  up(up, answers, lockedOut) {
+    offline.hidden = up || (answers && !lockedOut);
+    offline.textContent = up ? "" : say(lockedOut ? "offline.locked" : "offline.gone");
+    if (up) this.page?.listChanged?.();
   }
-}
-
-/** The job that a person waits for first. */
-function inFront(jobs) {
-  return jobs.drag ?? jobs.film ?? jobs.prepare ?? jobs.find ?? null;
 }
 
 try {

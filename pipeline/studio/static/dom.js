@@ -1,5 +1,7 @@
 // Small helpers to build the page.
 
+import { say } from "./say.js";
+
 /**
  * Make an element. Attributes that start with "on" are listeners; null and false are left out.
  * @param {string} tag
@@ -51,6 +53,15 @@ const PATHS = {
   save: "M12 4v11m-4.500-4.500L12 15l4.500-4.500M5 19.500h14",
   close: "M6 6l12 12M18 6 6 18",
   photo: "M4 5h16v14H4zM4 16l4.500-4.500 4 4 2.500-2.500 5 5M15.500 9.500h.01",
+  eraser: "M8.500 19.500 4 15l9.500-9.500 6 6-8 8zM9 10l6 6M7 19.500h13",
+  pin: "M9 4h6l-1 6 3 3H7l3-3zM12 13v7",
+  mirror: "M12 4v16M9 8v8l-5-4zM15 8v8l5-4z",
+  folder: "M4 6.500h6l2 2h8v9.500H4z",
+  rename: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
+  trash: "M5 7h14M10 7V4.500h4V7M7 7l1 13h8l1-13",
+  more: "M5.500 12h.01M12 12h.01M18.500 12h.01",
+  help: "M9 9.200a3 3 0 1 1 4.400 2.700c-1 .6-1.400 1.100-1.400 2.300M12 17.500h.01",
+  network: "M5 5h5v5H5zM14 5h5v5h-5zM5 14h5v5H5zM14 14h5v5h-5z",
   left: "M14.500 5.500 8 12l6.500 6.500",
 };
 
@@ -67,27 +78,40 @@ export function icon(name) {
  * @param {string} label
  * @param {keyof typeof PATHS | null} picture
  * @param {(event: Event) => void} action
- * @param {{bare?: boolean, kind?: string, id?: string, keys?: string, title?: string}} [options]
+ * @param {{bare?: boolean, kind?: string, id?: string, keys?: string, title?: string, pressed?: boolean}} [options]
  */
-export function button(label, picture, action, { bare = false, kind = "", id, keys, title } = {}) {
+export function button(label, picture, action, { bare = false, kind = "", id, keys, title, pressed } = {}) {
   const hint = keys ? `${title ?? label} (${keys})` : title ?? (bare ? label : null);
   return /** @type {HTMLButtonElement} */ (h(
     "button",
     { type: "button", class: `button ${bare ? "bare" : ""} ${kind}`.trim(), id, onclick: action,
-      title: hint, "aria-label": bare ? label : null },
+      title: hint, "aria-label": bare ? label : null, "aria-pressed": pressed === undefined ? null : String(pressed) },
     picture && icon(picture),
     bare ? null : h("span", {}, label),
   ));
 }
 
-/** Show a message for a while; an error stays until it is closed. */
+const STAYS = { note: 9000, error: 14000 };
+
+/** Show a message for a while, or until it is closed; one that is pointed at stays. */
 export function toast(text, kind = "note") {
   const area = document.getElementById("toasts");
   for (const shown of area.children) if (shown.dataset.text === text) shown.remove();
   const box = h("div", { class: `toast ${kind}`, role: kind === "error" ? "alert" : "status", "data-text": text },
     h("p", {}, text),
-    button("Close this message", "close", () => box.remove(), { bare: true }));
+    button(say("toast.close"), "close", () => box.remove(), { bare: true }));
   area.append(box);
   while (area.children.length > 3) area.firstElementChild.remove();
-  if (kind !== "error") setTimeout(() => box.remove(), 9000);
+  const go = () => { if (box.matches(":hover, :focus-within")) setTimeout(go, 1000); else box.remove(); };
+  setTimeout(go, STAYS[kind]);
+}
+
+/** Take away what went wrong before: something has worked since. */
+export function clearErrors() {
+  for (const box of [...document.querySelectorAll("#toasts .error")]) box.remove();
+}
+
+/** Take away every message: they were about another photo. */
+export function clearToasts() {
+  document.getElementById("toasts").replaceChildren();
 }

@@ -1,10 +1,6 @@
 // Which handles may drift, because the face looks the same around them; the studio works it out.
 
 import { Refused, json, place } from "./api.js";
-import { far } from "./geometry.js";
-
-/** A point that is nearer to its target than this share of the face has no way left to drift. */
-const ARRIVED = 1 / 256;
 
 /** Milliseconds: whoever presses Start at once is not made to wait for it. */
 const SETTLE = 250;
@@ -43,13 +39,9 @@ export class Drift {
     this.changed();
   }
 
-  /**
-   * Say how a point holds that may drift on its way; null for others.
-   * @param {import("./points.js").Pair} pair @param {number} faceSize
-   * @returns {Drifting|null}
-   */
-  worry({ handle, target }, faceSize) {
+  /** What is known of a handle that may drift; null for others. @returns {Drifting|null} */
+  worry(handle) {
     const found = this.known.get(String(handle));
-    return found?.may_drift && far(handle, target) > ARRIVED * faceSize ? found : null;
+    return found?.may_drift ? found : null;
   }
 }

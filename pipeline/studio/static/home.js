@@ -1,89 +1,143 @@
-// The first page: drop a photo, or open an earlier one.
+// The first page: drop photos, or open an earlier one.
 
-import { attempt, json, pictureUrl, sentence } from "./api.js";
-import { h, icon, toast } from "./dom.js";
+import { attempt, json, pictureUrl, place } from "./api.js";
+import { button, h, icon, toast } from "./dom.js";
+import { LANGUAGES, language, say, speak } from "./say.js";
 
-const STATES = {
-  result: "Edited", drag: "Edited", tune: "Ready to drag", invert: "Not finished", align: "Not finished",
-};
+const STAGES = ["result", "drag", "tune", "invert", "align"];
 
 /** What will happen, for those who are here for the first time. */
-const HOW = [
-  ["photo", "Choose a photo", "The face is found, and the network learns to draw it. That takes a few minutes."],
-  ["point", "Set points", "Press on the face and drag to where that part should go. Paint what may change, if you like."],
-  ["save", "Start, and save", "Watch it move, undo, try again. Take home the whole photo, or a film."],
-];
+const HOW = [["photo", "photo"], ["point", "points"], ["save", "save"]];
 
 /** Shows the drop zone and the list of photos. */
 export class Home {
   /** @param {{about: any, open: (id: string) => void}} app */
   constructor(app) {
     this.app = app;
-    this.input = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*,.heic,.heif,.avif", id: "file", class: "unseen",
-      onchange: () => { if (this.input.files[0]) this.upload(this.input.files[0]); this.input.value = ""; } }));
-    this.words = h("span", { class: "drop-words" }, "Drop a photo here, or choose one");
+    this.reading = 0;
+    this.input = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*,.heic,.heif,.avif", id: "file", multiple: true, class: "unseen",
+      onchange: () => { this.upload([...this.input.files]); this.input.value = ""; } }));
+    this.words = h("span", { class: "drop-words" }, say("home.drop"));
     this.drop = h("label", { for: "file", class: "drop" },
-      icon("photo"), this.words, h("span", { class: "hint" }, "It stays on this computer."));
-    this.demo = h("p", { class: "hint demo" }, "No photo at hand? ",
-      h("button", { type: "button", class: "link", onclick: () => this.try() }, "Try it with a portrait by NASA"), ".");
-    this.steps = h("ol", { class: "how" }, ...HOW.map(([picture, title, text]) => h("li", {}, icon(picture), h("h3", {}, title), h("p", {}, text))));
+      icon("photo"), this.words, h("span", { class: "hint" }, say("home.stays")));
+    this.demo = h("p", { class: "hint demo" }, `${say("home.noPhoto")} `,
+      h("button", { type: "button", class: "link", onclick: () => this.try() }, say("home.demo")));
+    this.steps = h("ol", { class: "how" }, ...HOW.map(([picture, key]) => h("li", {}, icon(picture), h("h3", {}, say(`how.${key}`)), h("p", {}, say(`how.${key}.text`)))));
     this.list = h("ul", { class: "photos" });
     this.earlier = h("section", { hidden: true, "aria-labelledby": "earlier" },
-      h("h2", { id: "earlier" }, "Earlier photos"), this.list);
+      h("h2", { id: "earlier" }, say("home.earlier")), this.list);
     this.element = h("div", { class: "home" },
-      h("div", { class: "welcome" }, h("h2", { class: "big" }, "Drag a face where you want it"),
-        h("p", {}, "Say where points of the face should go, and watch it follow.")),
-      h("div", { class: "begin" }, this.input, this.drop, this.demo), this.steps, this.earlier);
+      h("div", { class: "welcome" }, h("h2", { class: "big" }, say("home.title")), h("p", {}, say("home.subtitle"))),
+      h("div", { class: "begin" }, this.input, this.drop, this.demo), this.steps, this.earlier, languages());
     for (const name of ["dragenter", "dragover"]) {
       this.element.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
     }
     for (const name of ["dragleave", "drop"]) this.element.addEventListener(name, () => this.drop.classList.remove("over"));
     this.element.addEventListener("drop", (event) => {
       event.preventDefault();
-      const file = event.dataTransfer.files[0];
-      if (file) this.upload(file);
+      this.upload([...event.dataTransfer.files]);
     });
     this.refresh();
   }
 
+  listChanged() {
+    return this.refresh();
+  }
+
   async refresh() {
-    const photos = await attempt(() => json("GET", "workspaces"));
+    let photos;
+    try {
+      photos = await json("GET", "workspaces");
+    } catch { /* the bar at the top says that it does not answer */ }
     if (!photos) return;
+    const known = JSON.stringify(photos.map((photo) => [photo.id, photo.version, this.said(photo)]));
+    if (known === this.known) return;
+    this.known = known;
     this.earlier.hidden = photos.length === 0;
     this.steps.hidden = photos.length > 0;
-    this.list.replaceChildren(...photos.map((photo) => h("li", {},
+    this.list.replaceChildren(...photos.map((photo) => this.card(photo)));
+  }
+
+  card(photo) {
+    const more = button(say("photo.more", { name: photo.name }), "more", () => this.menu(photo), { bare: true, kind: "card-more" });
+    return h("li", {},
       h("a", { href: `#${encodeURIComponent(photo.id)}`, class: "photo-card" },
         h("img", { src: pictureUrl(photo.id, "thumbnail", photo.version), alt: "", loading: "lazy" }),
         h("span", { class: "name" }, photo.name),
-        h("span", { class: "hint" }, Object.keys(photo.jobs).length ? "Working …" : STATES[photo.stage] ?? "Choose the face")))));
+        h("span", { class: "hint" }, this.said(photo))),
+      more);
+  }
+
+  /** How a photo is, in a few words. */
+  said(photo) {
+    const jobs = Object.values(photo.jobs);
+    const running = jobs.find((job) => job.running);
+    if (running) return say(`card.${running.kind}`);
+    if (jobs.some((job) => job.paused)) return say("status.paused");
+    if (jobs.length) return say("card.waits", { count: Math.max(...jobs.map((job) => job.ahead.length), 1) });
+    const stage = STAGES.find((each) => each === photo.stage);
+    return say(stage ? `card.stage.${stage}` : "card.stage.none");
+  }
+
+  /** What can be done with a photo that lies here. */
+  menu(photo) {
+    const close = () => dialog.close();
+    const name = /** @type {HTMLInputElement} */ (h("input", { type: "text", id: "photo-name", value: photo.name, maxlength: 60 }));
+    const rename = async () => {
+      if (await attempt(() => json("POST", place(photo.id, "/rename"), { name: name.value }))) close();
+    };
+    const remove = async () => {
+      if (await attempt(() => json("DELETE", place(photo.id)))) close();
+    };
+    const sure = h("div", { class: "row wrap", hidden: true }, h("p", {}, say("photo.delete.sure", { name: photo.name })),
+      button(say("photo.delete.yes"), "trash", remove, { kind: "danger" }), button(say("cancel"), null, () => { sure.hidden = true; }));
+    const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "card", "aria-labelledby": "menu-title", onclose: () => dialog.remove(),
+      onclick: (event) => { if (event.target === dialog) close(); } },
+    h("div", { class: "drawer-head" }, h("h2", { id: "menu-title" }, photo.name), button(say("close"), "close", close, { bare: true })),
+    h("form", { class: "menu", onsubmit: (event) => { event.preventDefault(); rename(); } },
+      h("label", { for: "photo-name" }, say("photo.name")), h("div", { class: "row" }, name, button(say("photo.rename"), "rename", rename)),
+      this.app.about.local ? button(say("photo.reveal"), "folder", () => attempt(() => json("POST", place(photo.id, "/reveal"))), { kind: "wide" }) : null,
+      button(say("photo.delete"), "trash", () => { sure.hidden = false; }, { kind: "wide" }), sure)));
+    document.body.append(dialog);
+    dialog.showModal();
   }
 
   async try() {
-    if (this.busy) return;
-    this.busy = true;
+    if (this.trying) return;
+    this.trying = true;
     const made = await attempt(() => json("POST", "demo"));
-    this.busy = false;
+    this.trying = false;
     if (made) this.app.open(made.id);
   }
 
-  /** @param {File} file */
-  async upload(file) {
-    if (this.busy) return;
-    if (file.size > this.app.about.max_upload) {
-      toast(sentence(`${file.name} is larger than ${Math.round(this.app.about.max_upload / 2 ** 20)} MB: make it smaller first`), "error");
-      return;
+  /** Take photos; the page of the only one is opened. @param {File[]} files */
+  async upload(files) {
+    const limit = this.app.about.max_upload;
+    for (const file of files.filter((each) => each.size > limit)) {
+      toast(say("home.tooLarge", { name: file.name, megabytes: Math.round(limit / 2 ** 20) }), "error");
     }
-    this.busy = true;
-    this.drop.classList.add("busy");
-    this.words.textContent = `Reading ${file.name} …`;
-    const made = await attempt(() => json("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
-    this.busy = false;
-    this.drop.classList.remove("busy");
-    this.words.textContent = "Drop a photo here, or choose one";
-    if (made) this.app.open(made.id);
+    const fitting = files.filter((each) => each.size <= limit);
+    const made = await Promise.all(fitting.map((file) => this.take(file)));
+    if (files.length === 1 && made[0]) this.app.open(made[0].id);
   }
 
-  message(message) {
-    if (message.type === "list") this.refresh();
+  async take(file) {
+    this.reading += 1;
+    this.drop.classList.add("busy");
+    this.words.textContent = say("home.reading", { name: file.name });
+    const made = await attempt(() => json("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
+    this.reading -= 1;
+    if (!this.reading) {
+      this.drop.classList.remove("busy");
+      this.words.textContent = say("home.drop");
+    }
+    return made;
   }
+}
+
+/** The languages that the page speaks. */
+function languages() {
+  const select = h("select", { id: "language", onchange: () => speak(select.value) },
+    ...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, selected: code === language, lang: code }, name)));
+  return h("p", { class: "languages" }, h("label", { for: "language" }, say("language")), " ", select);
 }

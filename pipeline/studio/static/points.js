@@ -1,63 +1,84 @@
 // Handles and targets on the picture, and the list of them beside it.
 
-import { apply, clamp, far } from "./geometry.js";
-import { button, h, s } from "./dom.js";
 import { Drift } from "./drift.js";
-import { distance } from "./words.js";
+import { button, h, s } from "./dom.js";
+import { apply, clamp, far } from "./geometry.js";
+import { say } from "./say.js";
 
 const TAP = 6;
 const REACH = { mouse: 16, pen: 20, touch: 28 };
 
-/** Below this many pixels of the face a handle is where it should be. */
-const THERE = 0.05;
+/** A point with less to go, in pixels of the face, holds its place. */
+const HELD = 0.01;
 
-const LITTLE_TEXTURE = "Little texture here: it may drift.";
-
-/** @param {Pair} pair */
-const toGo = ({ handle, target }) => (far(handle, target) < THERE ? "Arrived" : `${distance(far(handle, target))} to go`);
+/** A point has arrived that has less to go than this share of the face. */
+const ARRIVED = 1 / 256;
 
 /**
- * @typedef {{handle: [number, number], target: [number, number]}} Pair
+ * @typedef {{number: number|null, handle: [number, number], target: [number, number], track: number[][]}} Pair
+ * @typedef {{what: string, put?: {number: number|null, handle: number[], target: number[]}[], remove?: number[]}} Change
  */
 
 /** Shows pairs, and lets them be made, moved and removed. */
 export class Points {
   /**
    * @param {import("./viewport.js").Viewport} viewport
-   * @param {(points: Pair[], what: string) => void} commit
+   * @param {(change: Change) => Promise<void>} commit
+   * @param {() => void} changed called when what is on the picture is another
    */
-  constructor(viewport, commit) {
+  constructor(viewport, commit, changed) {
     this.viewport = viewport;
     this.commit = commit;
+    this.changed = changed;
     /** @type {Pair[]} */
     this.pairs = [];
-    this.tracks = [];
     this.drift = new Drift(() => this.render());
     this.locked = false;
     this.active = true;
-    /** A gesture: what is being moved, or a new pair. */
+    this.hidden = false;
+    this.showTracks = true;
+    /** What is being moved: a pair by its place in the list, and which end of it. */
     this.gesture = null;
     /** A handle that waits for its target. */
     this.pending = null;
+    /** What is known of the face's parts. @type {import("./parts.js").Parts|null} */
+    this.parts = null;
+    /** Changes that the studio has not confirmed yet: until then, what is here counts. */
+    this.unconfirmed = 0;
     this.list = h("ol", { class: "points-list" });
     this.group = s("g", { class: "points" });
     viewport.layer.append(this.group);
   }
 
-  /** Take over what the studio says, unless the person is moving something just now. */
-  set(pairs, tracks) {
-    this.tracks = tracks;
-    if (this.gesture) return;
-    this.pairs = pairs.map(({ handle, target }) => ({ handle: [...handle], target: [...target] }));
+  /** Take over what the studio says; what is being moved just now stays under the finger. */
+  set(pairs) {
+    if (this.unconfirmed || this.settle) return;
+    const moving = this.gesture && this.pairs[this.gesture.index];
+    const next = pairs.map(({ number, handle, target, track }) => ({ number, handle: [...handle], target: [...target], track }));
+    if (moving) {
+      const index = moving.number === null ? next.push(moving) - 1 : next.findIndex(({ number }) => number === moving.number);
+      if (index < 0) {
+        this.gesture = null; // another page has taken it away
+        this.viewport.gestures.abort();
+      } else {
+        this.gesture.before = structuredClone(next);
+        if (moving.number === null) this.gesture.before.pop();
+        moving.number = moving.number === null ? null : next[index].number;
+        next[index] = moving;
+        this.gesture.index = index;
+      }
+    }
+    this.pairs = next;
     this.render();
   }
 
   /** Where the handles of a running drag are now. */
-  setLive(handles, tracking = false) {
+  setLive(handles) {
     handles.forEach((xy, i) => {
-      if (!this.pairs[i]) return;
-      this.pairs[i].handle = xy;
-      if (tracking) (this.tracks[i] ??= []).push(xy);
+      const pair = this.pairs[i];
+      if (!pair) return;
+      pair.handle = xy;
+      (pair.track ??= []).push(xy);
     });
     this.render();
   }
@@ -65,54 +86,48 @@ export class Points {
   press(xy, event) {
     if (this.locked) return false;
     const found = this.nearest(event);
+    const before = structuredClone(this.pairs);
+    const start = this.viewport.onScreen(event);
     if (found) {
       this.pending = null;
-      this.gesture = { ...found, start: this.viewport.onScreen(event), moved: false, before: structuredClone(this.pairs) };
-      this.render();
-      return true;
-    }
-    if (!this.viewport.isInside(xy)) return false;
-    if (this.pending) {
-      const pair = { handle: this.pending, target: this.viewport.inside(xy) };
-      this.pending = null;
-      this.gesture = { index: this.pairs.length, end: "target", start: null, moved: true, fresh: true, before: structuredClone(this.pairs) };
-      this.pairs.push(pair);
+      this.gesture = { ...found, start, moved: false, before };
     } else {
-      this.gesture = { index: this.pairs.length, end: "target", start: this.viewport.onScreen(event), moved: false, fresh: true, before: structuredClone(this.pairs) };
-      this.pairs.push({ handle: this.viewport.inside(xy), target: this.viewport.inside(xy) });
+      if (!this.viewport.isInside(xy)) return false;
+      // A press near a part that holds well takes that part, and moves it by the same way.
+      const handle = this.pending ?? this.viewport.inside(this.parts?.known ? this.parts.snapped(xy) : xy);
+      const aside = this.pending ? [0, 0] : [handle[0] - xy[0], handle[1] - xy[1]];
+      this.gesture = { index: this.pairs.length, end: "target", start, moved: Boolean(this.pending), fresh: true, aside, before };
+      this.pairs.push({ number: null, handle, target: this.pending ? this.viewport.inside(xy) : [...handle], track: [] });
+      this.pending = null;
     }
     this.render();
     return true;
   }
 
   move(xy, event) {
-    const gesture = this.gesture;
+    const { gesture } = this;
     if (!gesture) return;
     if (!gesture.moved && far(this.viewport.onScreen(event), gesture.start) < TAP) return;
     gesture.moved = true;
-    this.pairs[gesture.index][gesture.end] = this.viewport.inside(xy);
+    const [dx, dy] = gesture.aside ?? [0, 0];
+    this.pairs[gesture.index][gesture.end] = this.viewport.inside([xy[0] + dx, xy[1] + dy]);
     this.render();
   }
 
   release() {
-    const gesture = this.gesture;
+    const { gesture } = this;
     this.gesture = null;
     if (!gesture) return;
     const pair = this.pairs[gesture.index];
-    if (!gesture.moved) {
+    const still = far(pair.handle, pair.target) < HELD;
+    if (!gesture.moved || still) {
       this.pairs = gesture.before;
-      if (gesture.fresh) this.pending = pair.handle;
-      else this.focus(gesture.index, gesture.end);
+      if (!gesture.moved && gesture.fresh) this.pending = pair.handle;
+      else if (!gesture.moved) this.focus(gesture.index, gesture.end);
       this.render();
       return;
     }
-    if (far(pair.handle, pair.target) < 0.01) {
-      this.pairs = gesture.before;
-      this.render();
-      return;
-    }
-    const number = gesture.index + 1;
-    this.send(gesture.fresh ? `Point ${number}` : `Move point ${number}`);
+    this.send({ what: gesture.fresh ? "add" : "move", put: [pair] });
   }
 
   abort() {
@@ -122,45 +137,82 @@ export class Points {
     this.render();
   }
 
-  send(what) {
+  /** Send a change; what is shown is what it will be. @param {Change} change */
+  async send(change) {
+    this.unconfirmed += 1;
     this.render();
-    this.commit(this.pairs, what);
+    const put = change.put?.map(({ number, handle, target }) => ({ number, handle, target })) ?? [];
+    try {
+      await this.commit({ what: change.what, put, remove: change.remove ?? [] });
+    } finally {
+      this.unconfirmed -= 1;
+    }
+    this.changed();
   }
 
   remove(index) {
-    this.pairs.splice(index, 1);
-    this.tracks.splice(index, 1);
-    this.send(`Remove point ${index + 1}`);
+    const [pair] = this.pairs.splice(index, 1);
+    return this.send({ what: "remove", remove: [pair.number] });
   }
 
   clear() {
+    const remove = this.pairs.map(({ number }) => number);
     this.pairs = [];
     this.pending = null;
-    this.send("Clear points");
+    return this.send({ what: "clear", remove });
   }
 
   /** Put a point in the middle of what is seen, for those who use the keyboard. */
-  add() {
+  async add() {
     const view = this.viewport;
-    const [width, height] = view.size;
-    const inverse = view.at({ clientX: width / 2 + view.element.getBoundingClientRect().left,
-      clientY: height / 2 + view.element.getBoundingClientRect().top });
-    let handle = view.inside(inverse);
-    const taken = (xy) => this.pairs.some((pair) => far(pair.handle, xy) < 1);
-    while (taken(handle)) handle = view.inside([handle[0], handle[1] + 3]);
-    const target = view.inside([handle[0] + view.faceSize / 12, handle[1]]);
-    this.pairs.push({ handle, target });
-    this.send(`Point ${this.pairs.length}`);
+    const box = view.element.getBoundingClientRect();
+    let handle = view.inside(view.at({ clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }));
+    while (this.pairs.some((pair) => far(pair.handle, handle) < 1)) handle = view.inside([handle[0], handle[1] + 3]);
+    const pair = { number: null, handle, target: view.inside([handle[0] + view.faceSize / 12, handle[1]]), track: [] };
+    this.pairs.push(pair);
+    await this.send({ what: "add", put: [pair] });
     this.focus(this.pairs.length - 1, "handle");
   }
 
   /** Move a point to where its handle holds better, and its target by the same way. */
-  improve(index, better) {
-    const { handle, target } = this.pairs[index];
-    const moved = [0, 1].map((i) => target[i] + better[i] - handle[i]);
-    this.pairs[index] = { handle: [...better], target: this.viewport.inside(moved) };
-    this.send(`Move point ${index + 1}`);
+  async improve(index, better) {
+    const pair = this.pairs[index];
+    pair.target = this.viewport.inside([0, 1].map((i) => pair.target[i] + better[i] - pair.handle[i]));
+    pair.handle = [...better];
+    await this.send({ what: "move", put: [pair] });
     this.focus(index, "handle");
+  }
+
+  /** Let a point hold its place while others move, or go on its way again. */
+  pin(index) {
+    const pair = this.pairs[index];
+    const held = far(pair.handle, pair.target) < HELD;
+    pair.target = held ? this.viewport.inside([pair.handle[0] + this.viewport.faceSize / 12, pair.handle[1]]) : [...pair.handle];
+    return this.send({ what: held ? "move" : "pin", put: [pair] });
+  }
+
+  /** Put the same on the other side of the face. */
+  mirror(index) {
+    const [handle, target] = [this.pairs[index].handle, this.pairs[index].target].map((xy) => this.viewport.inside(this.mirrored(xy)));
+    if (this.pairs.some((pair) => far(pair.handle, handle) < 1)) return undefined;
+    const pair = { number: null, handle, target, track: [] };
+    this.pairs.push(pair);
+    return this.send({ what: "mirror", put: [pair] });
+  }
+
+  /** Where a place is on the other side of the face. */
+  mirrored(xy) {
+    return this.parts?.known ? this.parts.mirrored(xy) : [this.viewport.faceSize - 1 - xy[0], xy[1]];
+  }
+
+  /** Whether any point asks for a movement. */
+  get anyMoves() {
+    return this.pairs.some(({ handle, target }) => !this.isThere(far(handle, target)));
+  }
+
+  /** Whether so little is left to go that a point is where it should be. */
+  isThere(left) {
+    return left < ARRIVED * this.viewport.faceSize;
   }
 
   nearest(event) {
@@ -168,7 +220,7 @@ export class Points {
     const reach = REACH[event.pointerType] ?? REACH.mouse;
     let best = null;
     this.pairs.forEach((pair, index) => {
-      for (const end of ["handle", "target"]) {
+      for (const end of ["target", "handle"]) {
         const away = far(this.viewport.place(pair[end]), here);
         if (away <= reach && (!best || away < best.away)) best = { index, end, away };
       }
@@ -194,41 +246,49 @@ export class Points {
       this.render();
       this.focus(index, end);
       clearTimeout(this.settle);
-      this.settle = setTimeout(() => this.send(`Move point ${index + 1}`), 350);
+      this.settle = setTimeout(() => { this.settle = null; this.send({ what: "move", put: [pair] }); }, 350);
     } else if (event.key === "Delete" || event.key === "Backspace") {
       event.preventDefault();
       this.remove(index);
     }
   }
 
+  /** The number that a pair has, or is about to get. @param {Pair} pair */
+  numberOf(pair) {
+    return pair.number ?? Math.max(0, ...this.pairs.map(({ number }) => number ?? 0)) + 1;
+  }
+
+  // ------------------------------------------------------------------------------- drawing
+
   /** Draw everything at its place on the screen. */
   render() {
-    const held = document.activeElement?.closest?.("[data-end]");
-    const focused = held && this.group.contains(held) ? [held.dataset.index, held.dataset.end] : null;
+    const active = document.activeElement?.closest?.("[data-end]");
+    const focused = active && this.group.contains(active) ? [active.dataset.index, active.dataset.end] : null;
     const screen = this.viewport.faceToScreen;
     const parts = [];
-    for (const track of this.tracks) {
-      if (track && track.length > 1) {
-        const line = track.map((xy) => apply(screen, xy).map((v) => v.toFixed(1)).join(",")).join(" ");
-        parts.push(s("polyline", { points: line, class: "track under" }), s("polyline", { points: line, class: "track" }));
-      }
-    }
+    if (this.showTracks) for (const { track } of this.pairs) parts.push(...this.drawnTrack(track, screen));
     this.pairs.forEach((pair, index) => parts.push(...this.drawn(pair, index, screen)));
     if (this.pending) {
       const [x, y] = apply(screen, this.pending);
       parts.push(s("circle", { cx: x, cy: y, r: 11 * this.scale, class: "handle pending" }));
-      parts.push(s("text", { x, y, class: "number", "font-size": 13 * this.scale }, String(this.pairs.length + 1)));
+      parts.push(s("text", { x, y, class: "number", "font-size": 13 * this.scale }, String(this.numberOf({ number: null }))));
     }
     this.group.replaceChildren(...parts);
     this.group.classList.toggle("quiet", !this.active);
+    this.group.style.setProperty("display", this.hidden ? "none" : "");
     if (focused) this.focus(...focused);
     this.renderList();
   }
 
+  drawnTrack(track, screen) {
+    if (!track || track.length < 2) return [];
+    const line = track.map((xy) => apply(screen, xy).map((v) => v.toFixed(1)).join(",")).join(" ");
+    return [s("polyline", { points: line, class: "track under" }), s("polyline", { points: line, class: "track" })];
+  }
+
   /** How large handles are drawn: smaller on a small face, so that they do not hide it. */
   get scale() {
-    const screen = this.viewport.faceToScreen;
-    return clamp((this.viewport.faceSize * Math.hypot(screen[0], screen[1])) / 300, 0.55, 1);
+    return clamp((this.viewport.faceSize * this.viewport.faceScale) / 300, 0.55, 1);
   }
 
   drawn(pair, index, screen) {
@@ -247,51 +307,65 @@ export class Points {
     const spot = (end, x, y, drawing) => {
       const group = s("g", {
         class: `spot ${end}`, tabindex: this.locked ? -1 : 0, role: "button", "data-index": index, "data-end": end,
-        "aria-label": `Point ${index + 1}, ${end}, at ${pair[end].map((v) => v.toFixed(1)).join(", ")}. ${distance(left)} to go.${drifts ? ` ${LITTLE_TEXTURE}` : ""} Arrow keys move it, Delete removes the point.`,
-      }, s("circle", { cx: x, cy: y, r: 18, class: "reach" }), ...drawing);
+        "aria-label": this.label(pair, end, left, drifts),
+      }, s("circle", { cx: x, cy: y, r: 22, class: "reach" }), ...drawing);
       group.addEventListener("keydown", (event) => this.key(event, index, end));
       return group;
     };
     parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
     const aside = (from, to) => from + (to > from ? -11 : 11) * k; // not over the way
     const mark = drifts ? this.mark(aside(hx, tx), aside(hy, ty)) : [];
-    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(index + 1)), ...mark]));
-    const right = tx >= hx;
-    if (left >= THERE) parts.push(s("text", { x: tx + (right ? 14 : -14) * k, y: ty, class: "left", "text-anchor": right ? "start" : "end" }, distance(left)));
+    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(this.numberOf(pair))), ...mark]));
     return parts;
+  }
+
+  label(pair, end, left, drifts) {
+    const [x, y] = pair[end];
+    const parts = [say(`point.${end}`, { number: this.numberOf(pair), x, y }), this.toGo(left)];
+    if (drifts) parts.push(say("point.drifts"));
+    if (!this.locked) parts.push(say("point.keys"));
+    return parts.join(" ");
+  }
+
+  toGo(left) {
+    return this.isThere(left) ? say("point.there") : say("point.toGo", { pixels: left });
   }
 
   /** What the studio says of a point that may drift; null while a drag runs. */
   worried(pair) {
-    return this.locked ? null : this.drift.worry(pair, this.viewport.faceSize);
+    const going = !this.locked && !this.isThere(far(pair.handle, pair.target));
+    return going ? this.drift.worry(pair.handle) : null;
   }
 
   /** The sign of a handle that may drift. */
   mark(x, y) {
     const r = Math.max(8 * this.scale, 6);
-    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, LITTLE_TEXTURE)), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
+    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, say("point.drifts"))), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
   }
 
   /** Words about a point that may drift, and the way out. */
   hint(pair, index) {
-    const held = this.worried(pair);
-    if (!held) return null;
-    const better = held.better;
+    const drifting = this.worried(pair);
+    if (!drifting) return null;
+    const { better } = drifting;
     return h("div", { class: "drift-hint" },
-      h("p", { class: "hint" }, LITTLE_TEXTURE),
-      !better && h("p", { class: "hint" }, "No better place is near."),
-      better && button(`Move point ${index + 1} to a better place`, "point", () => this.improve(index, better)));
+      h("p", { class: "hint" }, say("point.drifts")),
+      !better && h("p", { class: "hint" }, say("point.noBetter")),
+      better && button(say("point.improve", { number: this.numberOf(pair) }), "point", () => this.improve(index, better)));
   }
 
   renderList() {
     const rows = this.pairs.map((pair, index) => h("li", {},
-      h("span", { class: "badge", "aria-hidden": "true" }, String(index + 1)),
-      h("span", { class: "grow" }, toGo(pair)),
-      this.locked ? null : button(`Remove point ${index + 1}`, "close", () => this.remove(index), { bare: true }),
+      h("span", { class: "badge", "aria-hidden": "true" }, String(this.numberOf(pair))),
+      h("span", { class: "grow" }, this.toGo(far(pair.handle, pair.target))),
+      ...(this.locked ? [] : [
+        button(say("point.pin", { number: this.numberOf(pair) }), "pin", () => this.pin(index), { bare: true, pressed: far(pair.handle, pair.target) < HELD }),
+        button(say("point.mirror", { number: this.numberOf(pair) }), "mirror", () => this.mirror(index), { bare: true }),
+        button(say("point.remove", { number: this.numberOf(pair) }), "close", () => this.remove(index), { bare: true })]),
       this.hint(pair, index)));
-    if (this.pending) {
-      rows.push(h("li", {}, h("span", { class: "badge" }, String(this.pairs.length + 1)), h("span", { class: "grow" }, "Now press where it should go. Escape takes it back.")));
-    }
+    const list = JSON.stringify([rows.map((row) => row.textContent), this.locked, this.pairs.map((pair) => this.worried(pair))]);
+    if (list === this.listed) return; // a button keeps its focus while nothing changes
+    this.listed = list;
     this.list.replaceChildren(...rows);
   }
 }

@@ -2,7 +2,7 @@
 
 import { attempt, json, place } from "./api.js";
 import { button, h } from "./dom.js";
-import { PARTS, settingEffect, settingName } from "./words.js";
+import { canSay, say } from "./say.js";
 
 /** A dialog that slides in from the side. */
 export class Settings {
@@ -12,11 +12,11 @@ export class Settings {
     this.state = state;
     this.body = h("div", { class: "drawer-body" });
     this.dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "drawer", "aria-labelledby": "settings-title" },
-      h("div", { class: "drawer-head" }, h("h2", { id: "settings-title" }, "Settings"),
-        button("Close", "close", () => this.dialog.close(), { bare: true })),
+      h("div", { class: "drawer-head" }, h("h2", { id: "settings-title" }, say("settings")),
+        button(say("close"), "close", () => this.dialog.close(), { bare: true })),
       this.body,
       h("div", { class: "drawer-foot" },
-        button("Reset all", "reset", () => this.reset()))));
+        button(say("settings.resetAll"), "reset", () => this.reset()))));
     this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
   }
 
@@ -33,11 +33,11 @@ export class Settings {
     const groups = parts.filter(([, each]) => each.type === "object");
     this.body.replaceChildren(
       ...whole.map(([name, each]) => this.field(name, each, this.given[name], (value) => this.change(null, name, value))),
-      ...groups.map(([part, each], i) => h("details", { open: i === 0 }, h("summary", {}, PARTS[part] ?? part),
+      ...groups.map(([part, each], i) => h("details", { open: i === 0 }, h("summary", {}, say(`settings.${part}`)),
         ...Object.entries(each.properties).map(([name, one]) =>
           this.field(name, one, this.given[part]?.[name], (value) => this.change(part, name, value), part)))));
     if (groups.some(([part]) => part === "tune")) {
-      this.body.append(h("p", { class: "hint" }, "Projection, tuning and seed count when the face is prepared again: choose “Another face” for that."));
+      this.body.append(h("p", { class: "hint" }, say("settings.again")));
     }
   }
 
@@ -45,6 +45,7 @@ export class Settings {
     const plain = schema.anyOf?.find((each) => each.type !== "null") ?? schema;
     const id = `setting-${part}-${name}`;
     const standard = schema.default;
+    const optional = plain !== schema; // left empty, it is chosen by what is at hand
     const value = given ?? standard;
     let input;
     if (plain.type === "boolean") {
@@ -53,15 +54,16 @@ export class Settings {
       input = h("select", { id, onchange: () => set(input.value) },
         ...plain.enum.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
     } else {
-      input = h("input", { type: "number", id, value: value ?? "", min: plain.minimum, max: plain.maximum, required: plain === schema,
+      input = h("input", { type: "number", id, value: value ?? "", min: plain.minimum, max: plain.maximum, required: !optional, placeholder: optional ? say("settings.auto") : null,
         step: plain.type === "integer" ? 1 : "any", inputmode: "decimal",
         onchange: () => { if (input.reportValidity()) set(input.value === "" ? null : Number(input.value)); } });
     }
     input.setAttribute("aria-describedby", `${id}-help`);
-    const label = settingName(part, name);
-    const said = (schema.description ?? "").replace(/\.$/, "") === label ? "" : schema.description;
-    const shown = typeof standard === "boolean" ? (standard ? "on" : "off") : standard ?? "by itself";
-    const reset = button(`Reset: ${label}`, "reset", () => {
+    const own = part ? `${part}.${name}` : name;
+    const label = canSay(`setting.${own}`) ? say(`setting.${own}`) : spelled(name);
+    const effect = canSay(`effect.${own}`) ? say(`effect.${own}`) : schema.description ?? "";
+    const shown = typeof standard === "boolean" ? say(standard ? "on" : "off") : standard ?? say("settings.auto");
+    const reset = button(say("settings.reset", { label }), "reset", () => {
       if (input.type === "checkbox") input.checked = standard;
       else input.value = standard ?? "";
       input.focus();
@@ -69,7 +71,7 @@ export class Settings {
       mark(undefined);
     }, { bare: true });
     const row = h("div", { class: "setting" }, h("label", { for: id }, label), input,
-      h("p", { class: "hint", id: `${id}-help` }, [said, settingEffect(part, name), standard != null && `Default: ${shown}.`].filter(Boolean).join(" ")), reset);
+      h("p", { class: "hint", id: `${id}-help` }, `${effect} ${say("settings.default", { value: shown })} `, h("code", { title: schema.description }, own)), reset);
     const mark = (now) => {
       const changed = now !== undefined && now !== standard;
       row.classList.toggle("changed", changed);
@@ -112,4 +114,10 @@ export class Settings {
     this.render();
     this.body.querySelectorAll("details").forEach((each, i) => { each.open = open[i]; });
   }
+}
+
+/** Make words of a setting's own name. @param {string} name */
+function spelled(name) {
+  const words = name.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_POINTS = 200
+from pipeline.studio.edits import MAX_POINTS
 
 XY = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -24,11 +24,24 @@ class Pair(Strict):
     target: XY
 
 
+class NumberedPair(Pair):
+    """A pair that is there already, by its number, or a new one without."""
+
+    number: Annotated[int, Field(ge=1, le=10**6)] | None = None
+
+
 class Points(Strict):
-    """All points, and in words what was done to them."""
+    """All points, in place of those that are there."""
 
     points: Annotated[list[Pair], Field(max_length=MAX_POINTS)]
-    what: Annotated[str, Field(max_length=80)] = "Points"
+
+
+class PointsChange(Strict):
+    """What was done to points: some put where they are, some taken away by their numbers."""
+
+    what: Literal["add", "move", "pin", "mirror", "movement", "remove", "clear", "points"]
+    put: Annotated[list[NumberedPair], Field(max_length=MAX_POINTS)] = []
+    remove: Annotated[list[int], Field(max_length=MAX_POINTS)] = []
 
 
 class Landmarks(Strict):
@@ -47,6 +60,12 @@ class Choice(Strict):
     face: Annotated[int, Field(ge=1, le=1000)] | None = None
     landmarks: Landmarks | None = None
     align: Literal["none"] | None = None
+
+
+class NewName(Strict):
+    """What a photo is called from now on."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
 
 
 class Action(Strict):

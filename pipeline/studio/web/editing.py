@@ -9,11 +9,11 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from pipeline.studio.checks import check_points, grey_mask
+from pipeline.studio.edits import How, change_area, change_points, replace_points
 from pipeline.studio.history import reset, undo_or_redo
-from pipeline.studio.sketch import keep_mask, mask_path
+from pipeline.studio.sketch import mask_path
 from pipeline.studio.web.answers import FailureRoute
-from pipeline.studio.web.bodies import Action, Choice, Drift, Points
+from pipeline.studio.web.bodies import Action, Choice, Drift, Points, PointsChange
 from pipeline.studio.web.depends import BYTES, Of, OfStudio
 
 routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
@@ -60,9 +60,16 @@ def steer(studio: OfStudio, workspace: Of, asked: Action) -> dict[str, Any]:
 def put_points(studio: OfStudio, workspace: Of, asked: Points) -> dict[str, Any]:
     """Replace the points."""
     studio.check_idle(workspace)
-    pairs = [pair.model_dump() for pair in asked.points]
-    check_points(pairs, studio.desk.aligned(workspace))
-    studio.desk.edit(workspace, asked.what, points=tuple(pairs))
+    replace_points(studio.desk, workspace, [pair.model_dump() for pair in asked.points])
+    return studio.edited(workspace)
+
+
+@routes.patch("/points")
+def patch_points(studio: OfStudio, workspace: Of, asked: PointsChange) -> dict[str, Any]:
+    """Put, move or take away single points."""
+    studio.check_idle(workspace)
+    put = [pair.model_dump() for pair in asked.put]
+    change_points(studio.desk, workspace, asked.what, put, asked.remove)
     return studio.edited(workspace)
 
 
@@ -74,19 +81,25 @@ def check_drift(studio: OfStudio, workspace: Of) -> list[Drift]:
     return [Drift(**each) for each in studio.drift.check(workspace, points)]
 
 
-@routes.put("/mask", openapi_extra=BYTES)
-async def put_mask(request: Request, studio: OfStudio, workspace: Of) -> dict[str, Any]:
-    """Replace the mask: a PNG of the aligned face's size, white where it may change.
+@routes.get("/landmarks")
+def show_landmarks(studio: OfStudio, workspace: Of) -> list[list[float]]:
+    """Tell where the parts of the shown face are: 68 points in iBUG order, or none."""
+    return studio.landmarks.of(workspace)
 
-    An empty body takes the mask away.
+
+@routes.put("/mask", openapi_extra=BYTES)
+async def put_mask(
+    request: Request, studio: OfStudio, workspace: Of, how: How = "replace"
+) -> dict[str, Any]:
+    """Change the area: by a PNG of the aligned face's size, white where it may change.
+
+    An empty body takes the area away.
     """
     png = await request.body()
 
     def work() -> dict[str, Any]:
         studio.check_idle(workspace)
-        grey = grey_mask(png, studio.desk.aligned(workspace))
-        mask = None if grey is None else keep_mask(workspace.folder, grey)
-        studio.desk.edit(workspace, "Area", mask=mask)
+        change_area(studio.desk, workspace, png, how)
         return studio.edited(workspace)
 
     return await run_in_threadpool(work)

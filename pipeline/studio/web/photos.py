@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
@@ -13,10 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from pipeline.jobs.demo import write_demo
 from pipeline.studio.desk import settings_schema
 from pipeline.studio.jobs import take_photo
+from pipeline.studio.live_motion import ELASTIC
 from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
 from pipeline.studio.web.answers import FailureRoute
-from pipeline.studio.web.depends import BYTES, OfStudio
+from pipeline.studio.web.bodies import NewName
+from pipeline.studio.web.depends import BYTES, Of, OfStudio
 from pipeline.studio.web.limits import MAX_UPLOAD
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -37,6 +40,8 @@ def about(studio: OfStudio) -> dict[str, Any]:
         "folder": studio.desk.root.name,
         "network": studio.desk.network,
         "max_upload": MAX_UPLOAD,
+        "elastic": ELASTIC,
+        "local": True,
         "settings": settings_schema(),
     }
 
@@ -69,6 +74,26 @@ def add_demo(studio: OfStudio) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
         portrait, _ = write_demo(Path(folder))
         return _taken(studio, portrait, portrait.name)
+
+
+@routes.post("/api/workspaces/{name}/rename")
+def rename_photo(studio: OfStudio, workspace: Of, asked: NewName) -> dict[str, str]:
+    """Give a photo another name."""
+    return {"id": studio.rename(workspace, asked.name)}
+
+
+@routes.delete("/api/workspaces/{name}")
+def delete_photo(studio: OfStudio, workspace: Of) -> dict[str, str]:
+    """Delete a photo's workspace with all that is in it."""
+    studio.delete(workspace)
+    return {"id": workspace.name}
+
+
+@routes.post("/api/workspaces/{name}/reveal")
+def reveal_photo(workspace: Of) -> dict[str, str]:
+    """Show a photo's workspace in the file manager of this machine."""
+    click.launch(str(workspace.folder), locate=True)
+    return {"id": workspace.name}
 
 
 def _taken(studio: Studio, upload: Path, name: str) -> dict[str, Any]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from pipeline.disk.workspace import StageMissing
+from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.studio import saving
 from pipeline.studio.animate import Format
-from pipeline.studio.pictures import THUMBNAIL_SIDE, keep_preview
+from pipeline.studio.desk import Desk
+from pipeline.studio.pictures import THUMBNAIL_SIDE, closeup_of, keep_preview
 from pipeline.studio.sketch import studio_folder
 from pipeline.studio.web.answers import FailureRoute
 from pipeline.studio.web.depends import Of, OfStudio
 
 routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
 
-STAGE_OF = {"aligned": "align", "inverted": "invert", "tuned": "tune", "edited": "drag"}
+STAGE_OF = {"aligned": "align", "inverted": "invert", "tuned": "tune", "network": "drag"}
+
+Name = Literal[
+    "photo", "closeup", "thumbnail", "result", "result-closeup",
+    "aligned", "inverted", "tuned", "network",
+]  # fmt: skip
 
 MEDIA_TYPES = {
     "png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "gif": "image/gif",
@@ -26,31 +33,34 @@ MEDIA_TYPES = {
 
 
 @routes.get("/pictures/{picture}")
-def get_picture(
-    studio: OfStudio,
-    workspace: Of,
-    picture: Literal["photo", "thumbnail", "result", "aligned", "inverted", "tuned", "edited"],
-) -> FileResponse:
+def get_picture(studio: OfStudio, workspace: Of, picture: Name) -> FileResponse:
     """Send a picture as the page shows it; photo and result are scaled down."""
-    desk = studio.desk
-    folder = studio_folder(workspace.folder)
-    if picture == "photo":
-        return FileResponse(keep_preview(desk.photo(workspace), folder / "photo.jpg"))
-    result = desk.current(workspace, "result")
-    if picture in ("result", "thumbnail"):
-        if result is None and picture == "result":
-            raise StageMissing(saving.NOTHING_YET)
-        if result is None:
-            source, tag = keep_preview(desk.photo(workspace), folder / "photo.jpg"), "photo"
-        else:
-            source = result.path(f"result.{result.request.config['result']['format']}")
-            tag = result.fingerprint[:16]
-        side: dict[str, Any] = {"side": THUMBNAIL_SIDE} if picture == "thumbnail" else {}
-        return FileResponse(keep_preview(source, folder / f"{picture}-{tag}.jpg", **side))
-    made = desk.current(workspace, STAGE_OF[picture])
+    if picture not in STAGE_OF:
+        return FileResponse(_preview(studio.desk, workspace, picture))
+    made = studio.desk.current(workspace, STAGE_OF[picture])
     if made is None:
         raise StageMissing(f"{workspace.name} has no {picture} picture yet")
     return FileResponse(made.path(workspace.picture(made, f"{picture}.png")))
+
+
+def _preview(desk: Desk, workspace: Workspace, picture: Name) -> Path:
+    """Make a preview of the photo or the result, of all of it or around the face."""
+    source, tag = desk.photo(workspace), "original"
+    result = desk.current(workspace, "result")
+    if picture.startswith("result") and result is None:
+        raise StageMissing(saving.NOTHING_YET)
+    if result is not None and picture not in ("photo", "closeup"):
+        source = result.path(f"result.{result.request.config['result']['format']}")
+        tag = result.fingerprint[:16]
+    folder = studio_folder(workspace.folder)
+    if picture == "thumbnail":
+        return keep_preview(source, folder / f"thumbnail-{tag}.jpg", THUMBNAIL_SIDE)
+    if not picture.endswith("closeup"):
+        return keep_preview(source, folder / f"{picture}-{tag}.jpg")
+    aligned = desk.aligned(workspace)
+    part = closeup_of(aligned.info["quad"], tuple(aligned.info["photo_size"]))
+    kept = folder / f"closeup-{aligned.fingerprint[:16]}-{tag}.jpg"
+    return keep_preview(source, kept, part=part)
 
 
 def _download(data: bytes, suffix: str) -> Response:
@@ -63,10 +73,10 @@ def save_picture(
     studio: OfStudio,
     workspace: Of,
     format: Literal["png", "jpg"] = "png",
-    space: Literal["photo", "crop"] = "photo",
+    what: saving.What = "photo",
 ) -> Response:
     """Send the result in full size."""
-    return _download(saving.picture(studio, workspace, format, space == "crop"), format)
+    return _download(saving.picture(studio, workspace, format, what), format)
 
 
 @routes.get("/save/animation")

@@ -2,44 +2,47 @@
 
 import { button, h } from "./dom.js";
 import { clamp, far } from "./geometry.js";
+import { say } from "./say.js";
 
 const TINT = [38, 166, 154];
 const STRONG = 118;
 
 /** A mask of the face: 255 may change, 0 is kept; none means that everything may. */
-export class Mask {
+export class Area {
   /**
    * @param {import("./viewport.js").Viewport} viewport
-   * @param {(png: Blob|null) => void} commit
+   * @param {(png: Blob|null, how: "replace"|"paint"|"erase") => void} commit
+   * @param {() => number[][]} handles where the points are, for those who do not paint
    */
-  constructor(viewport, commit) {
+  constructor(viewport, commit, handles) {
     this.viewport = viewport;
     this.commit = commit;
+    this.handles = handles;
     this.size = 0;
     /** @type {Uint8ClampedArray|null} */
     this.values = null;
     this.erasing = false;
     this.locked = false;
     this.tint = document.createElement("canvas");
-    this.hover = null;
     this.build();
   }
 
   build() {
     this.radius = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: 1, max: 40, value: 12, id: "brush-size",
       oninput: () => this.viewport.paintSoon() }));
-    this.paintButton = button("Paint", "brush", () => this.setErasing(false));
-    this.eraseButton = button("Erase", "close", () => this.setErasing(true));
+    this.paintButton = button(say("area.paint"), "brush", () => this.setErasing(false));
+    this.eraseButton = button(say("area.erase"), "eraser", () => this.setErasing(true));
     this.summary = h("p", { class: "hint", role: "status" });
+    this.around = button(say("area.around"), null, () => this.paintAround(), { title: say("area.around.title") });
     this.buttons = [
-      button("Fill", null, () => this.change(() => 255), { title: "The whole face may change" }),
-      button("Invert", null, () => this.change((value) => 255 - value), { title: "Swap what may change and what is kept" }),
-      button("Clear", null, () => { this.values = null; this.shown(); this.commit(null); }, { title: "Take the area away" }),
+      button(say("area.fill"), null, () => this.change(() => 255), { title: say("area.fill.title") }),
+      button(say("area.invert"), null, () => this.change((value) => 255 - value), { title: say("area.invert.title") }),
+      button(say("area.clear"), null, () => { this.values = null; this.shown(); this.commit(null, "replace"); }, { title: say("area.clear.title") }),
     ];
-    this.element = h("div", { class: "mask-tools" },
-      h("div", { class: "row segment", role: "group", "aria-label": "Brush" }, this.paintButton, this.eraseButton),
-      h("label", { for: "brush-size", class: "row" }, h("span", {}, "Size"), this.radius),
-      h("div", { class: "row" }, ...this.buttons),
+    this.element = h("div", { class: "area-tools" },
+      h("div", { class: "row segment", role: "group", "aria-label": say("area.brush") }, this.paintButton, this.eraseButton),
+      h("label", { for: "brush-size", class: "row" }, h("span", {}, say("area.size")), this.radius),
+      h("div", { class: "row wrap" }, this.around, ...this.buttons),
       this.summary);
     this.setErasing(false);
   }
@@ -52,7 +55,14 @@ export class Mask {
 
   setLocked(locked) {
     this.locked = locked;
-    for (const control of [this.paintButton, this.eraseButton, this.radius, ...this.buttons]) control.disabled = locked;
+    for (const control of [this.paintButton, this.eraseButton, this.radius, this.around, ...this.buttons]) control.disabled = locked;
+  }
+
+  /** Make the brush larger or smaller. @param {number} factor */
+  resize(factor) {
+    const value = Number(this.radius.value);
+    this.radius.value = String(clamp(Math.round(factor > 1 ? Math.max(value * factor, value + 1) : Math.min(value * factor, value - 1)), 1, 40));
+    this.viewport.paintSoon();
   }
 
   /** Brush radius in pixels of the face. */
@@ -69,33 +79,38 @@ export class Mask {
       const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
       const context = canvas.getContext("2d", { willReadFrequently: true });
       context.drawImage(picture, 0, 0, size, size);
-      const data = context.getImageData(0, 0, size, size).data;
+      const { data } = context.getImageData(0, 0, size, size);
       this.values = new Uint8ClampedArray(size * size).map((_, i) => (data[4 * i] >= 128 ? 255 : 0));
     }
     this.shown();
   }
 
   press(xy) {
-    if (this.locked) return false;
-    this.before = this.values && this.values.slice();
-    // A brush on nothing starts an area; an eraser on nothing takes from the whole face.
-    this.values ??= new Uint8ClampedArray(this.size * this.size).fill(this.erasing ? 255 : 0);
+    if (this.locked || !this.size) return false;
+    this.begin();
     this.painting = true;
     this.last = xy;
-    this.stroke(xy, xy);
+    this.draw(xy, xy);
     return true;
+  }
+
+  begin() {
+    this.before = this.values && this.values.slice();
+    this.stroke = new Uint8ClampedArray(this.size * this.size);
+    // A brush on nothing starts an area; an eraser on nothing takes from the whole face.
+    this.values = this.values ? this.values.slice() : new Uint8ClampedArray(this.size * this.size).fill(this.erasing ? 255 : 0);
   }
 
   move(xy) {
     if (!this.painting) return;
-    this.stroke(this.last, xy);
+    this.draw(this.last, xy);
     this.last = xy;
   }
 
   release() {
     if (!this.painting) return;
     this.painting = false;
-    this.send();
+    this.send(this.stroke, this.erasing ? "erase" : "paint");
   }
 
   abort() {
@@ -104,8 +119,16 @@ export class Mask {
     this.shown();
   }
 
+  /** Paint around every point: what a brush does, without one. */
+  paintAround() {
+    if (this.locked || !this.handles().length) return;
+    this.begin();
+    for (const xy of this.handles()) this.draw(xy, xy);
+    this.send(this.stroke, this.erasing ? "erase" : "paint");
+  }
+
   /** Paint everything that is nearer than the brush's radius to a straight line. */
-  stroke([x0, y0], [x1, y1]) {
+  draw([x0, y0], [x1, y1]) {
     const radius = this.brush;
     const value = this.erasing ? 0 : 255;
     const last = this.size - 1;
@@ -116,7 +139,9 @@ export class Mask {
     for (let row = rows[0]; row <= rows[1]; row += 1) {
       for (let column = columns[0]; column <= columns[1]; column += 1) {
         const t = clamp(((column - x0) * dx + (row - y0) * dy) / length, 0, 1);
-        if (far([column, row], [x0 + t * dx, y0 + t * dy]) <= radius) this.values[row * this.size + column] = value;
+        if (far([column, row], [x0 + t * dx, y0 + t * dy]) > radius) continue;
+        this.values[row * this.size + column] = value;
+        this.stroke[row * this.size + column] = 255;
       }
     }
     this.shown();
@@ -126,16 +151,16 @@ export class Mask {
     // Without an area everything may change, so that is what is inverted.
     const from = this.values ?? new Uint8ClampedArray(this.size * this.size).fill(255);
     this.values = from.map(map);
-    this.send();
+    this.send(this.values, "replace");
   }
 
-  async send() {
+  async send(values, how) {
     this.shown();
     const canvas = Object.assign(document.createElement("canvas"), { width: this.size, height: this.size });
     const image = new ImageData(this.size, this.size);
-    this.values.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+    values.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
     canvas.getContext("2d").putImageData(image, 0, 0);
-    this.commit(await new Promise((done) => canvas.toBlob(done, "image/png")));
+    this.commit(await new Promise((done) => canvas.toBlob(done, "image/png")), how);
   }
 
   /** Bring tint and words up to date. */
@@ -160,8 +185,8 @@ export class Mask {
   }
 
   words(share) {
-    if (!this.values || share === 1) return "Everything may change. Paint to allow changes there only.";
-    if (share === 0) return "Nothing may change, so points cannot move. Paint where changes are welcome.";
-    return `This may change: the tinted area, ${Math.max(1, Math.round(share * 100))} % of the face. The rest is kept.`;
+    if (!this.values || share === 1) return say("area.all");
+    if (share === 0) return say("area.none");
+    return say("area.some", { percent: Math.max(1, Math.round(share * 100)) });
   }
 }
