@@ -304,10 +304,13 @@ def _done(console: Console, workspace: Workspace, dragged: Artifact | None = Non
     if dragged is not None:
         info = dragged.info
         plain.update({name: info[name] for name in ("stop", "steps", "distances", "held")})
-        words = StopReason(info["stop"]).words
-        left = " and ".join(
-            f"{distance:.1f}" + (" (held by the mask)" if number in info["held"] else "")
-            for number, distance in enumerate(info["distances"], start=1)
-        )
-        lines.insert(0, f"{words} {info['steps']} steps, {left} pixels of the face left to go.")
+        stop = StopReason(info["stop"])
+        said = stop.words
+        if stop is not StopReason.ARRIVED or info["held"]:
+            left = " and ".join(
+                f"{distance:.1f}" + (" (held by the mask)" if number in info["held"] else "")
+                for number, distance in enumerate(info["distances"], start=1)
+            )
+            said += f" {info['steps']} steps, {left} pixels of the face left to go."
+        lines.insert(0, said)
     console.done(plain, *lines)
