@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -23,12 +23,12 @@ from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
 from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
 from pipeline.picture.motion import Motion
 from pipeline.picture.photo import read_photo
-from pipeline.picture.warp import warp
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
+from pipeline.stages.moving_photo import Moved, read_moved
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import closeup
-from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
+from stylegan2.arrays import Float64Array, UInt8Image
 
 Format = Literal["mp4", "gif", "webp"]
 
@@ -49,9 +49,9 @@ COLOURS = {"handle": (229, 57, 53), "target": (30, 136, 229), "track": (255, 255
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment: the photo's motion [n, n, 2], handles and targets [P] xy, tracks so far."""
+    """One moment: what has become of the photo, handles and targets [P] xy, tracks so far."""
 
-    way: Float32Array
+    moved: Moved
     handles: list[list[float]]
     targets: list[list[float]]
     tracks: list[list[list[float]]]
@@ -79,9 +79,7 @@ def film(
         to_film = scene.from_aligned(align.info["size"])
         pictures = []
         for number, frame in enumerate(chosen, start=1):
-            picture = (
-                end if number == len(chosen) else warp(scene.photo, scene.quad, Motion(frame.way))
-            )
+            picture = end if number == len(chosen) else frame.moved.of(scene.photo, scene.quad)
             if annotated:
                 picture = annotate(picture, frame, to_film)
             pictures.append(picture)
@@ -126,13 +124,12 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
             break
         chain.insert(0, found)
     frames: list[Frame] = []
-    before: Float32Array | None = None
+    before: Moved | None = None
     for each in chain:
         tensors = read_tensors(each, DRAG)
         steps = int(each.info["step"])
         handles = tensors["handles"][: steps + 1]
-        after: Float32Array = tensors["motion"].numpy()
-        before = np.zeros_like(after) if before is None else before
+        after = read_moved(each)
         whole = float((handles[-1] - handles[0]).norm())
         for moment in moments(steps, LEAST_FRAMES, MAX_FRAMES["mp4"]):
             now = between(handles, moment)[0]
@@ -140,7 +137,7 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
             share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else 1.0
             frames.append(
                 Frame(
-                    before + np.float32(share) * (after - before),
+                    _between(before, after, share),
                     now.tolist(),
                     each.info["targets"],
                     past.transpose(0, 1).tolist(),
@@ -148,6 +145,15 @@ def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
             )
         before = after
     return frames
+
+
+def _between(before: Moved | None, after: Moved, share: float) -> Moved:
+    """Return the photo on its way from one drag's end to the next one's."""
+    part = after.part(share)
+    if before is None:
+        return part
+    rest = np.float32(1 - share) * before.motion.way
+    return replace(part, motion=Motion(part.motion.way + rest))
 
 
 def annotate(picture: UInt8Image, frame: Frame, to_film: Float64Array) -> UInt8Image:
