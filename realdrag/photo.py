@@ -17,12 +17,13 @@ from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.drag import DragRequest, drag
 from pipeline.jobs.edit import begin
+from pipeline.jobs.film import FORMATS, film
 from pipeline.jobs.obtain import current
 from pipeline.jobs.prepare import align, invert, tune
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
 from pipeline.picture.photo import Photo as PhotoFile
-from pipeline.picture.photo import read_photo, write_photo
+from pipeline.picture.photo import PhotoNotWritable, read_photo, write_photo
 from pipeline.progress import Event, Job, follow
 from pipeline.settings.recipe import Recipe
 from pipeline.stages.artifact_files import read_pixels
@@ -208,6 +209,17 @@ class Edit:
         align = self.photo._made("align")
         original = read_photo(align.path(align.info["photo"]))
         write_photo(self.pixels, path, original, keep_gps)
+
+    def film(self, path: str | Path, *, annotated: bool = False) -> None:
+        """Write the drag as a film: MP4, GIF or WebP, as the name's ending says.
+
+        annotated draws the points and their ways. Raises PhotoNotWritable for another ending.
+        """
+        format = FORMATS.get(Path(path).suffix.lower())
+        if format is None:
+            raise PhotoNotWritable(f"{path}: a film ends in {', '.join(FORMATS)}")
+        photo = self.photo
+        photo._run(film(photo.workspace, photo._bench, format, annotated, Path(path)), None)
 
     def _edited(self) -> PhotoFile:
         asked = self._result.request.config["result"]

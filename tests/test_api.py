@@ -16,7 +16,7 @@ from PIL import Image
 import realdrag
 from drag.points import PointsInvalid
 from inversion.config import ProjectionConfig
-from pipeline.picture.photo import PhotoUnreadable
+from pipeline.picture.photo import PhotoNotWritable, PhotoUnreadable
 from pipeline.progress import Event, StageDone
 from pipeline.settings.schema import RecipeInvalid
 from pti.config import TuningConfig
@@ -108,6 +108,15 @@ def test_a_mask_as_an_array_keeps_what_is_false(photo: realdrag.Photo) -> None:
     mask[:, :28] = True
     edit = photo.drag(POINTS, mask=mask)
     assert np.array_equal(edit.pixels[:, 34:], before[:, 34:])
+
+
+def test_a_film_is_written_in_the_format_of_its_name(photo: realdrag.Photo, tmp_path: Path) -> None:
+    edit = photo.drag(POINTS)
+    edit.film(tmp_path / "drag.gif")
+    with Image.open(tmp_path / "drag.gif") as film:
+        assert film.format == "GIF" and film.n_frames > 2
+    with pytest.raises(PhotoNotWritable, match="a film ends in .mp4"):
+        edit.film(tmp_path / "drag.avi")
 
 
 def test_bad_input_raises_what_the_commands_tell(photo: realdrag.Photo, tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ from drag.points import read_points
 from pipeline.disk.artifact import read_artifact
 from pipeline.disk.places import open_workspace
 from pipeline.disk.storage import replace_file
+from pipeline.jobs.film import LEAST_FRAMES, LEAST_SIDE, SIDE
+from pipeline.picture.closeup import closeup
 from pipeline.picture.photo import Photo, read_photo
 from pipeline.stages.artifact_files import base_generator, read_inversion
-from pipeline.studio.animate import LEAST_FRAMES, LEAST_SIDE, SIDE
 from pipeline.studio.hub import FRAMES_IN_FLIGHT, Mailbox
-from pipeline.studio.pictures import closeup
 from pipeline.studio.saving import GAP
 from pipeline.studio.web import limits
 from pipeline.studio.web.app import create_app

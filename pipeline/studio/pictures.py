@@ -5,21 +5,19 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from pipeline.disk.storage import replace_file, writing
+from pipeline.picture.closeup import Closeup, closeup
 from pipeline.picture.photo import Photo, read_photo
 from stylegan2.arrays import UInt8Image
 
 PREVIEW_SIDE = 2048
 """Largest side of what the page shows of a photo."""
 
-CLOSEUP_MARGIN = 0.2
-"""What a close-up shows around the crop, as a share of it: fields move so much of it, and more."""
 
 THUMBNAIL_SIDE = 320
 PREVIEW_QUALITY = 88
@@ -49,41 +47,6 @@ def photo_size(path: Path) -> tuple[int, int] | None:
             return (image.height, image.width) if turned else image.size
     except Exception:  # formats that must be decoded for it: the search for faces tells the size
         return None
-
-
-@dataclass(frozen=True)
-class Closeup:
-    """The part of a photo around a face, in its pixels, that the page shows in full sharpness."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def rows(self) -> slice:
-        """Its rows of the photo."""
-        return slice(self.y, self.y + self.height)
-
-    @property
-    def columns(self) -> slice:
-        """Its columns of the photo."""
-        return slice(self.x, self.x + self.width)
-
-    def cut(self, photo: Photo) -> Photo:
-        """Return that part of the photo."""
-        alpha = None if photo.alpha is None else photo.alpha[self.rows, self.columns]
-        return replace(photo, pixels=photo.pixels[self.rows, self.columns], alpha=alpha)
-
-
-def closeup(quad: Sequence[Sequence[float]], size: tuple[int, int]) -> Closeup:
-    """Return the part around a crop (corners xy) in a photo of that (width, height)."""
-    corners = np.array(quad)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = CLOSEUP_MARGIN * (high - low)
-    x0, y0 = np.floor(np.clip(low - margin, 0, np.array(size) - 1)).astype(int).tolist()
-    x1, y1 = np.ceil(np.clip(high + margin, 1, size)).astype(int).tolist()
-    return Closeup(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1))
 
 
 def closeup_of(quad: Sequence[Sequence[float]], size: tuple[int, int]) -> Closeup | None:

@@ -14,11 +14,11 @@ import numpy as np
 
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.jobs.film import Format, film
+from pipeline.picture.closeup import closeup
 from pipeline.picture.photo import Photo, read_photo, write_photo
 from pipeline.progress import Job
-from pipeline.studio.animate import Format, film
 from pipeline.studio.desk import NO_POINT_YET, canonical_points
-from pipeline.studio.pictures import closeup
 from pipeline.studio.sketch import mask_path, studio_folder
 from pipeline.studio.studio import Studio
 from pipeline.studio.tickets import Kind
@@ -108,7 +108,7 @@ def _filmed(
 
     def job() -> Job[None]:
         try:
-            yield from film(studio.desk, workspace, studio.bench, format, annotated, target)
+            yield from film(workspace, studio.bench, format, annotated, target)
         except Exception as error:
             failed.append(error)  # it is raised where the film was asked for
         finally:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from pipeline.disk.workspace import StageMissing, Workspace
+from pipeline.jobs.film import Format
 from pipeline.studio import saving
-from pipeline.studio.animate import Format
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import THUMBNAIL_SIDE, closeup_of, keep_preview
 from pipeline.studio.sketch import studio_folder

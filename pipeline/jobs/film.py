@@ -14,23 +14,23 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from inversion.faces.alignment import aligned_to_photo
-from pipeline.disk.artifact import Artifact
+from pipeline.disk.artifact import Artifact, ArtifactCorrupt, read_artifact
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
 from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
+from pipeline.picture.closeup import closeup
 from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
 from pipeline.picture.motion import Motion
 from pipeline.picture.photo import read_photo
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.stages.moving_photo import Moved, read_moved
-from pipeline.studio.desk import Desk
-from pipeline.studio.pictures import closeup
 from stylegan2.arrays import Float64Array, UInt8Image
 
 Format = Literal["mp4", "gif", "webp"]
+FORMATS: Mapping[str, Format] = {".mp4": "mp4", ".gif": "gif", ".webp": "webp"}
 
 FPS = 25
 HOLD_FRAMES = 20
@@ -58,23 +58,21 @@ class Frame:
 
 
 def film(
-    desk: Desk, workspace: Workspace, bench: Bench, format: Format, annotated: bool, target: Path
+    workspace: Workspace, bench: Bench, format: Format, annotated: bool, target: Path
 ) -> Job[None]:
     """Write the film of all drags that led to the present picture, made of the photo's own pixels.
 
     Its last picture is the result. Raises StageMissing.
     """
     with (yield from workspace.lock()):
-        for stage in ("align", "drag", "result"):
-            yield from current(workspace, stage, bench)
-        made = {stage: desk.current(workspace, stage) for stage in ("align", "drag", "result")}
-        align, drag, result = made["align"], made["drag"], made["result"]
-        assert align is not None and drag is not None and result is not None
+        align = yield from current(workspace, "align", bench)
+        drag = yield from current(workspace, "drag", bench)
+        result = yield from current(workspace, "result", bench)
         quad = np.array(align.info["quad"], dtype=np.float64)
         scene = _Scene(read_photo(align.path(align.info["photo"])).pixels, quad)
         name = f"result.{result.request.config['result']['format']}"
         end = scene.scaled(read_photo(result.path(name)).pixels)
-        frames = _frames(desk, workspace, drag)
+        frames = _frames(workspace, drag)
         chosen = [frames[i] for i in spread(len(frames), MAX_FRAMES[format])]
         to_film = scene.from_aligned(align.info["size"])
         pictures = []
@@ -116,13 +114,13 @@ class _Scene:
         return aligned_to_photo(self.quad, size)
 
 
-def _frames(desk: Desk, workspace: Workspace, drag: Artifact) -> list[Frame]:
+def _frames(workspace: Workspace, drag: Artifact) -> list[Frame]:
     chain = [drag]
     while (earlier := chain[0].request.inputs.get("from")) is not None:
-        found = desk.made(workspace, f"drag-{earlier[:16]}")
-        if found is None:
-            break
-        chain.insert(0, found)
+        try:
+            chain.insert(0, read_artifact(workspace.artifacts / f"drag-{earlier[:16]}"))
+        except ArtifactCorrupt:
+            break  # the film begins with the drag after it
     frames: list[Frame] = []
     before: Moved | None = None
     for each in chain:
