@@ -310,10 +310,10 @@ def test_a_write_that_the_system_cuts_short_is_named(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of one megabyte."""
+    """A real file system of two megabytes."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
     try:
         mounted = subprocess.run(mount, capture_output=True).returncode == 0
     except OSError:
