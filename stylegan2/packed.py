@@ -8,6 +8,7 @@ They are not part of torch's public interface, so they are tried before they are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -16,6 +17,12 @@ from torch import Tensor
 
 NO_ACTIVATION: tuple[str, list[float], str] = ("none", [], "")
 """The operators could apply one to the result: its name, its numbers, its algorithm."""
+
+MOST_ORDERS = 3
+"""Packed copies of one weight that are kept: oneDNN knows about as many orders for it."""
+
+DATA_TYPE_END = 108
+"""In oneDNN's memory descriptor: a count of dimensions, twelve of eight bytes, and the type."""
 
 
 def can_pack(x: Tensor, *others: Tensor) -> bool:
@@ -35,32 +42,38 @@ def can_pack(x: Tensor, *others: Tensor) -> bool:
 class PackedConv2d:
     """A convolution without bias: as F.conv2d, or with transposed=True as F.conv_transpose2d.
 
-    weight has the shape that those take. x [N, in, H, W] is brought to channels last, which is
-    also the layout of the result. See `can_pack`.
+    weight has the shape that those take, and must not change; turned says that its kernels are
+    turned by half a turn. x [N, in, H, W] is brought to channels last, which is also the layout of
+    the result. See `can_pack`.
     """
 
     def __init__(
-        self, weight: Tensor, *, stride: int = 1, groups: int = 1, transposed: bool = False
+        self,
+        weight: Tensor,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        transposed: bool = False,
+        turned: bool = False,
     ) -> None:
+        self._source = weight.detach()
         self._stride = [stride, stride]
         self._groups = groups
         self._transposed = transposed
-        weight = weight.detach().contiguous()
-        size, ones, none = None, [1, 1], [0, 0]
-        operators = torch.ops.mkldnn
-        if transposed:
-            self._weight = operators._reorder_convolution_transpose_weight(
-                weight, none, none, self._stride, ones, groups, size
-            )
-        else:
-            self._weight = operators._reorder_convolution_weight(
-                weight, none, self._stride, ones, groups, size
-            )
+        self._turned = turned
+        self._by_width: dict[int, Tensor] = {}
+        self._orders: list[tuple[bytes, Tensor]] = []
 
     def __call__(self, x: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
         """Convolve x [N, in, H, W], with so many zeros above and below, left and right."""
         x = x.contiguous(memory_format=torch.channels_last)
-        inputs = (x, self._weight, None, list(padding))
+        # How oneDNN wants the weights depends on the width of the result. Other ones it would
+        # bring into that order itself, and for that takes ten times as long as for the products.
+        width = x.shape[3] + 2 * padding[1]
+        packed = self._by_width.get(width)
+        if packed is None:
+            packed = self._by_width[width] = self._packed_for(x.shape, padding)
+        inputs = (x, packed, None, list(padding))
         shape = (self._stride, [1, 1], self._groups)
         out: Tensor
         if self._transposed:
@@ -70,6 +83,41 @@ class PackedConv2d:
         else:
             out = torch.ops.mkldnn._convolution_pointwise(*inputs, *shape, *NO_ACTIVATION)
         return out
+
+    def _packed_for(self, size: Sequence[int], padding: tuple[int, int]) -> Tensor:
+        """Pack the weight for an input of that size, or find it among those kept."""
+        weight = self._source.flip(2, 3) if self._turned else self._source
+        weight, ones = weight.contiguous(), [1, 1]
+        operators, rest = torch.ops.mkldnn, (self._stride, ones, self._groups, list(size))
+        packed: Tensor
+        if self._transposed:
+            packed = operators._reorder_convolution_transpose_weight(
+                weight, list(padding), [0, 0], *rest
+            )
+        else:
+            packed = operators._reorder_convolution_weight(weight, list(padding), *rest)
+        order = _order_of(packed)
+        for known, same in self._orders:
+            if order is not None and known == order:
+                return same
+        self._orders.append((order or b"", packed))
+        if len(self._orders) > MOST_ORDERS:
+            _, oldest = self._orders.pop(0)
+            self._by_width = {w: each for w, each in self._by_width.items() if each is not oldest}
+        return packed
+
+
+def _order_of(packed: Tensor) -> bytes | None:
+    """Return in which order a packed weight lies, None where this build of torch does not tell.
+
+    A mistake here costs time only: an order that does not fit is changed at every call.
+    """
+    try:
+        words = torch.ops.mkldnn._get_mkldnn_serialized_md(packed).numpy().tobytes()
+    except (AttributeError, RuntimeError):
+        return None
+    # What fills the four bytes of the data type up to eight means nothing.
+    return bytes(words[:DATA_TYPE_END] + words[DATA_TYPE_END + 4 :])
 
 
 @cache

@@ -106,4 +106,4 @@ def _packed_down(weight: Tensor) -> PackedConv2d:
 
 
 def _packed_turned(weight: Tensor) -> PackedConv2d:
-    return PackedConv2d(weight.flip(2, 3).transpose(0, 1))
+    return PackedConv2d(weight.transpose(0, 1), turned=True)

@@ -65,6 +65,37 @@ def test_packed_convolutions_equal_those_of_torch(
 
 
 @needs_packing
+@pytest.mark.parametrize("kind", ["plain", "turned", "down", "up", "depthwise"])
+def test_weights_lie_for_every_width_as_onednn_wants_them(kind: str) -> None:
+    """Else it brings them into another order at every call, ten times as slow as the products."""
+    weight, padding, stride = _randn(48, 64, 3, 3), (1, 1), 1
+    options: dict[str, Any] = {}
+    if kind == "turned":
+        options, plain = {"turned": True}, weight.flip(2, 3)
+    elif kind in ("down", "up"):
+        stride, padding, plain = 2, (0, 0), weight
+        options = {"stride": 2, "transposed": kind == "up"}
+    elif kind == "depthwise":
+        weight = plain = _randn(64, 1, 3, 3)
+        options = {"groups": 64}
+    else:
+        plain = weight
+    packed_once = PackedConv2d(weight, **options)
+    kept: set[int] = set()
+    for width in (*range(3, 25), 3):
+        x = _randn(1, plain.shape[0] if kind == "up" else 64, 5, width)
+        found = packed_once(x, padding)
+        own = F.conv_transpose2d if kind == "up" else F.conv2d
+        expected = own(x, plain, padding=padding, stride=stride, groups=options.get("groups", 1))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        fresh = packed_once._packed_for(x.shape, padding)
+        kept = {id(each) for each in packed_once._by_width.values()}
+        order = packed._order_of(packed_once._by_width[width + 2 * padding[1]])
+        assert order is None or order == packed._order_of(fresh)
+    assert len(kept) <= packed.MOST_ORDERS
+
+
+@needs_packing
 def test_what_asks_for_gradients_is_not_packed() -> None:
     x, weight = _randn(1, 3, 4, 4), _randn(2, 3, 3, 3).requires_grad_()
     assert can_pack(x) and not can_pack(x, weight)
