@@ -23,7 +23,8 @@ from pipeline.jobs.prepare import align, invert, tune
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
 from pipeline.picture.photo import Photo as PhotoFile
-from pipeline.picture.photo import PhotoNotWritable, read_photo, write_photo
+from pipeline.picture.photo import read_photo
+from pipeline.picture.photo_writer import PhotoNotWritable, write_photo
 from pipeline.progress import Event, Job, follow
 from pipeline.settings.recipe import Recipe
 from pipeline.stages.artifact_files import read_pixels
@@ -200,15 +201,17 @@ class Edit:
         """The whole edited photo, uint8 [H, W, 3], upright, in the photo's own colour space."""
         return self._edited().pixels
 
-    def save(self, path: str | Path, *, keep_gps: bool = False) -> None:
+    def save(
+        self, path: str | Path, *, keep_gps: bool = False, strip_metadata: bool = False
+    ) -> None:
         """Write the photo, in the format that the name's ending says. Raises PhotoNotWritable.
 
-        The colour profile and the camera's data stay, the position only with keep_gps. The
-        metadata says that the picture was edited.
+        The colour profile and the camera's data stay, the position only with keep_gps, and with
+        strip_metadata the profile alone. The metadata says that the picture was edited.
         """
         align = self.photo._made("align")
         original = read_photo(align.path(align.info["photo"]))
-        write_photo(self.pixels, path, original, keep_gps)
+        write_photo(self.pixels, path, original, keep_gps=keep_gps, strip_metadata=strip_metadata)
 
     def film(self, path: str | Path, *, annotated: bool = False) -> None:
         """Write the drag as a film: MP4, GIF or WebP, as the name's ending says.

@@ -16,7 +16,8 @@ from PIL import Image
 import realdrag
 from drag.points import PointsInvalid
 from inversion.config import ProjectionConfig
-from pipeline.picture.photo import PhotoNotWritable, PhotoUnreadable
+from pipeline.picture.photo import PhotoUnreadable
+from pipeline.picture.photo_writer import PhotoNotWritable
 from pipeline.progress import Event, StageDone
 from pipeline.settings.schema import RecipeInvalid
 from pti.config import TuningConfig

@@ -14,8 +14,9 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from pipeline.picture import photo as photo_module
-from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
-from pipeline.picture.photo import Photo, PhotoNotWritable, PhotoUnreadable, read_photo, write_photo
+from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
+from pipeline.picture.photo_writer import PhotoNotWritable, write_photo
+from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE
 
 GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 

@@ -439,6 +439,28 @@ def test_the_position_where_a_photo_was_taken_is_dropped_unless_asked_for(
             written = result.getexif()
             assert written[0x0110] == "Camera"
             assert bool(written.get_ifd(0x8825)) is found
+    assert run(placed.drag("--strip-metadata")).code == OK
+    with Image.open(case.workspace / "result.png") as result:
+        assert not result.getexif()
+    outcome = run(placed.drag("--strip-metadata", "--keep-gps"))
+    assert outcome.code == BAD_INPUT and "choose one" in outcome.err
+
+
+def test_a_result_of_eight_bits_says_that_the_photo_had_sixteen(case: Case, run: Run) -> None:
+    import cv2
+
+    photo = case.folder / "deep.png"
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 48, 3), dtype=np.uint16)
+    assert cv2.imwrite(str(photo), deep)
+    placed = Case(case.folder, photo, case.network, case.points)
+    for arguments in (placed.invert(), placed.tune()):
+        assert run(arguments).code == OK
+    outcome = run(placed.drag("--format", "jpg"))
+    assert outcome.code == OK and "16 bits a channel, the result 8" in outcome.err
+    assert "16 bits" not in run(placed.drag()).err
+    result = cv2.imread(str(placed.workspace / "result.png"), cv2.IMREAD_UNCHANGED)
+    assert result is not None and result.dtype == np.uint16
+    assert (result % 257 != 0).mean() > 0.9  # not eight bits that were spread
 
 
 def test_written_pictures_say_that_a_network_made_them(finished: Case) -> None:

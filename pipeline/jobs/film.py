@@ -21,9 +21,9 @@ from pipeline.jobs.obtain import current
 from pipeline.machine.bench import Bench
 from pipeline.picture.animation import gif_bytes, moments, spread, webp_bytes
 from pipeline.picture.closeup import closeup
-from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE
 from pipeline.picture.motion import Motion
 from pipeline.picture.photo import read_photo
+from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.stages.moving_photo import Moved, read_moved

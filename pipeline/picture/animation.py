@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pipeline.picture.metadata import DIGITAL_SOURCE_TYPE, xmp_packet
+from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE, FRESH_PACKET
 from stylegan2.arrays import UInt8Image
 
 MIN_FRAMES = 16
@@ -83,7 +83,7 @@ def webp_bytes(frames: Sequence[UInt8Image]) -> bytes:
         loop=0,
         quality=WEBP_QUALITY,
         method=WEBP_EFFORT,
-        xmp=xmp_packet().encode(),
+        xmp=FRESH_PACKET,
     )
     return buffer.getvalue()
 

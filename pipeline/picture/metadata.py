@@ -1,4 +1,4 @@
-"""What travels with a picture beside its pixels: EXIF, ICC profile, XMP."""
+"""What travels with a picture beside its pixels: EXIF and the ICC profile."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ import io
 import struct
 
 from PIL import Image, ImageCms
-
-# IPTC NewsCodes, digital source type of a picture edited with a generative model:
-# https://cv.iptc.org/newscodes/digitalsourcetype/
-DIGITAL_SOURCE_TYPE = (
-    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-)
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _MAKER_NOTE, _INTEROP_IFD = 0x927C, 0xA005
@@ -24,26 +18,11 @@ _KEPT = (
     *(0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
 )
 
-_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/">
- <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-  <rdf:Description rdf:about=""
-    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-    Iptc4xmpExt:DigitalSourceType="{source_type}"/>
- </rdf:RDF>
-</x:xmpmeta>
-<?xpacket end="w"?>"""
-
-
-def xmp_packet() -> str:
-    """Give the XMP packet that marks a picture as edited with a generative model."""
-    return _XMP.format(source_type=DIGITAL_SOURCE_TYPE)
-
 
 def upright_exif(image: Image.Image) -> bytes | None:
-    """Give the EXIF block of an opened picture without orientation and thumbnail, GPS included.
+    """Return the EXIF block of an opened picture without orientation and thumbnail, GPS included.
 
-    A damaged block gives None: the photo can be read without it.
+    None for a damaged block: the photo can be read without it.
     """
     try:
         return _rebuilt(image.getexif(), size=None, keep_gps=True)
@@ -52,7 +31,7 @@ def upright_exif(image: Image.Image) -> bytes | None:
 
 
 def exif_for_writing(exif: bytes | None, size: tuple[int, int], keep_gps: bool) -> bytes | None:
-    """Give the EXIF block for a picture of (width, height), with its GPS position or without."""
+    """Return the EXIF block for a picture of (width, height), with its GPS position or without."""
     if exif is None:
         return None
     block = Image.Exif()
@@ -80,7 +59,7 @@ def _rebuilt(exif: Image.Exif, size: tuple[int, int] | None, keep_gps: bool) -> 
 
 
 def profile_is_rgb(profile: bytes) -> bool:
-    """Say whether an ICC profile describes RGB data (ICC.1:2022, header bytes 16 to 19)."""
+    """Tell whether an ICC profile describes RGB data (ICC.1:2022, header bytes 16 to 19)."""
     return len(profile) >= 128 and profile[16:20] == b"RGB "
 
 

@@ -1,23 +1,22 @@
-"""A photo file into pixels, and edited pixels into a file."""
+"""A photo file into pixels, upright, and what else it carries."""
 
 from __future__ import annotations
 
-import os
-import uuid
+import struct
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from pipeline.picture.deep import Deep, bits_a_channel, read_deep
 from pipeline.picture.metadata import (
-    exif_for_writing,
     profile_is_rgb,
     to_srgb,
     upright_exif,
-    xmp_packet,
 )
 from stylegan2.arrays import Float64Array, UInt8Image
 
@@ -27,7 +26,10 @@ MAX_PIXELS = 175_000_000
 # Formats of photos only: among Pillow's others, EPS runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "TGA")
 _MODERN_FORMATS = ("HEIF", "AVIF")
-_JPEG_SEGMENT_MAX = 65533
+_ORIENTATION = 0x0112
+_IPTC = 0x0404
+"""Photoshop's number for the block of IPTC's older records (Photoshop file formats, 2019)."""
+MAX_DPI = 100_000
 _READABLE = "a JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or BMP"
 
 
@@ -39,8 +41,12 @@ class PhotoUnreadable(Exception):
         self.reason = reason
 
 
-class PhotoNotWritable(Exception):
-    """No picture can be written under this name."""
+@dataclass(frozen=True)
+class JpegCoding:
+    """How a JPEG was compressed: its quantization tables, and Pillow's number for subsampling."""
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,21 @@ class Photo:
 
     pixels: uint8 [H, W, 3], the file's own values, in the space of icc_profile (sRGB if None).
     alpha: uint8 [H, W], or None. exif: without orientation and thumbnail, GPS position included.
+    bits: of each channel in the file; deep: the 16 bits that pixels were made of, where they
+    can be kept. xmp and iptc: the blocks as they are in the file.
+    dpi: across and down. jpeg: set for a JPEG.
     """
 
     pixels: UInt8Image
     alpha: UInt8Image | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    bits: int = 8
+    deep: Deep | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    jpeg: JpegCoding | None = None
 
 
 def read_photo(path: str | Path) -> Photo:
@@ -69,8 +84,11 @@ def read_photo(path: str | Path) -> Photo:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _too_large(path, width * height)
+            bits = bits_a_channel(image)  # before anything loads it
             exif = upright_exif(image)
             profile = image.info.get("icc_profile") or None
+            beside = _beside(image)
+            orientation = _orientation(image) if bits > 8 else 1
             upright = ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise _too_large(path, None) from error
@@ -87,51 +105,46 @@ def read_photo(path: str | Path) -> Photo:
             f"is damaged or incomplete ({error}). "
             "Copy it again from where it came from, or open it in a viewer and save it anew.",
         ) from error
-    return _to_photo(upright, profile, exif)
+    photo = replace(_to_photo(upright, profile), exif=exif, bits=bits, **beside)
+    if bits != 16:
+        return photo
+    return replace(photo, deep=read_deep(path, orientation, photo.pixels))
 
 
-def write_photo(
-    pixels: UInt8Image, path: str | Path, photo: Photo | None = None, keep_gps: bool = False
-) -> None:
-    """Write edited pixels uint8 [H, W, 3] as PNG, JPEG or WebP, by suffix; whole or not at all.
+def _orientation(image: Image.Image) -> int:
+    with suppress(ValueError, TypeError, KeyError, OverflowError, SyntaxError, struct.error):
+        return int(image.getexif().get(_ORIENTATION, 1))
+    return 1
 
-    photo gives alpha, ICC profile and EXIF; the XMP says that the picture was edited with a
-    generative model. JPEG has no alpha: the picture is laid on white. Raises PhotoNotWritable.
-    """
-    path = Path(path)
-    image = Image.fromarray(pixels)
-    options: dict[str, Any] = {}
-    exif: bytes | None = None
-    if photo is not None:
-        if photo.alpha is not None:
-            if photo.alpha.shape != pixels.shape[:2]:
-                raise ValueError(f"pixels {pixels.shape} do not fit alpha {photo.alpha.shape}")
-            image.putalpha(Image.fromarray(photo.alpha))
-        if photo.icc_profile:
-            options["icc_profile"] = photo.icc_profile
-        exif = exif_for_writing(photo.exif, image.size, keep_gps)
-        if exif:
-            options["exif"] = exif
 
-    suffix = path.suffix.lower()
-    if suffix == ".png":
-        text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", xmp_packet())
-        options.update(format="PNG", pnginfo=text, compress_level=4)
-    elif suffix in (".jpg", ".jpeg"):
-        if image.mode == "RGBA":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("RGB")
-        if exif and len(exif) > _JPEG_SEGMENT_MAX:
-            del options["exif"]  # a JPEG segment cannot hold it
-        options.update(format="JPEG", quality=95, subsampling=0, extra=_xmp_segment())
-    elif suffix == ".webp":
-        options.update(format="WEBP", quality=95, exact=True, xmp=xmp_packet().encode())
-    else:
-        raise PhotoNotWritable(
-            f"Cannot write {path.name}: end the name in .png, .jpg, .jpeg or .webp."
-        )
-    _save_whole(image, path, options)
+class Beside(TypedDict):
+    """What a file carries beside its picture, by the names of Photo."""
+
+    xmp: bytes | None
+    iptc: bytes | None
+    dpi: tuple[float, float] | None
+    jpeg: JpegCoding | None
+
+
+def _beside(image: Image.Image) -> Beside:
+    """Gather what may be carried on; what is damaged counts as missing."""
+    info = image.info
+    xmp, blocks, dpi, coding = info.get("xmp"), info.get("photoshop"), None, None
+    with suppress(ValueError, TypeError, ZeroDivisionError, KeyError):
+        across, down = (float(each) for each in info["dpi"])
+        dpi = (across, down) if 1 <= across <= MAX_DPI and 1 <= down <= MAX_DPI else None
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        subsampling = JpegImagePlugin.get_sampling(image)
+        tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+        if subsampling >= 0 and image.mode in ("RGB", "L") and 1 <= len(tables) <= 4:
+            coding = JpegCoding(tables, subsampling)
+    iptc = blocks.get(_IPTC) if isinstance(blocks, dict) else None
+    return {
+        "xmp": xmp if isinstance(xmp, bytes) else None,
+        "iptc": iptc if isinstance(iptc, bytes) else None,
+        "dpi": dpi,
+        "jpeg": coding,
+    }
 
 
 def _check_file(path: Path) -> None:
@@ -165,7 +178,7 @@ def _opened(path: Path) -> Image.Image:
         return Image.open(path, formats=[name for name in _MODERN_FORMATS if name in Image.OPEN])
 
 
-def _to_photo(image: Image.Image, profile: bytes | None, exif: bytes | None) -> Photo:
+def _to_photo(image: Image.Image, profile: bytes | None) -> Photo:
     image = _to_8_bit(image)
     if image.mode == "La":
         image = image.convert("LA")
@@ -180,7 +193,7 @@ def _to_photo(image: Image.Image, profile: bytes | None, exif: bytes | None) -> 
     if profile is not None and not profile_is_rgb(profile):
         profile = None
     pixels: UInt8Image = np.array(image.convert("RGB"))
-    return Photo(pixels=pixels, alpha=alpha, icc_profile=profile, exif=exif)
+    return Photo(pixels=pixels, alpha=alpha, icc_profile=profile)
 
 
 def _to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
@@ -206,21 +219,3 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 def _scaled(values: Float64Array, full: float) -> Image.Image:
     return Image.fromarray((values * (255.0 / full)).round().clip(0, 255).astype(np.uint8))
-
-
-def _xmp_segment() -> bytes:
-    """Give the JPEG APP1 segment of the XMP packet (XMP specification part 3, 1.1.3)."""
-    body = b"http://ns.adobe.com/xap/1.0/\x00" + xmp_packet().encode()
-    return b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-
-
-def _save_whole(image: Image.Image, path: Path, options: dict[str, Any]) -> None:
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:
-            image.save(file, **options)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -76,6 +76,20 @@ class ResultConfig:
             "source": "ours: who is sent an edited picture need not learn where it was taken",
         },
     )
+    strip_metadata: bool = field(
+        default=False,
+        metadata={
+            "help": "Leave out all that the photo says of its making: camera, time, names.",
+            "source": "ours: the colour profile stays, and so does the mark of an edited picture",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together: raises ValueError."""
+        if self.keep_gps and self.strip_metadata:
+            raise ValueError(
+                "keep_gps asks for a part of what strip_metadata leaves out: choose one"
+            )
 
 
 PARTS: Mapping[str, type[Any]] = {

@@ -14,7 +14,7 @@ from torch import Tensor
 from inversion.projection import Inversion
 from pipeline.disk.artifact import Artifact, Draft
 from pipeline.machine.bench import Bench
-from pipeline.picture.photo import write_photo
+from pipeline.picture.photo_writer import write_photo
 from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import apply_delta
 from stylegan2.generator import Generator

@@ -22,7 +22,7 @@ from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Bench, Preview
 from pipeline.picture.animation import MAX_SIDE, gif_bytes, moments
-from pipeline.picture.photo import write_photo
+from pipeline.picture.photo_writer import write_photo
 from pipeline.progress import Job, Notice, PointNotice, Step
 from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (

@@ -18,7 +18,7 @@ from pipeline.picture.face_area import on_face
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.motion import Motion, face_motion, plain_motion, quick_motion
 from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
-from pipeline.picture.photo import write_photo
+from pipeline.picture.photo_writer import write_photo
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
 from pipeline.stages.work import Work

@@ -10,8 +10,9 @@ from PIL import Image
 
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.picture.composite import paste_back
-from pipeline.picture.photo import read_photo, write_photo
-from pipeline.progress import Job, Step
+from pipeline.picture.photo import read_photo
+from pipeline.picture.photo_writer import lost_depth, write_photo
+from pipeline.progress import Job, Notice, Step
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.moving_photo import read_moved
 from pipeline.stages.work import Work
@@ -37,7 +38,15 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     else:
         edited = read_moved(drag).of(photo.pixels, quad)
     name = f"result.{config['format']}"
-    write_photo(edited, work.draft.path(name), photo, config["keep_gps"])
+    if (notice := lost_depth(photo, config["format"])) is not None:
+        yield Notice(notice)
+    write_photo(
+        edited,
+        work.draft.path(name),
+        photo,
+        keep_gps=config["keep_gps"],
+        strip_metadata=config["strip_metadata"],
+    )
     yield Step("result", 1, 2, {})
     write_photo(compare(photo.pixels, edited, quad), work.draft.path("compare.png"))
     yield Step("result", 2, 2, {})

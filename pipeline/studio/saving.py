@@ -6,9 +6,10 @@ import io
 import tempfile
 import threading
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.jobs.film import Format, film
 from pipeline.picture.closeup import closeup
-from pipeline.picture.photo import Photo, read_photo, write_photo
+from pipeline.picture.photo import Photo, read_photo
+from pipeline.picture.photo_writer import write_photo
 from pipeline.progress import Job
 from pipeline.studio.desk import NO_POINT_YET, canonical_points
 from pipeline.studio.sketch import mask_path, studio_folder
@@ -57,7 +59,7 @@ def picture(
         gap = np.full((edited.pixels.shape[0], GAP, 3), 255, np.uint8)
         pixels = np.concatenate([photo.pixels, gap, edited.pixels], axis=1)
         edited = replace(edited, pixels=pixels, alpha=None)
-    return _encoded(edited, suffix, asked["keep_gps"])
+    return _encoded(edited, suffix, asked)
 
 
 def _current(studio: Studio, workspace: Workspace, stage: str) -> Artifact:
@@ -67,10 +69,16 @@ def _current(studio: Studio, workspace: Workspace, stage: str) -> Artifact:
     return made
 
 
-def _encoded(photo: Photo, suffix: str, keep_gps: bool) -> bytes:
+def _encoded(photo: Photo, suffix: str, asked: Mapping[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"picture.{suffix}"
-        write_photo(np.ascontiguousarray(photo.pixels), path, photo, keep_gps)
+        write_photo(
+            np.ascontiguousarray(photo.pixels),
+            path,
+            photo,
+            keep_gps=asked["keep_gps"],
+            strip_metadata=asked["strip_metadata"],
+        )
         return path.read_bytes()
 
 

@@ -299,6 +299,7 @@ export default {
   "setting.result.paste": "What the face is made of",
   "effect.result.paste": "The photo’s own pixels, moved; or the network’s, for which it has to learn the face by heart.",
   "setting.result.keep_gps": "Keep the photo’s position (GPS)",
+  "setting.result.strip_metadata": "Leave out camera, time and names",
   "effect.seed": "Equal seeds give equal results.",
   "effect.drag.learning_rate": "More is faster and rougher, less is slower and steadier.",
   "effect.drag.r1": "More moves larger parts together.",
