@@ -196,7 +196,7 @@ def test_a_target_far_outside_and_a_pin_are_where_they_can_be_in_the_end(
     )
     points = {"version": 1, "space": "aligned", "points": [far, pin]}
     finished.points.write_text(json.dumps(points))
-    assert run(finished.drag()).code == OK
+    assert run(finished.drag("--force")).code == OK
     drag = current(finished, "drag")
     assert drag.info["went"] == [[20, SIZE - 1], [9, 9]]
     assert read_tensors(drag, DRAG)["ws"].isfinite().all()

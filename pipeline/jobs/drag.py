@@ -54,6 +54,8 @@ def drag(
             "size": aligned.info["size"],
             "moves": recipe.result.paste,
         }
+        if recipe.result.force and recipe.result.paste != "network":
+            config["force"] = True
         inputs = {"align": aligned.fingerprint}
         hints: dict[str, str] = {}
         yield from _stand(workspace, network, recipe, config, inputs, hints, bench)

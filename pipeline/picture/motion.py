@@ -80,9 +80,7 @@ class Motion:
 
     def at(self, places: Float64Array, size: int) -> Float64Array:
         """Read the ways [P, 2] at places of the crop, in pixels of the crop, size x size."""
-        n = len(self.way)
-        on_grid = (((places + 0.5) / size - 0.5) / REGION + 0.5) * n - 0.5
-        return _read(self.way, on_grid) * (REGION * size)
+        return _read(self.way, in_region(places, size, len(self.way))) * (REGION * size)
 
     def on(self, n: int) -> Motion:
         """Give the same on a grid of another side."""
@@ -112,6 +110,12 @@ def region_of(quad: Float64Array) -> Float64Array:
     centre = quad.mean(axis=0)
     region: Float64Array = centre + (quad - centre) * REGION
     return region
+
+
+def in_region(places: Float64Array, size: int, n: int) -> Float64Array:
+    """Bring places [..., 2] of a crop, size x size, to a grid over the region, n x n: both xy."""
+    on_grid: Float64Array = (((places + 0.5) / size - 0.5) / REGION + 0.5) * n - 0.5
+    return on_grid
 
 
 def face_motion(
@@ -286,8 +290,7 @@ def _on_grid(
 ) -> tuple[Float64Array, Float64Array]:
     """Give the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
     ends = np.array([[point.handle, point.target] for point in points], np.float64)
-    centred = (ends.reshape(-1, 2, 2) + 0.5) / resolution - 0.5
-    handles, targets = ((centred / REGION + 0.5) * n - 0.5).transpose(1, 0, 2)
+    handles, targets = in_region(ends.reshape(-1, 2, 2), resolution, n).transpose(1, 0, 2)
     return targets, handles - targets
 
 

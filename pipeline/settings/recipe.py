@@ -69,6 +69,13 @@ class ResultConfig:
             "source": "ours: see pipeline/picture/motion.py; network is what the papers show",
         },
     )
+    force: bool = field(
+        default=False,
+        metadata={
+            "help": "Move the points all the way, even where the photo tears.",
+            "source": "ours, measured: pipeline/stages/guard.py",
+        },
+    )
     keep_gps: bool = field(
         default=False,
         metadata={

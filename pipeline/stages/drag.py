@@ -34,7 +34,8 @@ from pipeline.stages.artifact_files import (
     write_tensors,
 )
 from pipeline.stages.ground import Ground, read_ground
-from pipeline.stages.moving_photo import XY, MovingPhoto
+from pipeline.stages.guard import as_far_as_it_holds, where_it_tears
+from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float32Array, UInt8Image
@@ -107,7 +108,23 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     after = render(end_ws)
     handles = photo.places(end, end.step)
     went = handles if stop is StopReason.CANCELLED else photo.ends
-    moved = photo.moved(to_uint8(before), to_uint8(after), went)
+    ends = went
+
+    def made(share: float) -> Moved:
+        return photo.moved(to_uint8(before), to_uint8(after), photo.on_the_way(ends, share))
+
+    share = 1.0
+    if asked["moves"] == "network" or photo.first is not None or asked.get("force"):
+        moved = made(share)
+    else:
+        moved, share = as_far_as_it_holds(made)
+        went = photo.on_the_way(ends, share)
+        if share < 1:
+            near = where_it_tears(made(1.0), ends, len(photo.aligned))
+            yield Notice(
+                f"the points go {share:.0%} of their way: farther, the photo would tear near "
+                f"point {near}; --force goes all the way"
+            )
     write_made(work.draft, "network.png", after)
     if asked["moves"] == "network":
         write_made(work.draft, "edited.png", after)
@@ -142,6 +159,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         held=[i for i, held in enumerate(photo.held, start=1) if held],
         followed=list(photo.followed),
         went=[list(xy) for xy in went],
+        share=share,
     )
     return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
 

@@ -162,6 +162,13 @@ class MovingPhoto:
             places[i] = place
         return places
 
+    def on_the_way(self, ends: Sequence[XY], share: float) -> list[XY]:
+        """Say where the points are after that share of their ways to ends."""
+        if share == 1:
+            return list(ends)
+        pairs = zip(self.starts, ends, strict=True)
+        return [(a + share * (c - a), b + share * (d - b)) for (a, b), (c, d) in pairs]
+
     def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
         moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
