@@ -21,9 +21,6 @@ REPETITIONS = 5
 SETTLING_MS = 500
 """The last picture may come a little after the drag has ended."""
 
-SETTINGS = {"perceptual": "offline", "invert": {"steps": 30}, "tune": {"steps": 60}}
-"""Shortened: that makes the picture worse, but no step of a drag slower or faster."""
-
 MOVE = ((0.5, 0.62), (0.66, 0.56))
 """From the nose to the right and up, in shares of the face's width: a drag of many steps."""
 
@@ -78,11 +75,11 @@ def opened_page(address: str) -> Iterator[Any]:
 def prepare(page: Any, photo: Path) -> str:
     """Take a photo as far as points can be set, and return the workspace's name."""
     page.set_input_files("#file", str(photo))
-    page.locator(".face-box").first.wait_for()
+    page.wait_for_url("**#*")
     name = str(page.evaluate("() => decodeURIComponent(location.hash.slice(1))"))
-    ask(page, "PUT", name, "/settings", SETTINGS)
-    page.locator(".face-box").first.click()
-    page.locator(".viewport").wait_for(timeout=PREPARING_MS)
+    page.wait_for_function(
+        "() => document.querySelector('.viewport')?.dataset.face", timeout=PREPARING_MS
+    )
     return name
 
 
@@ -108,11 +105,11 @@ def one_drag(page: Any, name: str, number: int) -> dict[str, float]:
     size = ask(page, "GET", name, "")["face"]["size"]
     handle, target = ([share * size - 0.5 for share in xy] for xy in MOVE)
     target[1] -= number * ASIDE
-    points = {"points": [{"handle": handle, "target": target}], "what": "Point 1"}
+    points = {"points": [{"handle": handle, "target": target}]}
     ask(page, "PUT", name, "/points", points)
     page.wait_for_function("() => !document.querySelector('.controls .primary').disabled")
     page.get_by_role("button", name="Start", exact=True).click()
-    page.locator(".status.strong").wait_for()
+    page.locator(".status[data-tone=strong]").wait_for()
     page.wait_for_timeout(SETTLING_MS)
     seen = page.evaluate("() => window.seen")
     moved = [frame for frame in seen["frames"] if frame["step"] >= 1]

@@ -20,7 +20,7 @@ import pytest
 from drag.stopping import StopRule
 from tests.studio_server import (
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
     tiny_network,
@@ -59,10 +59,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
-        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
-        # Pictures without a face have no parts that a press could take instead of its place.
-        patch.setattr("pipeline.studio.landmarks.FaceLandmarks.of", lambda self, workspace: [])
+        make_up_faces(patch)
         # Tests that need a drag to go on give it a tiny learning rate; it must not end for that.
         patch.setattr("drag.session.StopRule", partial(StopRule, patience=100_000))
         with running_studio(tmp_path_factory.mktemp("photos"), network) as running:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 
 from inversion.faces.face import Face
@@ -161,13 +162,17 @@ def find_two_faces(
     return FacesFound(tuple(faces), "finder", ("The faces are made up.",))
 
 
+def make_up_faces(patch: pytest.MonkeyPatch) -> None:
+    """Let pictures without a face have two, all of which the network knows, without parts."""
+    patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
+    patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+    patch.setattr("pipeline.stages.moving_photo.on_face", lambda face, xy: True)
+    patch.setattr("pipeline.studio.landmarks.FaceLandmarks.of", lambda self, workspace: [])
+
+
 def main(root: Path, network: Path, port: int) -> None:
     """Serve in a process of its own, so that a test can kill it."""
-    import inversion.faces.landmarks
-    import pipeline.stages.align
-
-    inversion.faces.landmarks.find_faces = find_two_faces
-    pipeline.stages.align.find_faces = find_two_faces  # type: ignore[attr-defined]
+    make_up_faces(pytest.MonkeyPatch())
     with listen(port) as listener:
         app = create_app(root, TOKEN, listener.getsockname()[1], network=str(network), device="cpu")
         print("listening", flush=True)

@@ -43,7 +43,7 @@ from tests.studio_server import (
     TOKEN,
     TUNED,
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
     tiny_network,
@@ -61,8 +61,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
-        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        make_up_faces(patch)
         with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
             yield running
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.studio.web import limits, serve
 from tests.studio_server import (
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
     tiny_network,
@@ -26,7 +26,7 @@ from tests.test_studio_api import listening
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
+        make_up_faces(patch)
         network = tiny_network(tmp_path_factory.mktemp("network"))
         root: Path = tmp_path_factory.mktemp("photos")
         with running_studio(root, network) as running:

@@ -38,7 +38,7 @@ from tests.studio_server import (
     TOKEN,
     TUNED,
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
 )
@@ -174,8 +174,7 @@ def mortal(
     root = tmp_path / "photos"
     root.mkdir()
     with running_studio(root, network) as before, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
-        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        make_up_faces(patch)
         ident = before.ready(photo_bytes(seed=26), "killed.jpg")
     with listen(0) as free:
         port = free.getsockname()[1]

@@ -21,7 +21,7 @@ from tests.studio_server import (
     QUICK,
     TUNED,
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
     tiny_network,
@@ -186,8 +186,7 @@ def test_a_drag_that_waits_for_a_preparation_is_given_up_with_it(log: Log) -> No
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
-        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        make_up_faces(patch)
         network = tiny_network(tmp_path_factory.mktemp("network"))
         with running_studio(tmp_path_factory.mktemp("photos"), network) as running:
             yield running

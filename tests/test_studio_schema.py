@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.studio_server import (
     RunningStudio,
-    find_two_faces,
+    make_up_faces,
     photo_bytes,
     running_studio,
     tiny_network,
@@ -27,8 +27,7 @@ EXAMPLES = 12
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALDRAG_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
-        patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+        make_up_faces(patch)
         network = tiny_network(tmp_path_factory.mktemp("network"))
         root: Path = tmp_path_factory.mktemp("photos")
         with running_studio(root, network) as running:

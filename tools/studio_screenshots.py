@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,8 +53,8 @@ README = {"desktop-light": "studio.jpg", "phone-dark": "studio-phone.jpg"}
 """The looks that README shows, and the files that they become."""
 
 
-SHORT = {"tune": {"steps": 40}}
-"""Where every state is taken it is the page that counts: the network is tuned in short."""
+DONE = ".status[data-tone=strong]"
+"""What is there when a drag has ended."""
 
 
 @contextmanager
@@ -81,10 +82,31 @@ def windows(looks: Sequence[Look], scale: float) -> Iterator[dict[str, Any]]:
 
 def on_face(page: Any, place: tuple[float, float]) -> tuple[float, float]:
     """Return where a place of the face, in shares of its width, is on the screen."""
-    box = page.locator(".viewport").bounding_box()
-    side = min(box["width"], box["height"]) - 16
-    x = box["x"] + (box["width"] - side) / 2 + place[0] * side
-    return x, box["y"] + (box["height"] - side) / 2 + place[1] * side
+    page.wait_for_function("() => document.querySelector('.viewport')?.dataset.face")
+    viewport = page.locator(".viewport")
+    a, b, c, d, e, f = (float(v) for v in viewport.get_attribute("data-face").split())
+    box, size = viewport.bounding_box(), state_of(page)["face"]["size"]
+    x, y = (share * size - 0.5 for share in place)
+    return box["x"] + a * x + c * y + e, box["y"] + b * x + d * y + f
+
+
+def state_of(page: Any) -> Any:
+    """Ask the studio how the photo is that a page shows."""
+    return page.evaluate(
+        """async () => {
+          const answer = await fetch(`/api/workspaces/${location.hash.slice(1)}`);
+          return answer.json();
+        }"""
+    )
+
+
+def settled(page: Any) -> None:
+    """Wait until a photo is ready and nothing goes on there."""
+    end = time.monotonic() + PREPARING_MS / 1000
+    while not (state := state_of(page))["ready"] or state["jobs"]:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{state['name']} is not ready: {state['jobs']}")
+        page.wait_for_timeout(200)
 
 
 def move(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -149,50 +171,51 @@ def take_states(album: Album, address: str, portrait: Path, cat: Path) -> None:
     page.set_input_files("#file", str(cat))
     page.wait_for_url("**#*")
     album.everywhere(lambda each: each.goto(page.url))
-    album.everywhere(lambda each: each.get_by_role("heading", name="No face was found").wait_for())
+    album.everywhere(lambda each: each.get_by_text("No face was found").first.wait_for())
     album.take("02-no-face")
-    press(page, "Mark eyes and mouth")
-    for other in list(album.pages.values())[1:]:
-        press(other, "Mark eyes and mouth")
+    album.everywhere(lambda each: press(each, "Mark eyes and mouth"))
     for each in album.pages.values():
-        box = each.locator("img.whole").bounding_box()
-        for u, v in ((0.39, 0.36), (0.58, 0.36)):
-            each.mouse.click(box["x"] + u * box["width"], box["y"] + v * box["height"])
+        box = each.locator(".viewport").bounding_box()
+        for u in (0.42, 0.55):
+            each.mouse.click(box["x"] + u * box["width"], box["y"] + 0.4 * box["height"])
     album.take("03-marking", ".mark-dot")
 
     page.goto(home)
     page.set_input_files("#file", str(portrait))
     page.wait_for_url("**#*")
     album.everywhere(lambda each: each.goto(page.url))
-    page.locator(".face-box, .viewport").first.wait_for()
-    if page.locator(".face-box").count():
-        take_preparing(album)
+    album.take("04-opened", ".viewport")
+    settled(page)
     ask(page, "reset")
     album.everywhere(lambda each: each.reload())
-    album.take("07-no-points", ".viewport")
+    album.everywhere(lambda each: on_face(each, (0.5, 0.5)))
+    album.take("05-no-points")
 
+    press(page, "Smile")
+    album.take("06-smile", ".spot.handle")
+    press(page, "Clear all")
     set_points(page)
-    album.take("08-points", ".spot.handle")
+    album.take("07-points", ".spot.handle")
     album.everywhere(lambda each: press(each, "Area"))
     move(page, (0.3, 0.72), (0.7, 0.72))
-    album.everywhere(lambda each: each.locator(".mask-tools").scroll_into_view_if_needed())
-    album.take("09-area")
+    album.take("08-area", ".chip.may")
     album.everywhere(lambda each: press(each, "Points"))
-    page.locator(".viewport").scroll_into_view_if_needed()
 
     press(page, "Start")
-    page.get_by_text("Step").wait_for()
-    album.take("10-dragging")
-    album.everywhere(lambda each: each.locator(".status.strong").wait_for())
-    album.take("11-stopped")
-    album.everywhere(lambda each: press(each, "Photo"))
-    album.take("12-photo")
+    page.get_by_text("px to go").first.wait_for()
+    album.take("09-dragging")
+    album.everywhere(lambda each: each.locator(DONE).wait_for(timeout=PREPARING_MS))
+    album.take("10-done")
     album.everywhere(lambda each: press(each, "Compare"))
-    album.take("13-slider")
+    album.take("11-compare", ".thumb")
     album.everywhere(lambda each: press(each, "Compare"))
-    album.everywhere(lambda each: press(each, "Face"))
-    album.everywhere(lambda each: each.locator("[data-about=Save]").scroll_into_view_if_needed())
-    album.take("14-save")
+    album.everywhere(lambda each: press(each, "Network’s picture"))
+    album.take("12-network")
+    album.everywhere(lambda each: press(each, "Network’s picture"))
+    album.everywhere(lambda each: each.locator("[data-about=save]").scroll_into_view_if_needed())
+    album.take("13-save")
+    album.everywhere(lambda each: each.keyboard.press("?"))
+    album.take("14-keys", "dialog[open]")
     album.everywhere(lambda each: each.keyboard.press("Escape"))
     album.everywhere(lambda each: press(each, "Settings"))
     album.take("15-settings", "dialog[open]")
@@ -205,21 +228,6 @@ def take_states(album: Album, address: str, portrait: Path, cat: Path) -> None:
             "#file", {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear aunt"}
         )
     album.take("17-error", ".toast.error")
-
-
-def take_preparing(album: Album) -> None:
-    """Choose the face, and take projection and tuning."""
-    page = album.first
-    album.take("04-face", ".face-box")
-    ask(page, "settings", SHORT)
-    page.locator(".face-box").first.click()
-    page.locator(".stages li", has_text="Learn it").get_by_text("left").wait_for(
-        timeout=PREPARING_MS
-    )
-    album.take("05-preparing", ".stages .now")
-    for each in album.pages.values():
-        each.locator(".viewport").wait_for(timeout=PREPARING_MS)
-    album.take("06-ready")
 
 
 def ask(page: Any, what: str, body: Any = None) -> None:
@@ -258,22 +266,17 @@ def for_readme(photos: Path) -> None:
         album.everywhere(lambda each: each.goto(address))
         page.set_input_files("#file", str(portrait))
         page.wait_for_url("**#*")
-        page.locator(".face-box, .viewport").first.wait_for()
-        if page.locator(".face-box").count():
-            page.locator(".face-box").first.click()
-            page.locator(".viewport").wait_for(timeout=PREPARING_MS)
+        page.locator(".viewport").wait_for()
+        settled(page)
         ask(page, "reset")
         page.reload()
-        page.locator(".viewport").wait_for()
         set_points(page)
         press(page, "Start")
-        page.locator(".status.strong").wait_for()
+        page.locator(DONE).wait_for(timeout=PREPARING_MS)
         phone = list(pages.values())[-1]
         phone.goto(page.url)
-        phone.locator(".status.strong").wait_for()
-        press(phone, "Photo")
+        phone.locator(DONE).wait_for()
         press(phone, "Compare")
-        phone.get_by_label("Before and after", exact=True).fill("435")
         for name, file in README.items():
             pages[name].wait_for_timeout(500)
             keep_small(pages[name].screenshot(), EXAMPLES / file)

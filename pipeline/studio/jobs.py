@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from drag.points import DragPoint, PointsFile, PointsInvalid
+from drag.points import DragPoint, PointsFile, PointsInvalid, transform
 from pipeline.disk.storage import replace_file, writing
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.jobs import drag as dragging
@@ -21,6 +21,7 @@ from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
 from pipeline.progress import Job, Step, follow
 from pipeline.studio.desk import NO_POINT_YET, Desk, at_once
+from pipeline.studio.edits import replace_points
 from pipeline.studio.pictures import file_format
 from pipeline.studio.sketch import mask_path, studio_folder
 from stylegan2.hashing import file_sha256
@@ -127,6 +128,22 @@ def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     elif recipe.result.paste == "network":
         yield from preparing.tune([workspace], recipe, bench)
     desk.change(workspace, prepared=desk.aligned(workspace).fingerprint)
+    _set_given_points(desk, workspace)
+
+
+def _set_given_points(desk: Desk, workspace: Workspace) -> None:
+    """Set the points that came with a photo, unless some have been set already."""
+    sketch = desk.sketch(workspace)
+    if not sketch.given:
+        return
+    desk.change(workspace, given=())
+    if not sketch.now.points:
+        matrix = np.array(desk.aligned(workspace).info["photo_to_aligned"], dtype=np.float64)
+        aligned = [
+            {end: list(transform(matrix, (x, y))) for end, (x, y) in pair.items()}
+            for pair in sketch.given
+        ]
+        replace_points(desk, workspace, aligned)
 
 
 def keep_landmarks(workspace: Workspace, landmarks: Mapping[str, Any]) -> Path:

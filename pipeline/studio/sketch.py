@@ -103,7 +103,8 @@ class Sketch:
     {"face": n}, {"landmarks": {...}} or {"align": "none"}. aligned and tuned are the fingerprints
     of the alignment and of the tuned generator that the edits stand on; prepared is that of the
     alignment for which everything that a drag needs has been made. running names a job that
-    was asked for and has not ended. made are the drags that were made from the page.
+    was asked for and has not ended. made are the drags that were made from the page. given are
+    points, in pixels of the photo, that are set once there is a face to set them on.
     """
 
     found: Mapping[str, Any] | None = None
@@ -116,6 +117,7 @@ class Sketch:
     at: int = 0
     running: str | None = None
     made: tuple[str, ...] = ()
+    given: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def now(self) -> Edit:
@@ -155,6 +157,7 @@ class Sketch:
             "at": self.at,
             "running": self.running,
             "made": list(self.made),
+            "given": list(self.given),
         }
 
     @classmethod
@@ -175,6 +178,7 @@ class Sketch:
                 data["at"],
                 data["running"],
                 tuple(data.get("made", ())),
+                tuple(data.get("given", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("its content is not understood") from error

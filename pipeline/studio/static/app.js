@@ -37,7 +37,7 @@ class App {
     this.state = null;
     clearToasts();
     this.live.watch(id);
-    title.textContent = "";
+    title.hidden = true;
     document.title = "realdrag";
     if (id === null) this.show("home", new Home({ about: this.about, open: (next) => this.open(next) }));
     else this.clear();
@@ -70,6 +70,7 @@ class App {
     if (state.id !== this.id || (this.state && this.state.version > state.version)) return;
     this.state = state;
     title.textContent = state.name;
+    title.hidden = false;
     document.title = `${state.name} – realdrag`;
     if (this.page) this.page.set(state);
     else this.show("photo", new PhotoPage(this, state));

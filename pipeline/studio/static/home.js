@@ -1,13 +1,13 @@
 // The first page: drop photos, or open an earlier one.
 
 import { attempt, json, pictureUrl, place } from "./api.js";
-import { button, h, icon, toast } from "./dom.js";
+import { button, h, icon, s, toast } from "./dom.js";
 import { LANGUAGES, language, say, speak } from "./say.js";
 
 const STAGES = ["result", "drag", "tune", "invert", "align"];
 
 /** What will happen, for those who are here for the first time. */
-const HOW = [["photo", "photo"], ["point", "points"], ["save", "save"]];
+const HOW = ["photo", "points", "save"];
 
 /** Shows the drop zone and the list of photos. */
 export class Home {
@@ -22,12 +22,12 @@ export class Home {
       icon("photo"), this.words, h("span", { class: "hint" }, say("home.stays")));
     this.demo = h("p", { class: "hint demo" }, `${say("home.noPhoto")} `,
       h("button", { type: "button", class: "link", onclick: () => this.try() }, say("home.demo")));
-    this.steps = h("ol", { class: "how" }, ...HOW.map(([picture, key]) => h("li", {}, icon(picture), h("h3", {}, say(`how.${key}`)), h("p", {}, say(`how.${key}.text`)))));
+    this.steps = h("ol", { class: "how" }, ...HOW.map((key) => h("li", {}, drawing(key), h("h3", {}, say(`how.${key}`)), h("p", {}, say(`how.${key}.text`)))));
     this.list = h("ul", { class: "photos" });
     this.earlier = h("section", { hidden: true, "aria-labelledby": "earlier" },
       h("h2", { id: "earlier" }, say("home.earlier")), this.list);
     this.element = h("div", { class: "home" },
-      h("div", { class: "welcome" }, h("h2", { class: "big" }, say("home.title")), h("p", {}, say("home.subtitle"))),
+      h("div", { class: "welcome" }, h("h1", { class: "big" }, say("home.title")), h("p", {}, say("home.subtitle"))),
       h("div", { class: "begin" }, this.input, this.drop, this.demo), this.steps, this.earlier, languages());
     for (const name of ["dragenter", "dragover"]) {
       this.element.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
@@ -62,7 +62,7 @@ export class Home {
     const more = button(say("photo.more", { name: photo.name }), "more", () => this.menu(photo), { bare: true, kind: "card-more" });
     return h("li", {},
       h("a", { href: `#${encodeURIComponent(photo.id)}`, class: "photo-card" },
-        h("img", { src: pictureUrl(photo.id, "thumbnail", photo.version), alt: "", loading: "lazy" }),
+        thumbnails(photo),
         h("span", { class: "name" }, photo.name),
         h("span", { class: "hint" }, this.said(photo))),
       more);
@@ -133,6 +133,28 @@ export class Home {
     }
     return made;
   }
+}
+
+/** What has become of a photo: its left half as it was, if it has been edited. */
+function thumbnails(photo) {
+  const picture = (name, version, attributes) => h("img", { src: pictureUrl(photo.id, name, version), alt: "", loading: "lazy", ...attributes });
+  const edited = photo.stage === "result";
+  return h("span", { class: "thumbs" }, picture("thumbnail", photo.version, {}),
+    edited ? picture("thumbnail-before", photo.version, { class: "was" }) : null);
+}
+
+/** A face in a frame, drawn with a few lines: as it is, with a point on it, and as it has become. */
+function drawing(kind) {
+  const smiles = kind === "save";
+  const parts = [
+    s("rect", { x: 4, y: 4, width: 112, height: 84, rx: 8, class: "frame" }),
+    s("path", { d: "M60 16c17 0 25 12 25 27 0 17-11 33-25 33S35 60 35 43c0-15 8-27 25-27z", class: "face" }),
+    s("path", { d: "M47 41h6M67 41h6M60 44v9l-3 1", class: "line" }),
+    s("path", { d: smiles ? "M45 58c4 9 26 9 30 0" : "M48 61c5 3 19 3 24 0", class: "line" }),
+  ];
+  if (kind === "points") parts.push(s("path", { d: "M72 61l11-7", class: "way" }), s("circle", { cx: 72, cy: 61, r: 4.5, class: "dot" }), s("circle", { cx: 85, cy: 53, r: 4.5, class: "ring" }));
+  if (smiles) parts.push(s("path", { d: "M103 30v22m-7-7 7 7 7-7M95 60h16", class: "arrow" }));
+  return s("svg", { viewBox: "0 0 120 92", class: "drawing", "aria-hidden": "true" }, ...parts);
 }
 
 /** The languages that the page speaks. */

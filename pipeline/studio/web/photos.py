@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,10 +71,11 @@ async def add_photo(
 
 @routes.post("/api/demo", status_code=201)
 def add_demo(studio: OfStudio) -> dict[str, Any]:
-    """Take the portrait that comes along, and begin to look for its face."""
+    """Take the portrait that comes along, with points on it, and begin to look for its face."""
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
-        portrait, _ = write_demo(Path(folder))
-        return _taken(studio, portrait, portrait.name)
+        portrait, points = write_demo(Path(folder))
+        given = [{"handle": list(p.handle), "target": list(p.target)} for p in points.points]
+        return _taken(studio, portrait, portrait.name, given)
 
 
 @routes.post("/api/workspaces/{name}/rename")
@@ -96,9 +98,12 @@ def reveal_photo(workspace: Of) -> dict[str, str]:
     return {"id": workspace.name}
 
 
-def _taken(studio: Studio, upload: Path, name: str) -> dict[str, Any]:
+def _taken(
+    studio: Studio, upload: Path, name: str, given: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     workspace, fresh = take_photo(studio.desk, upload, name)
     if fresh:
+        studio.desk.change(workspace, given=tuple(given))
         studio.find(workspace)
     studio.hub.tell_all("list", {})
     return {"id": workspace.name, "fresh": fresh}

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.jobs.film import Format
+from pipeline.picture.closeup import closeup
 from pipeline.studio import saving
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import THUMBNAIL_SIDE, closeup_of, keep_preview
@@ -22,7 +23,7 @@ routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
 STAGE_OF = {"aligned": "align", "inverted": "invert", "tuned": "tune", "network": "drag"}
 
 Name = Literal[
-    "photo", "closeup", "thumbnail", "result", "result-closeup",
+    "photo", "closeup", "thumbnail-before", "thumbnail", "result", "result-closeup",
     "aligned", "inverted", "tuned", "network",
 ]  # fmt: skip
 
@@ -49,12 +50,17 @@ def _preview(desk: Desk, workspace: Workspace, picture: Name) -> Path:
     result = desk.current(workspace, "result")
     if picture.startswith("result") and result is None:
         raise StageMissing(saving.NOTHING_YET)
-    if result is not None and picture not in ("photo", "closeup"):
+    if result is not None and picture not in ("photo", "closeup", "thumbnail-before"):
         source = result.path(f"result.{result.request.config['result']['format']}")
         tag = result.fingerprint[:16]
     folder = studio_folder(workspace.folder)
-    if picture == "thumbnail":
-        return keep_preview(source, folder / f"thumbnail-{tag}.jpg", THUMBNAIL_SIDE)
+    if picture.startswith("thumbnail"):
+        align = desk.current(workspace, "align")  # a list shows the face, once it is known
+        if align is None:
+            return keep_preview(source, folder / f"thumbnail-{tag}.jpg", THUMBNAIL_SIDE)
+        face = closeup(align.info["quad"], tuple(align.info["photo_size"]))
+        kept = folder / f"thumbnail-{align.fingerprint[:16]}-{tag}.jpg"
+        return keep_preview(source, kept, THUMBNAIL_SIDE, face)
     if not picture.endswith("closeup"):
         return keep_preview(source, folder / f"{picture}-{tag}.jpg")
     aligned = desk.aligned(workspace)
