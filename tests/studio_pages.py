@@ -37,7 +37,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SECONDS = 180_000
+SECONDS = 90_000
 SIZE = 32
 """Pixels of the tiny network's face."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,21 @@ def replace_points(desk: Desk, workspace: Workspace, points: Sequence[Mapping[st
     """Put points in place of all others. Raises PointsInvalid, StageMissing."""
     new = _placed(numbered(points), desk.aligned(workspace))
     return desk.edit(workspace, "points", points=new)
+
+
+def read_points_file(desk: Desk, workspace: Workspace, content: Mapping[str, Any]) -> Sketch:
+    """Put the points of a points file in place of all others; its mask is a file elsewhere.
+
+    Raises PointsInvalid, StageMissing.
+    """
+    from drag.points import parse_points, to_aligned
+
+    info = desk.aligned(workspace).info
+    matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
+    parsed = parse_points(dict(content), Path())
+    placed = to_aligned(parsed, matrix, info["size"], tuple(info["photo_size"])).points
+    pairs = [{"handle": list(each.handle), "target": list(each.target)} for each in placed]
+    return replace_points(desk, workspace, pairs)
 
 
 def change_points(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,15 +14,24 @@ from pipeline.machine.devices import versions
 from pipeline.studio.studio import Studio
 from pipeline.studio.web import editing, live, photos, pictures
 from pipeline.studio.web.answers import answer_errors
-from pipeline.studio.web.guard import Guard
+from pipeline.studio.web.guard import Guard, hosts_of
 from pipeline.studio.web.limits import BodyLimits
 from stylegan2.embedded import EMBEDDED
 
 
 def create_app(
-    root: Path, token: str, port: int, *, network: str = EMBEDDED, device: str = "auto"
+    root: Path,
+    token: str,
+    port: int,
+    *,
+    network: str = EMBEDDED,
+    device: str = "auto",
+    hosts: Iterable[str] = (),
 ) -> FastAPI:
-    """Build the studio of the photos in a folder, behind its door."""
+    """Build the studio of the photos in a folder, behind its door.
+
+    hosts are names besides this machine's own by which it may be called.
+    """
     studio = Studio(root, network, device)
 
     @asynccontextmanager
@@ -40,7 +49,8 @@ def create_app(
     )
     app.state.studio = studio
     app.add_middleware(BodyLimits)
-    app.add_middleware(Guard, token=token, port=port)  # outermost: nothing is read before it
+    # The outermost: nothing is read before it.
+    app.add_middleware(Guard, token=token, port=port, hosts=hosts_of(port, hosts))
     answer_errors(app)
     for each in (photos, editing, pictures, live):
         app.include_router(each.routes)

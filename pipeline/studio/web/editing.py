@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from pipeline.studio.edits import How, change_area, change_points, replace_points
+from pipeline.studio.edits import How, change_area, change_points, read_points_file, replace_points
 from pipeline.studio.history import reset, undo_or_redo
 from pipeline.studio.sketch import mask_path
 from pipeline.studio.web.answers import FailureRoute
@@ -70,6 +70,14 @@ def patch_points(studio: OfStudio, workspace: Of, asked: PointsChange) -> dict[s
     studio.check_idle(workspace)
     put = [pair.model_dump() for pair in asked.put]
     change_points(studio.desk, workspace, asked.what, put, asked.remove)
+    return studio.edited(workspace)
+
+
+@routes.post("/points/file")
+def load_points(studio: OfStudio, workspace: Of, content: dict[str, Any]) -> dict[str, Any]:
+    """Set the points of a points file, in pixels of the photo or of the aligned face."""
+    studio.check_idle(workspace)
+    read_points_file(studio.desk, workspace, content)
     return studio.edited(workspace)
 
 

@@ -29,9 +29,18 @@ def cookie_name(port: int) -> str:
     return f"realdrag-{port}"
 
 
-def security_headers(port: int) -> list[tuple[bytes, bytes]]:
+def hosts_of(port: int, more: Iterable[str] = ()) -> frozenset[str]:
+    """Return the Host names by which a studio on that port may be called: this machine's, and more.
+
+    More are names, or names with a port: that of a tunnel's other end.
+    """
+    asked = (name if ":" in name else f"{name}:{port}" for name in (*NAMES, *more))
+    return frozenset(name.lower() for name in asked)
+
+
+def security_headers(hosts: Iterable[str]) -> list[tuple[bytes, bytes]]:
     """Return what every answer carries: nothing is loaded from elsewhere, nothing is framed."""
-    sockets = " ".join(f"ws://{name}:{port}" for name in NAMES)
+    sockets = " ".join(f"ws://{host}" for host in sorted(hosts))
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         f"connect-src 'self' {sockets}; base-uri 'none'; form-action 'none'; "
@@ -53,12 +62,12 @@ class Guard:
     The token comes with the opened address, which sets the cookie that is looked at from then on.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, token: str, port: int, hosts: frozenset[str]) -> None:
         self._app = app
         self._token = token.encode()
         self._cookie = cookie_name(port)
-        self._hosts = {f"{name}:{port}" for name in NAMES}
-        self._headers = security_headers(port)
+        self._hosts = hosts
+        self._headers = security_headers(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a refusal."""
@@ -77,7 +86,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         hosts = _header(scope, b"host")
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return FORBIDDEN, "this address is not the studio's: open the one it printed"
         origins = _header(scope, b"origin")
         needs_origin = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS

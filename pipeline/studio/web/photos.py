@@ -11,6 +11,7 @@ import click
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from pipeline.jobs.demo import write_demo
 from pipeline.studio.desk import settings_schema
@@ -22,6 +23,8 @@ from pipeline.studio.web.answers import FailureRoute
 from pipeline.studio.web.bodies import NewName
 from pipeline.studio.web.depends import BYTES, Of, OfStudio
 from pipeline.studio.web.limits import MAX_UPLOAD
+
+HERE = "127.0.0.1"
 
 STATIC = Path(__file__).parents[1] / "static"
 
@@ -35,14 +38,14 @@ def page() -> FileResponse:
 
 
 @routes.get("/api/studio")
-def about(studio: OfStudio) -> dict[str, Any]:
+def about(request: Request, studio: OfStudio) -> dict[str, Any]:
     """Tell what the page needs once."""
     return {
         "folder": studio.desk.root.name,
         "network": studio.desk.network,
         "max_upload": MAX_UPLOAD,
         "elastic": ELASTIC,
-        "local": True,
+        "local": _is_local(request),
         "settings": settings_schema(),
     }
 
@@ -91,9 +94,16 @@ def delete_photo(studio: OfStudio, workspace: Of) -> dict[str, str]:
     return {"id": workspace.name}
 
 
+def _is_local(request: Request) -> bool:
+    """Tell whether a page is open on this machine, whose file manager can be shown to it."""
+    return request.client is not None and request.client.host == HERE
+
+
 @routes.post("/api/workspaces/{name}/reveal")
-def reveal_photo(workspace: Of) -> dict[str, str]:
+def reveal_photo(request: Request, workspace: Of) -> dict[str, str]:
     """Show a photo's workspace in the file manager of this machine."""
+    if not _is_local(request):
+        raise HTTPException(403, "the file manager can be shown on the studio's machine only")
     click.launch(str(workspace.folder), locate=True)
     return {"id": workspace.name}
 

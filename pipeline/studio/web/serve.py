@@ -1,4 +1,4 @@
-"""Serve the studio on this machine, and on this machine only."""
+"""Serve the studio: to this machine only, unless it is asked for under another name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipeline.studio.desk import Desk
 from pipeline.studio.jobs import take_photo
 from pipeline.studio.web.app import create_app
+from pipeline.studio.web.guard import NAMES
 from stylegan2.embedded import EMBEDDED
 
 HOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
 SOCKET_MESSAGE_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 5
 
@@ -62,12 +64,15 @@ class PunctualProtocol(H11Protocol):
             self._hanging_up = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
 
 
-def listen(port: int) -> socket.socket:
-    """Listen on a port of this machine; 0 takes any that is free. Raises PortTaken."""
+def listen(port: int, address: str = HOST) -> socket.socket:
+    """Listen on a port of this machine; 0 takes any that is free. Raises PortTaken.
+
+    address is the one at which it can be reached, HOST for this machine only.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((address, port))
         listener.listen()
     except OSError as error:
         listener.close()
@@ -85,19 +90,31 @@ def serve(
     port: int = 0,
     network: str = EMBEDDED,
     device: str = "auto",
+    host: str | None = None,
     ready: Callable[[str], None],
 ) -> None:
     """Serve the photos of a folder until Ctrl-C; ready gets the address to open.
 
-    Raises PortTaken, PhotoUnreadable.
+    host is the name, with or without a port, under which the page is opened elsewhere: that of
+    this machine in its network, or that of a tunnel's other end. Raises PortTaken,
+    PhotoUnreadable.
     """
-    with listen(port) as listener:
+    reached = HOST if host is None or is_here(host) else EVERYWHERE
+    with listen(port, reached) as listener:
         port = listener.getsockname()[1]
         fragment = "" if photo is None else f"#{_taken(root, network, photo)}"
         token = secrets.token_urlsafe(24)
-        app = create_app(root, token, port, network=network, device=device)
-        ready(f"http://{HOST}:{port}/?token={token}{fragment}")
+        hosts = () if host is None else (host,)
+        app = create_app(root, token, port, network=network, device=device, hosts=hosts)
+        name = host or HOST
+        address = name if ":" in name else f"{name}:{port}"
+        ready(f"http://{address}/?token={token}{fragment}")
         server_of(app).run(sockets=[listener])
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a name means this machine itself: a tunnel's end is opened under such a one."""
+    return host.split(":")[0].lower() in NAMES
 
 
 def server_of(app: FastAPI) -> uvicorn.Server:
