@@ -10,7 +10,6 @@ from PIL import Image
 
 from tests.studio_pages import (
     BEGIN,
-    PRESS_START,
     button,
     choose_file,
     drag_mouse,
@@ -74,7 +73,7 @@ def test_a_photo_is_uploaded_prepared_dragged_undone_and_saved(
         assert Path(download.value.path()).stat().st_size > 100
 
     button(page, "Undo").click()
-    expect(page.locator(".status")).to_have_text(PRESS_START)
+    expect(page.locator(".status")).to_have_text("Press Start, and watch 2 points move.")
     page.keyboard.press("Control+z")
     expect(page.locator(".chip.may")).to_be_hidden()
     page.keyboard.press("Control+z")

@@ -109,7 +109,7 @@ def test_a_smile_is_one_press_and_a_slider(page: Any, server: RunningStudio) -> 
         assert now - start == pytest.approx(2 * (once - start), abs=0.05)
     button(page, "As far as at first").click()
     wait_for(lambda: server.points(ident)[0]["target"] == pytest.approx(left["target"], abs=0.02))
-    button(page, "Raise the brows").click()
+    button(page, "Raise brows").click()
     wait_for(lambda: len(server.points(ident)) == 6)
 
 

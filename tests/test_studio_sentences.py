@@ -79,4 +79,4 @@ def test_what_the_studio_names_has_sentences() -> None:
     for kind in Kind:
         assert {f"card.{kind.value}", f"status.waits.{kind.value}"} <= english
     for stage in STAGES:
-        assert {f"stage.{stage}", f"card.stage.{stage}"} <= english
+        assert f"stage.{stage}" in english

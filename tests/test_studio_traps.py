@@ -207,7 +207,7 @@ WATCH = """
 def test_no_picture_is_followed_by_an_older_one(
     page: Any, server: RunningStudio, view: str
 ) -> None:
-    ident = open_ready(page, server, 108, f"order {view}.jpg")
+    ident = open_ready(page, server, 107 + len(view) * 100, f"order {view}.jpg")
     server.ok("PUT", f"/{ident}/settings", MOVES)
     drag_mouse(page, (0.3, 0.3), (0.6, 0.6))
     wait_for_points(server, ident, 1)

@@ -15,7 +15,7 @@ from pipeline.picture.animation import spread
 from pipeline.stage_table import STAGES
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import closeup_of, photo_size
-from pipeline.studio.sketch import Edit, Sketch
+from pipeline.studio.sketch import Edit, Sketch, load_sketch
 
 MAX_TRACK = 120
 """Positions of a handle's track that the page gets of a finished drag."""
@@ -26,14 +26,15 @@ Track = list[list[float]]
 
 def summary(desk: Desk, workspace: Workspace, jobs: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a workspace for the list of photos."""
-    state = desk.state(workspace)
-    done = [stage for stage in STAGES if stage in state.current]
+    current = desk.state(workspace).current
     return {
         "id": workspace.name,
         "name": desk.name_of(workspace.name),
-        "stage": done[-1] if done else None,
+        "begun": bool(current),
+        "ready": desk.is_ready(workspace, load_sketch(workspace.folder)),
+        "edited": "result" in current,
         "jobs": jobs,
-        "version": "-".join(fp[:8] for fp in state.current.values()) or "0",
+        "version": "-".join(fp[:8] for fp in current.values()) or "0",
     }
 
 

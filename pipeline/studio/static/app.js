@@ -92,7 +92,10 @@ class App {
   }
 
   failed(error) {
-    if (error.kind === "WorkspaceUnknown") location.hash = "";
+    if (error.kind === "WorkspaceUnknown") {
+      location.hash = "";
+      this.route(); // what is said now is said on the first page
+    }
     toast(failureText(error), "error");
   }
 

@@ -4,8 +4,6 @@ import { attempt, json, pictureUrl, place } from "./api.js";
 import { button, h, icon, s, toast } from "./dom.js";
 import { LANGUAGES, language, say, speak } from "./say.js";
 
-const STAGES = ["result", "drag", "tune", "invert", "align"];
-
 /** What will happen, for those who are here for the first time. */
 const HOW = ["photo", "points", "save"];
 
@@ -75,8 +73,9 @@ export class Home {
     if (running) return say(`card.${running.kind}`);
     if (jobs.some((job) => job.paused)) return say("status.paused");
     if (jobs.length) return say("card.waits", { count: Math.max(...jobs.map((job) => job.ahead.length), 1) });
-    const stage = STAGES.find((each) => each === photo.stage);
-    return say(stage ? `card.stage.${stage}` : "card.stage.none");
+    if (photo.edited) return say("card.edited");
+    if (photo.ready) return say("card.ready");
+    return say(photo.begun ? "card.unfinished" : "card.choose");
   }
 
   /** What can be done with a photo that lies here. */
@@ -138,9 +137,8 @@ export class Home {
 /** What has become of a photo: its left half as it was, if it has been edited. */
 function thumbnails(photo) {
   const picture = (name, version, attributes) => h("img", { src: pictureUrl(photo.id, name, version), alt: "", loading: "lazy", ...attributes });
-  const edited = photo.stage === "result";
   return h("span", { class: "thumbs" }, picture("thumbnail", photo.version, {}),
-    edited ? picture("thumbnail-before", photo.version, { class: "was" }) : null);
+    photo.edited ? picture("thumbnail-before", photo.version, { class: "was" }) : null);
 }
 
 /** A face in a frame, drawn with a few lines: as it is, with a point on it, and as it has become. */

@@ -128,7 +128,7 @@ export class PhotoPage {
   buildPanel() {
     this.addButton = button(say("points.add"), "plus", () => { this.setTool("points"); this.points.add(); }, { title: say("points.add.title") });
     this.clearButton = button(say("points.clear"), "close", () => this.points.clear());
-    this.pointsFile = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", "aria-hidden": "true",
+    this.pointsFile = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", "aria-label": say("points.load.title"),
       onchange: () => { this.loadPoints(this.pointsFile.files[0]); this.pointsFile.value = ""; } }));
     this.loadButton = button(say("points.load"), "folder", () => this.pointsFile.click(), { title: say("points.load.title") });
     this.pointsHint = h("p", { class: "hint" }, say("points.hint"));
