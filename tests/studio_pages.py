@@ -6,6 +6,7 @@ module by then, too late for pytest to rewrite its assertions: PYTEST_DONT_REWRI
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -37,7 +38,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SECONDS = 90_000
+SECONDS = 60_000
 SIZE = 32
 """Pixels of the tiny network's face."""
 
@@ -170,6 +171,18 @@ def open_ready(page: Any, server: RunningStudio, seed: int, file: str) -> str:
     page.goto(f"{server.origin}/#{ident}")
     expect(page.locator(".status")).to_have_text(BEGIN)
     return ident
+
+
+def drag_to_the_end(page: Any, server: RunningStudio) -> None:
+    """Start a drag, and wait until the page tells how it ended."""
+    from playwright.sync_api import expect
+
+    ident = name(page)
+    before = server.ok("GET", f"/{ident}")["edit"]["drag"]
+    page.locator(".controls").get_by_role("button", name=re.compile("^(Start|Go on)$")).click()
+    wait_for(lambda: server.ok("GET", f"/{ident}")["edit"]["drag"] != before)
+    server.idle(ident)
+    expect(page.locator(".status")).to_have_attribute("data-tone", "strong")
 
 
 def button(page: Any, label: str) -> Any:

@@ -22,6 +22,7 @@ from tests.studio_pages import (
     SIZE,
     button,
     drag_mouse,
+    drag_to_the_end,
     needs_chromium,
     on_aligned,
     on_face,
@@ -49,12 +50,6 @@ def points(server: RunningStudio, ident: str) -> list[dict[str, list[float]]]:
 def wait_for_points(server: RunningStudio, ident: str, count: int) -> list[Any]:
     wait_for(lambda: len(points(server, ident)) == count)
     return points(server, ident)
-
-
-def drag_to_the_end(page: Any, label: str = "Start") -> None:
-    button(page, label).click()
-    expect(page.locator(".status")).not_to_have_attribute("data-tone", "strong")
-    expect(page.locator(".status")).to_have_attribute("data-tone", "strong")
 
 
 def picture(page: Any) -> bytes:
@@ -305,7 +300,7 @@ def test_settings_are_changed_used_by_the_drag_and_reset(page: Any, server: Runn
     button(page, "Close").click()
     drag_mouse(page, (0.3, 0.3), (0.8, 0.8))
     wait_for_points(server, ident, 1)
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     made = server.ok("GET", f"/{ident}")["made"]["drag"]
     manifest = read_artifact(server.root / ident / "artifacts" / f"drag-{made}").manifest
     used = manifest["request"]["config"]["drag"]
@@ -344,7 +339,7 @@ def dragged(page: Any, server: RunningStudio, request: pytest.FixtureRequest) ->
     # Newton takes a step back that brings no handle nearer, which a random network's may not.
     moves = {"steps": 4, "method": "draggan", "learning_rate": 0.05}
     server.ok("PUT", f"/{ident}/settings", {**QUICK, "drag": moves})
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     return ident
 
 
@@ -378,11 +373,11 @@ def test_several_drags_follow_one_another_and_are_undone_one_by_one(
     page: Any, server: RunningStudio, dragged: str
 ) -> None:
     first = server.ok("GET", f"/{dragged}")
-    drag_to_the_end(page, "Go on")
+    drag_to_the_end(page, server)
     second = server.ok("GET", f"/{dragged}")
     drag_mouse(page, (0.2, 0.8), (0.3, 0.9))
     wait_for_points(server, dragged, 2)
-    drag_to_the_end(page, "Go on")
+    drag_to_the_end(page, server)
     third = server.ok("GET", f"/{dragged}")
 
     def before(state: Any) -> str:
@@ -473,7 +468,7 @@ def test_the_networks_picture_is_one_button_away_and_takes_points_too(
     (pair,) = wait_for_points(server, dragged, 1)
     for end, share in (("handle", 0.4), ("target", 0.5)):
         assert pair[end] == pytest.approx(on_aligned(share, share), abs=NEAR)
-    drag_to_the_end(page, "Go on")
+    drag_to_the_end(page, server)
     page.keyboard.press("f")
     expect(network).to_have_attribute("aria-pressed", "false")
 

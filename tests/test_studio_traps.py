@@ -13,6 +13,7 @@ from tests.studio_pages import (
     button,
     choose_file,
     drag_mouse,
+    drag_to_the_end,
     name,
     needs_chromium,
     on_face,
@@ -35,12 +36,6 @@ SLOW = {**QUICK, "invert": {"steps": 10_000, "start_samples": 4}}
 
 def status(page: Any) -> Any:
     return page.locator(".status")
-
-
-def drag_to_the_end(page: Any) -> None:
-    page.locator(".controls").get_by_role("button", name=re.compile("Start|Go on")).click()
-    expect(status(page)).not_to_have_attribute("data-tone", "strong")
-    expect(status(page)).to_have_attribute("data-tone", "strong")
 
 
 def wait_for_points(server: RunningStudio, ident: str, count: int) -> None:
@@ -86,7 +81,7 @@ def test_the_sentence_is_about_the_present_and_not_about_the_last_drag(
     server.ok("PUT", f"/{ident}/settings", MOVES)
     drag_mouse(page, (0.3, 0.3), (0.8, 0.8))
     wait_for_points(server, ident, 1)
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     ended = status(page).text_content()
     drag_mouse(page, (0.2, 0.8), (0.3, 0.9))
     wait_for_points(server, ident, 2)
@@ -107,7 +102,7 @@ def test_tracks_of_points_that_are_gone_or_elsewhere_are_gone(
     drag_mouse(page, (0.3, 0.3), (0.7, 0.7))
     drag_mouse(page, (0.8, 0.2), (0.5, 0.3))
     wait_for_points(server, ident, 2)
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     tracks = page.locator("polyline.track:not(.under)")
     expect(tracks).to_have_count(2)
     button(page, "Remove point 1").click()
@@ -129,7 +124,7 @@ def test_points_keep_their_numbers(page: Any, server: RunningStudio) -> None:
     badges = page.locator(".points-list .badge")
     expect(badges).to_have_text(["2", "3"])
     expect(page.locator(".points .number")).to_have_text(["2", "3"])
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     expect(badges).to_have_text(["2", "3"])
     page.reload()
     expect(badges).to_have_text(["2", "3"])
@@ -216,7 +211,7 @@ def test_no_picture_is_followed_by_an_older_one(
         page.keyboard.press("f")
     page.wait_for_timeout(500)
     page.evaluate(WATCH)
-    drag_to_the_end(page)
+    drag_to_the_end(page, server)
     page.wait_for_timeout(1500)
     page.evaluate("() => { window.enough = true; }")
     seen = page.evaluate("() => window.seen")

@@ -53,7 +53,8 @@ class Studio:
         self.drift = DriftWatch(self.desk, self.bench)
         self.landmarks = FaceLandmarks(self.desk)
         self._failures: dict[str, dict[str, Any]] = {}
-        self._told = 0
+        # Pages outlive a studio: what the next one tells must count as later.
+        self._told = time.time_ns() // 1_000_000
         self._telling = threading.RLock()  # so that an older state never overtakes a newer one
         self.worker = Worker(self.bench, self._tell, self._ended, self._queued)
 

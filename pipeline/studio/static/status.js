@@ -68,7 +68,7 @@ export function statusOf(state, page) {
   if (page.pending) return plain("status.half");
   if (state.failure) return { text: failureText(state.failure), tone: "bad", share: undefined };
   if (page.marks !== null) return plain(`mark.${page.marks}`);
-  if (prepare && !state.ready) return preparing(state, prepare);
+  if (prepare) return preparing(state, prepare);
   if (find) return find.running ? { text: say("status.finding"), tone: "plain", share: null } : waiting(state, find);
   if (state.interrupted) return plain(`status.interrupted.${state.interrupted}`);
   if (page.choosing || !state.ready) return plain(choiceKey(state), { count: state.found?.faces.length ?? 0 });

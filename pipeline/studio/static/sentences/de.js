@@ -305,6 +305,7 @@ export default {
   "setting.result.paste": "Woraus das Gesicht besteht",
   "effect.result.paste": "Aus den eigenen Pixeln des Fotos, bewegt; oder aus denen des Netzes, das dafür das Gesicht auswendig lernen muss.",
   "setting.result.keep_gps": "Den Ort des Fotos (GPS) behalten",
+  "setting.result.strip_metadata": "Kamera, Zeit und Namen weglassen",
   "effect.seed": "Gleiche Zahlen geben gleiche Ergebnisse.",
   "effect.drag.learning_rate": "Mehr ist schneller und rauer, weniger langsamer und ruhiger.",
   "effect.drag.r1": "Mehr bewegt größere Teile gemeinsam.",

@@ -305,6 +305,7 @@ export default {
   "setting.result.paste": "얼굴을 이루는 것",
   "effect.result.paste": "사진의 픽셀을 움직이거나, 얼굴을 외운 네트워크의 픽셀을 씁니다.",
   "setting.result.keep_gps": "사진의 위치(GPS) 남기기",
+  "setting.result.strip_metadata": "카메라, 시간, 이름 빼기",
   "effect.seed": "시드가 같으면 결과도 같습니다.",
   "effect.drag.learning_rate": "클수록 빠르고 거칠며, 작을수록 느리고 차분합니다.",
   "effect.drag.r1": "클수록 넓은 부분이 함께 움직입니다.",

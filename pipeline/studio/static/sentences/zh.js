@@ -305,6 +305,7 @@ export default {
   "setting.result.paste": "面部由什么组成",
   "effect.result.paste": "移动照片自己的像素；或用网络的像素，为此它要先记住这张脸。",
   "setting.result.keep_gps": "保留照片的位置（GPS）",
+  "setting.result.strip_metadata": "去掉相机、时间和姓名信息",
   "effect.seed": "种子相同，结果相同。",
   "effect.drag.learning_rate": "越大越快越粗糙，越小越慢越稳。",
   "effect.drag.r1": "越大，一起移动的部分越大。",
