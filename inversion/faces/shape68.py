@@ -51,28 +51,28 @@ _TURN_OF_NOSE = 75.5
 
 
 def eye_distance(points: Points) -> float:
-    """Give the distance between the eyes' middles, in the points' unit."""
+    """Return the distance between the eyes' middles, in the points' unit."""
     return _between(points[list(EYE_LEFT)].mean(axis=0), points[list(EYE_RIGHT)].mean(axis=0))
 
 
 def face_width(points: Points) -> float:
-    """Give the distance between the jaw's ends, in the points' unit."""
+    """Return the distance between the jaw's ends, in the points' unit."""
     return _between(points[0], points[16])
 
 
 def mouth_opening(points: Points) -> float:
-    """Give the gap between the lips, the mean of three places, over the mouth's width."""
+    """Return the gap between the lips, the mean of three places, over the mouth's width."""
     gap = np.mean([_between(points[upper], points[lower]) for upper, lower in _LIPS])
     return float(gap) / _between(points[48], points[54])
 
 
 def mouth_width(points: Points) -> float:
-    """Give the distance of the mouth's corners over the eye distance."""
+    """Return the distance of the mouth's corners over the eye distance."""
     return _between(points[48], points[54]) / eye_distance(points)
 
 
 def eye_openings(points: Points) -> tuple[float, float]:
-    """Give the gap between the lids over the eye's width, of the left and of the right eye."""
+    """Return the gap between the lids over the eye's width, of the left and of the right eye."""
     left = _between(points[37], points[41]) + _between(points[38], points[40])
     right = _between(points[43], points[47]) + _between(points[44], points[46])
     width_left, width_right = (

@@ -180,7 +180,7 @@ class Draft:
 
 @contextmanager
 def open_draft(root: Path, request: Request) -> Iterator[Draft]:
-    """Give a temporary folder below root; it is removed on leaving unless `commit` renamed it."""
+    """Yield a temporary folder below root; it is removed on leaving unless `commit` renamed it."""
     root.mkdir(exist_ok=True)
     folder = root / f"{DRAFT_PREFIX}{request.folder_name}-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir()

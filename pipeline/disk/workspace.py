@@ -173,7 +173,7 @@ class Workspace:
 
     @contextmanager
     def draft(self, request: Request) -> Iterator[Draft]:
-        """Give a draft for an artifact; it is gone on leaving unless it was kept."""
+        """Yield a draft for an artifact; it is gone on leaving unless it was kept."""
         with writing(self.folder), open_draft(self.artifacts, request) as draft:
             yield draft
 

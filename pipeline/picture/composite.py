@@ -208,7 +208,7 @@ def _apply(edit: _Edit, quad: Float64Array, result: UInt8Image, pixels: UInt8Ima
 def _touched(
     edit: _Edit, to_photo: Float64Array, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Give the part of the photo, (x0, y0, x1, y1), outside which nothing happens."""
+    """Return the part of the photo, (x0, y0, x1, y1), outside which nothing happens."""
     active = edit.renewal > 0
     active |= np.abs(edit.way).max(axis=2) > 0
     active |= np.abs(edit.light).max(axis=2) > 0

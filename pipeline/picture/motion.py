@@ -69,7 +69,7 @@ class Motion:
     way: Float32Array
 
     def areas(self) -> Float32Array:
-        """Give [n, n]: by what the area around a place was multiplied where it comes from.
+        """Return [n, n]: by what the area around a place was multiplied where it comes from.
 
         Below 0 the field folds over; near 0 a few pixels are drawn out.
         """
@@ -83,7 +83,7 @@ class Motion:
         return _read(self.way, in_region(places, size, len(self.way))) * (REGION * size)
 
     def on(self, n: int) -> Motion:
-        """Give the same on a grid of another side."""
+        """Return the same on a grid of another side."""
         import cv2
 
         if n == len(self.way):
@@ -93,7 +93,7 @@ class Motion:
         return Motion(np.asarray(cv2.resize(self.way, (n, n), interpolation=fitting), np.float32))
 
     def after(self, first: Motion) -> Motion:
-        """Give the motion that does what another one and then this one do, in one go."""
+        """Return the motion that does what another one and then this one do, in one go."""
         import cv2  # large; only an edit needs it
 
         n = len(self.way)
@@ -106,7 +106,7 @@ class Motion:
 
 
 def region_of(quad: Float64Array) -> Float64Array:
-    """Give the corners [4, 2] of the region that may move, for those of a crop."""
+    """Return the corners [4, 2] of the region that may move, for those of a crop."""
     centre = quad.mean(axis=0)
     region: Float64Array = centre + (quad - centre) * REGION
     return region
@@ -204,7 +204,7 @@ def plain_motion(
 
 
 def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:
-    """Give the flow on the grid, in its pixels, and how far it is to be believed."""
+    """Return the flow on the grid, in its pixels, and how far it is to be believed."""
     import cv2  # large; only an edit needs it
 
     way, weight = weighted_flow(before, after)
@@ -259,7 +259,7 @@ def _fade(n: int, movable_mask: BoolImage | None, over: float) -> Float64Array:
 
 
 def _share_inside(lips: Sequence[DragPoint], resolution: int) -> Float64Array:
-    """Give the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
+    """Return the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
     import cv2
 
     mouth = np.zeros((resolution, resolution), np.uint8)
@@ -288,7 +288,7 @@ def _free(n: int, movable_mask: BoolImage | None) -> BoolImage:
 def _on_grid(
     points: Sequence[DragPoint], resolution: int, n: int
 ) -> tuple[Float64Array, Float64Array]:
-    """Give the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
+    """Return the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
     ends = np.array([[point.handle, point.target] for point in points], np.float64)
     handles, targets = in_region(ends.reshape(-1, 2, 2), resolution, n).transpose(1, 0, 2)
     return targets, handles - targets

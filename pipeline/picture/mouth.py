@@ -108,7 +108,7 @@ def _asked_gap(faces: Faces, points: Sequence[DragPoint]) -> float:
 
 
 def _along(photo: Float64Array) -> Float64Array:
-    """Give the direction from one eye to the other."""
+    """Return the direction from one eye to the other."""
     eyes = photo[42:48].mean(axis=0) - photo[36:42].mean(axis=0)
     along: Float64Array = eyes / np.linalg.norm(eyes)
     return along

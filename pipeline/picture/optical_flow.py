@@ -143,7 +143,7 @@ def weighted_flow(before: Array, after: Array) -> tuple[Float32Array, Float32Arr
 
 
 def _both_ways(before: Array, after: Array) -> tuple[Array, Array]:
-    """Give the way back from after to before, in pixels, and by how much it misses coming back.
+    """Return the way back from after to before, in pixels, and by how much it misses coming back.
 
     By dense inverse search.
     """

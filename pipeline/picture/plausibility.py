@@ -107,7 +107,7 @@ def measures(before: UInt8Image, after: UInt8Image, landmarks: Points) -> dict[s
 
 
 def _strain(way: Float32Array) -> Float32Array:
-    """Give the larger of stretch and squeeze at each place, as a logarithm, from a way back."""
+    """Return the larger of stretch and squeeze at each place, as a logarithm, from a way back."""
     smooth = _blurred(way, 1)
     (dxx, dyx), (dxy, dyy) = (
         (np.gradient(smooth[..., k], axis=1), np.gradient(smooth[..., k], axis=0)) for k in (0, 1)

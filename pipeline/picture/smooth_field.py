@@ -72,7 +72,7 @@ def smooth_field(
 def _stiffness(
     n: int, scale: float, pins: Float64Array, prices: Float64Array, free: BoolImage
 ) -> Float64Array:
-    """Give the lower bands [2 n + 2, n * n] of what does not change with the weights."""
+    """Return the lower bands [2 n + 2, n * n] of what does not change with the weights."""
     from scipy import sparse
 
     second = sparse.diags([1.0, -2.0, 1.0], [-1, 0, 1], shape=(n, n))
@@ -92,7 +92,7 @@ def _stiffness(
 
 
 def _reading(pins: Float64Array, n: int) -> Float64Array:
-    """Give the weights [P, n * n] that read a field at pins, bilinearly."""
+    """Return the weights [P, n * n] that read a field at pins, bilinearly."""
     rows = np.zeros((len(pins), n * n))
     for row, pin in zip(rows, pins, strict=True):
         x, y = np.clip(pin, 0, n - 1.001)

@@ -63,7 +63,7 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
 def _touched(
     moving: BoolImage, to_photo: Array, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Give the part of the photo, (x0, y0, x1, y1), outside which nothing moves."""
+    """Return the part of the photo, (x0, y0, x1, y1), outside which nothing moves."""
     rows, columns = np.flatnonzero(moving.any(axis=1)), np.flatnonzero(moving.any(axis=0))
     if not rows.size:
         return 0, 0, 0, 0

@@ -189,7 +189,7 @@ def _show(
 
 
 def _picture_before(work: Work, ground: Ground) -> Tensor:
-    """Give the network's picture that the drag starts from: what a mask protects stays so."""
+    """Return the network's picture that the drag starts from: what a mask protects stays so."""
     if "from" in work.inputs:
         return to_tensor(read_pixels(work.inputs["from"], "network.png"), work.bench.device)
     if "tune" in work.inputs:

@@ -60,7 +60,7 @@ def _drawn_out(moved: Moved) -> float:
 
 
 def _areas(moved: Moved) -> Float32Array:
-    """Give the areas of the motion; what lies in a new mouth shows nothing of the photo."""
+    """Return the areas of the motion; what lies in a new mouth shows nothing of the photo."""
     areas = moved.motion.areas()
     if moved.mouth is not None:
         n = len(areas)

@@ -41,12 +41,12 @@ class Moved:
     mouth: FreshMouth | None
 
     def of(self, pixels: UInt8Image, quad: Float64Array) -> UInt8Image:
-        """Give a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
+        """Return a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
         result = warp(pixels, quad, self.motion)
         return result if self.mouth is None else with_mouth(result, quad, self.mouth)
 
     def part(self, share: float) -> Moved:
-        """Give that share of the way."""
+        """Return that share of the way."""
         mouth = self.mouth
         if mouth is not None:
             # The lips' way is known where they are in the end, and so is where they came from.
@@ -55,7 +55,7 @@ class Moved:
         return Moved(Motion(self.motion.way * np.float32(share)), mouth)
 
     def mouth_after(self, later: Motion) -> FreshMouth | None:
-        """Give the new mouth as it is once the photo has moved further."""
+        """Return the new mouth as it is once the photo has moved further."""
         if self.mouth is None:
             return None
         ends = self.mouth.ends - later.at(self.mouth.ends, len(self.mouth.picture))
@@ -144,7 +144,7 @@ class MovingPhoto:
         return [point.target for point in self.points]
 
     def for_network(self, resolution: int) -> list[DragPoint]:
-        """Give the points that the network is asked for; their targets in its picture."""
+        """Return the points that the network is asked for; their targets in its picture."""
         inside = []
         for i in self.followed:
             x, y = (min(max(v, -0.5), resolution - 0.5) for v in self.points[i].target)
@@ -185,7 +185,7 @@ class MovingPhoto:
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
-        """Give nearly the same motion in a few milliseconds, for who watches."""
+        """Return nearly the same motion in a few milliseconds, for who watches."""
         moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
         asked = [moves[i] for i in self.followed]
         alone = [move for i, move in enumerate(moves) if i not in self.followed]
@@ -216,7 +216,7 @@ class MovingPhoto:
         return all(may_change(point.target, movable) for point in points)
 
     def shown(self, moved: Moved) -> UInt8Image:
-        """Give the aligned photo, moved."""
+        """Return the aligned photo, moved."""
         size = len(self.aligned)
         quad = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
         return moved.of(self.aligned, quad)

@@ -83,7 +83,7 @@ START = Edit("start")
 
 
 def numbered(points: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
-    """Give points that have no number the next ones after the highest there is."""
+    """Number points that have none: the next ones after the highest there is."""
     following = count(max((each.get("number") or 0 for each in points), default=0) + 1)
     return tuple(
         Pair(
