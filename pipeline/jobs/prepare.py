@@ -15,9 +15,8 @@ from pipeline.jobs.requests import (
     BEST_LANDMARKS_FIRST,
     BEST_PERCEPTUAL_FIRST,
     align_request,
-    check_mask,
+    check_points,
     perceptual_name,
-    place_points,
     settled,
 )
 from pipeline.machine.bench import Bench
@@ -53,8 +52,7 @@ def align(
         with claimed.kept_if_it_comes_to_something():
             aligned = yield from _aligned(claimed.workspace, request, bench)
             if points is not None:
-                yield from place_points(points, aligned, {}, {}, {})
-                check_mask(points, aligned)
+                check_points(points, aligned)
         claimed.workspace.make_current(aligned)
     return claimed.workspace
 
@@ -97,9 +95,8 @@ def invert(
             request = Request.of(STAGES["invert"], config, {"align": aligned.fingerprint}, hints)
             request = yield from settled(workspace, request, "perceptual", BEST_PERCEPTUAL_FIRST)
             if points is not None:
-                yield from place_points(points, aligned, {}, {}, {})
-                if (yield from workspace.find(request)) is None:
-                    check_mask(points, aligned)
+                fresh = (yield from workspace.find(request)) is None
+                check_points(points, aligned, mask=fresh)
         workspace.make_current(aligned)
         inverted = yield from obtain(workspace, request, bench)
         workspace.make_current(inverted)

@@ -119,9 +119,14 @@ def place_points(
         hints["mask"] = str(asked.mask_path.resolve())
 
 
-def check_mask(points: PointsFile, aligned: Artifact) -> None:
-    """Raise PointsInvalid for a mask that the drag would refuse, before time is spent."""
-    if points.mask_path is None:
+def check_points(points: PointsFile, aligned: Artifact, *, mask: bool = True) -> None:
+    """Raise PointsInvalid for points, or a mask, that the drag would refuse, before time is spent.
+
+    What there is to say of points that are taken, the drag says.
+    """
+    for _ in place_points(points, aligned, {}, {}, {}):
+        pass
+    if points.mask_path is None or not mask:
         return
     import numpy as np
 
