@@ -479,3 +479,20 @@ def test_drags_that_nothing_comes_back_to_are_deleted(page: Any, server: Running
     state = server.ok("POST", f"/{ident}/redo")
     assert re.fullmatch(r"[0-9a-f]{64}", state["edit"]["drag"])
     assert state["edit"]["stop"] is not None
+
+
+def test_a_point_that_the_area_keeps_says_so_before_a_drag(
+    page: Any, server: RunningStudio
+) -> None:
+    ident = open_ready(page, server, 131, "kept.jpg")
+    drag_mouse(page, (0.3, 0.3), (0.6, 0.3))
+    wait_for_points(server, ident, 1)
+    said = page.locator(".drift-hint")
+    button(page, "Area").click()
+    drag_mouse(page, (0.2, 0.8), (0.8, 0.8))
+    expect(said).to_contain_text("The area keeps this place")
+    expect(page.locator(".spot.handle")).to_have_attribute(
+        "aria-label", re.compile("The area keeps this place")
+    )
+    drag_mouse(page, (0.2, 0.3), (0.6, 0.3))
+    expect(said.get_by_text("The area keeps this place")).to_have_count(0)

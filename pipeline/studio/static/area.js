@@ -85,6 +85,12 @@ export class Area {
     this.shown();
   }
 
+  /** Whether a place of the face is kept as it is. */
+  keeps([x, y]) {
+    const [column, row] = [Math.round(x), Math.round(y)].map((v) => clamp(v, 0, this.size - 1));
+    return this.values !== null && this.values[row * this.size + column] < 128;
+  }
+
   press(xy) {
     if (this.locked || !this.size) return false;
     this.begin();

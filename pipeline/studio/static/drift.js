@@ -20,7 +20,7 @@ export class Drift {
   /** Ask again, once nothing happens, when the face or its points are others. @param {any} state */
   look(state) {
     const handles = state.edit.points.map(({ handle }) => handle);
-    const asked = state.job ? "" : JSON.stringify([state.id, state.made, handles]);
+    const asked = state.jobs.drag ? "" : JSON.stringify([state.id, state.made, handles]);
     if (asked === this.asked) return;
     this.asked = asked;
     clearTimeout(this.settle);

@@ -38,6 +38,7 @@ export class PhotoPage {
     this.viewport = new Viewport(say("viewport"), app.about.elastic.region);
     this.points = new Points(this.viewport, (change) => this.act("PATCH", "/points", change), () => this.changed());
     this.area = new Area(this.viewport, (png, how) => this.putArea(png, how), () => this.points.pairs.flatMap(({ handle, target }) => [handle, target]));
+    this.points.keeps = (xy) => this.area.keeps(xy);
     this.saving = new Saving(() => this.state);
     this.choosing = new Choosing(this.viewport, { leave: () => this.chooseFace(false), changed: () => this.refresh(), apply: (next) => app.setState(next) });
     this.divider = new Divider(this.viewport, () => this.paint());

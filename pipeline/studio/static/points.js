@@ -33,6 +33,8 @@ export class Points {
     /** @type {Pair[]} */
     this.pairs = [];
     this.drift = new Drift(() => this.render());
+    /** Whether the area keeps a place as it is. @type {(xy: [number, number]) => boolean} */
+    this.keeps = () => false;
     this.locked = false;
     this.active = true;
     this.hidden = false;
@@ -296,7 +298,7 @@ export class Points {
     const [hx, hy] = apply(screen, pair.handle);
     const [tx, ty] = apply(screen, pair.target);
     const left = far(pair.handle, pair.target);
-    const drifts = this.worried(pair) !== null;
+    const worry = this.worried(pair);
     const length = Math.hypot(tx - hx, ty - hy);
     const parts = [];
     if (length > 22 * k) {
@@ -307,22 +309,22 @@ export class Points {
     const spot = (end, x, y, drawing) => {
       const group = s("g", {
         class: `spot ${end}`, tabindex: this.locked ? -1 : 0, role: "button", "data-index": index, "data-end": end,
-        "aria-label": this.label(pair, end, left, drifts),
+        "aria-label": this.label(pair, end, left, worry),
       }, s("circle", { cx: x, cy: y, r: 22, class: "reach" }), ...drawing);
       group.addEventListener("keydown", (event) => this.key(event, index, end));
       return group;
     };
     parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
     const aside = (from, to) => from + (to > from ? -11 : 11) * k; // not over the way
-    const mark = drifts ? this.mark(aside(hx, tx), aside(hy, ty)) : [];
+    const mark = worry ? this.mark(aside(hx, tx), aside(hy, ty), worry.says) : [];
     parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(this.numberOf(pair))), ...mark]));
     return parts;
   }
 
-  label(pair, end, left, drifts) {
+  label(pair, end, left, worry) {
     const [x, y] = pair[end];
     const parts = [say(`point.${end}`, { number: this.numberOf(pair), x, y }), this.toGo(left)];
-    if (drifts) parts.push(say("point.drifts"));
+    if (worry) parts.push(worry.says);
     if (!this.locked) parts.push(say("point.keys"));
     return parts.join(" ");
   }
@@ -331,26 +333,28 @@ export class Points {
     return this.isThere(left) ? say("point.there") : say("point.toGo", { pixels: left });
   }
 
-  /** What the studio says of a point that may drift; null while a drag runs. */
+  /** What there is to say of a point that may drift, or that the area keeps; null while a drag runs. */
   worried(pair) {
-    const going = !this.locked && !this.isThere(far(pair.handle, pair.target));
-    return going ? this.drift.worry(pair.handle) : null;
+    if (this.locked || this.isThere(far(pair.handle, pair.target))) return null;
+    if (this.keeps(pair.handle)) return { says: say("point.kept") };
+    const drifting = this.drift.worry(pair.handle);
+    return drifting && { says: say("point.drifts"), drifting };
   }
 
-  /** The sign of a handle that may drift. */
-  mark(x, y) {
+  /** The sign of a handle that there is something to say of. */
+  mark(x, y, says) {
     const r = Math.max(8 * this.scale, 6);
-    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, say("point.drifts"))), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
+    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, says)), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
   }
 
-  /** Words about a point that may drift, and the way out. */
+  /** Words about such a point, and the way out. */
   hint(pair, index) {
-    const drifting = this.worried(pair);
-    if (!drifting) return null;
-    const { better } = drifting;
+    const worry = this.worried(pair);
+    if (!worry) return null;
+    const better = worry.drifting?.better;
     return h("div", { class: "drift-hint" },
-      h("p", { class: "hint" }, say("point.drifts")),
-      !better && h("p", { class: "hint" }, say("point.noBetter")),
+      h("p", { class: "hint" }, worry.says),
+      worry.drifting && !better && h("p", { class: "hint" }, say("point.noBetter")),
       better && button(say("point.improve", { number: this.numberOf(pair) }), "point", () => this.improve(index, better)));
   }
 

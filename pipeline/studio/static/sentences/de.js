@@ -231,6 +231,7 @@ export default {
   "point.mirror": "Punkt {number} auf die andere Seite spiegeln",
   "point.toGo": "noch {pixels} px",
   "point.drifts": "Hier ist wenig zu erkennen: Er könnte abrutschen.",
+  "point.kept": "Der Bereich hält diese Stelle fest: Sie bleibt. Darf sie sich ändern, bewegt sie sich.",
   "point.noBetter": "In der Nähe ist kein besserer Platz.",
   "point.improve": "Punkt {number} an einen besseren Platz",
   "point.remove": "Punkt {number} entfernen",

@@ -226,6 +226,7 @@ export default {
   "point.mirror": "Mirror point {number} to the other side",
   "point.toGo": "{pixels} px to go",
   "point.drifts": "Little texture here: it may drift.",
+  "point.kept": "The area keeps this place: it will stay. Let it change, and it moves.",
   "point.noBetter": "No better place is near.",
   "point.improve": "Move point {number} to a better place",
   "point.remove": "Remove point {number}",

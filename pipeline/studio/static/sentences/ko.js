@@ -231,6 +231,7 @@ export default {
   "point.mirror": "점 {number} 반대쪽에도",
   "point.toGo": "{pixels}픽셀 남음",
   "point.drifts": "무늬가 적어 미끄러질 수 있습니다.",
+  "point.kept": "영역이 이 자리를 지킵니다: 움직이지 않습니다. 바뀌도록 칠하면 움직입니다.",
   "point.noBetter": "가까이에 더 나은 곳이 없습니다.",
   "point.improve": "점 {number} 더 나은 곳으로",
   "point.remove": "점 {number} 지우기",

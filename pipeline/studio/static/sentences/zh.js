@@ -231,6 +231,7 @@ export default {
   "point.mirror": "把点 {number} 镜像到另一侧",
   "point.toGo": "还差 {pixels} 像素",
   "point.drifts": "这里纹理很少：可能会滑动。",
+  "point.kept": "此处被区域保护，不会移动。允许它改变后才会移动。",
   "point.noBetter": "附近没有更好的位置。",
   "point.improve": "把点 {number} 移到更好的位置",
   "point.remove": "移除点 {number}",
