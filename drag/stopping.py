@@ -24,7 +24,7 @@ class StopReason(str, Enum):
     """Why a drag ended.
 
     HELD: what may move has arrived, but the mask keeps the picture where the rest should come from
-    or go to.
+    or go to. AS_FAR: the photo would look broken farther on. TORN: it does.
     """
 
     ARRIVED = "arrived"
@@ -33,6 +33,8 @@ class StopReason(str, Enum):
     NO_PROGRESS = "no_progress"
     LOST_TRACK = "lost_track"
     CANCELLED = "cancelled"
+    AS_FAR = "as_far"
+    TORN = "torn"
 
     @property
     def words(self) -> str:
@@ -51,6 +53,10 @@ WORDS: Mapping[StopReason, str] = MappingProxyType(
         StopReason.LOST_TRACK: "Stopped: a point lost what it was holding. The last good picture "
         "is kept; try a nearer target.",
         StopReason.CANCELLED: "You stopped it. The picture is kept as it was.",
+        StopReason.AS_FAR: "The points went as far as this photo holds. Farther, it would look "
+        "broken.",
+        StopReason.TORN: "The picture looks broken: this photo does not hold so far. Undo, or try "
+        "nearer targets.",
     }
 )
 

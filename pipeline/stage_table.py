@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=11,
+                version=12,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),
@@ -72,7 +72,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="result",
-                version=6,
+                version=7,
                 heading="Result",
                 command="realdrag drag --points FILE",
                 needs=("align", "drag"),

@@ -192,6 +192,16 @@ class Edit:
         return str(self._dragged.info["stop"])
 
     @property
+    def looks(self) -> float:
+        """How the edit looks, by measure: 0 (broken), 1 (visible faults), 2 (fine), 3 (a photo)."""
+        return float(self._dragged.info["looks"])
+
+    @property
+    def share(self) -> float:
+        """The share of the points' way that the photo went; below 1 it would have looked broken."""
+        return float(self._dragged.info["share"])
+
+    @property
     def distances(self) -> list[float]:
         """How far each handle is from its target, in pixels of the aligned face."""
         return [float(each) for each in self._dragged.info["distances"]]

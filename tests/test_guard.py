@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+import skimage.data
 
 from drag.points import DragPoint
+from drag.stopping import StopReason
+from inversion.faces.alignment import align, ffhq_quad
+from inversion.faces.face import Face
+from inversion.faces.landmark_network import load_landmarker
+from inversion.faces.shape68 import face_width
 from pipeline.failures import OK
 from pipeline.picture.fresh_mouth import FreshMouth
 from pipeline.picture.motion import plain_motion
-from pipeline.stages.guard import as_far_as_it_holds, where_it_tears
-from pipeline.stages.moving_photo import Moved
+from pipeline.stages.artifact_files import read_pixels
+from pipeline.stages.guard import (
+    HOLDS,
+    LEAST,
+    as_far_as_it_holds,
+    looks,
+    looks_of_picture,
+    where_it_tears,
+)
+from pipeline.stages.moving_photo import Moved, MovingPhoto
 from tests.conftest import Run
 from tests.pipeline_cases import Case
+from tests.test_finder import ASTRONAUT
 from tests.test_mouth import drawn_mouth
 from tests.test_stages import current
+from tools.fit_plausibility import TABLE
 
 PIN = DragPoint((100.0, 128.0), (100.0, 128.0))
 
@@ -34,23 +51,40 @@ def pulled(by: float, seen: list[float] | None = None) -> Callable[[float], Move
     return made
 
 
-def test_a_motion_that_tears_nothing_is_left_as_it_is() -> None:
+def score_of_areas(moved: Moved) -> float:
+    """Score a motion by how much of it is drawn out, as what is no face is."""
+    return looks(nobody(), moved)
+
+
+def nobody() -> MovingPhoto:
+    """Return a photo without a face."""
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    return MovingPhoto(grey, [PIN], (), None, [PIN.handle], None, None, True)
+
+
+def test_a_motion_that_holds_is_left_as_it_is() -> None:
     seen: list[float] = []
-    _, share = as_far_as_it_holds(pulled(10, seen))
-    assert share == 1
+    held = as_far_as_it_holds(pulled(10, seen), score_of_areas)
+    assert held.share == 1 and not held.broken
     assert seen == [1]
 
 
 def test_a_motion_that_tears_is_shortened_to_about_where_the_photo_holds() -> None:
-    whole = pulled(70)(1.0)
+    whole = pulled(40)(1.0)
     assert whole.motion.areas().min() < 0
-    moved, share = as_far_as_it_holds(pulled(70))
-    assert 0.3 < share < 1
-    assert moved.motion.areas().min() > 0
-    np.testing.assert_array_equal(moved.motion.way, pulled(70)(share).motion.way)
-    assert as_far_as_it_holds(pulled(70 * share))[1] == 1
-    assert as_far_as_it_holds(pulled(70 * share * 1.2))[1] < 1
-    assert where_it_tears(whole, [PIN.target, (198.0, 128.0)], 256) == 2
+    seen: list[float] = []
+    held = as_far_as_it_holds(pulled(40, seen), score_of_areas)
+    assert 0.3 < held.share < 1 and seen[0] == 1 and len(seen) <= 5
+    assert held.moved.motion.areas().min() > 0 and not held.broken
+    np.testing.assert_array_equal(held.moved.motion.way, pulled(40)(held.share).motion.way)
+    further = as_far_as_it_holds(pulled(40 * held.share * 1.4), score_of_areas)
+    assert further.share < 1
+    assert where_it_tears(whole, [PIN.target, (168.0, 128.0)], 256) == 2
+
+
+def test_where_nothing_holds_the_least_way_is_said_to_be_broken() -> None:
+    held = as_far_as_it_holds(pulled(70), lambda moved: HOLDS - 0.01)
+    assert held.share == LEAST and held.broken
 
 
 def test_what_is_drawn_out_inside_a_new_mouth_does_not_count() -> None:
@@ -61,24 +95,84 @@ def test_what_is_drawn_out_inside_a_new_mouth_does_not_count() -> None:
     motion = plain_motion(lips, 256)
     mouth = drawn_mouth()
     wide = FreshMouth(mouth.picture, mouth.drawn, (mouth.ends - (128, 190)) * 2 + (128, 198))
-    assert as_far_as_it_holds(lambda share: Moved(motion, None))[1] == 0.3
-    assert as_far_as_it_holds(lambda share: Moved(motion, wide))[1] == 1
+    assert score_of_areas(Moved(motion, None)) == 0
+    assert score_of_areas(Moved(motion, wide)) == 3
+
+
+def test_the_scores_by_eye_bear_the_guard_out() -> None:
+    with open(TABLE, newline="", encoding="utf-8") as file:
+        rows = [
+            (float(r["score"]), float(r["ruler"])) for r in csv.DictReader(file, delimiter="\t")
+        ]
+    stopped = {eye: [ruler < HOLDS for seen, ruler in rows if seen == eye] for eye, _ in rows}
+    assert len(stopped[0]) >= 39 and all(stopped[0])
+    assert np.mean(stopped[0.5]) > 0.9
+    fine = [each for eye, found in stopped.items() if eye >= 2 for each in found]
+    assert np.mean(fine) < 0.02
+
+
+def test_a_face_is_judged_by_how_it_looks() -> None:
+    quad = ffhq_quad(Face(ASTRONAUT, None, (172, 56, 276, 176), "file", 1.0))
+    aligned = align(np.asarray(skimage.data.astronaut()), quad, 256).image
+    face = load_landmarker().landmarks68(aligned)
+    x, y = (float(v) for v in face[57])
+    width = face_width(face)
+
+    def judged(by: float) -> float:
+        point = DragPoint((x, y), (x, y + by * width))
+        photo = MovingPhoto(aligned, [point], (), None, [point.handle], None, face, True)
+        return looks(photo, Moved(plain_motion([point], 256), None))
+
+    assert judged(0.03) > 2.5 > HOLDS > judged(0.2)
+    stained = aligned.copy()
+    stained[150:190, 100:150] = (150, 20, 160)
+    photo = MovingPhoto(aligned, [PIN], (), None, [PIN.handle], None, face, True)
+    assert looks_of_picture(photo, aligned.copy()) == 3
+    assert looks_of_picture(photo, stained) < HOLDS
 
 
 def test_a_drag_says_how_far_it_got_and_force_goes_on(finished: Case, run: Run) -> None:
     far = [
         {"handle": [9, 16], "target": [9, 16]},
-        {"handle": [12, 16], "target": [27, 16]},
+        {"handle": [16, 16], "target": [26, 16]},
     ]
     finished.points.write_text(json.dumps({"version": 1, "space": "aligned", "points": far}))
     outcome = run(finished.drag())
     assert outcome.code == OK
-    assert "of their way: farther, the photo would tear near point" in outcome.err
+    assert "of their way: farther, the photo would look broken near point" in outcome.err
     drag = current(finished, "drag")
-    assert drag.info["share"] < 1
-    assert drag.info["went"][1][0] == pytest.approx(12 + 15 * drag.info["share"])
+    share = drag.info["share"]
+    assert 0.3 <= share < 1 and drag.info["looks"] == 3 and drag.info["stop"] == "as_far"
+    assert outcome.out.startswith(StopReason.AS_FAR.words)
+    assert f"{share:.0%} of their way; --force goes all of it" in outcome.out
+    assert drag.info["went"][1][0] == pytest.approx(16 + 10 * share)
     outcome = run(finished.drag("--force"))
-    assert "of their way" not in outcome.err
     forced = current(finished, "drag")
     assert forced.info["share"] == 1
-    assert np.array_equal(forced.info["went"][1], [27, 16])
+    assert np.array_equal(forced.info["went"][1], [26, 16])
+    assert forced.info["stop"] == "torn" and outcome.out.startswith(StopReason.TORN.words)
+    told = json.loads(run(finished.drag("--force", "--json")).out.splitlines()[-1])
+    assert told["stop"] == "torn" and told["looks"] == 0 and told["pixels"] == "photo"
+
+
+def test_a_tuned_networks_pixels_are_taken_where_they_look_better(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.drag.looks", lambda photo, moved: 2.0)
+    for pasted, number, pixels in ((2.2, 7, "photo"), (2.3, 8, "network")):
+        monkeypatch.setattr(
+            "pipeline.stages.drag.looks_of_picture", lambda photo, edited, score=pasted: score
+        )
+        assert run(finished.drag("--steps", str(number))).code == OK
+        drag = current(finished, "drag")
+        assert drag.info["pixels"] == pixels
+        edited = read_pixels(drag, "edited.png")
+        assert np.array_equal(edited, read_pixels(drag, "network.png")) == (pixels == "network")
+
+
+def test_network_pixels_that_look_broken_are_not_called_done(
+    finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.drag.looks_of_picture", lambda photo, edited: 0.4)
+    outcome = run(finished.drag("--paste", "network"))
+    assert outcome.out.startswith(StopReason.TORN.words)

@@ -33,6 +33,9 @@ from pipeline.stage_table import STAGES
 if TYPE_CHECKING:
     from drag.points import PointsFile
 
+_TOLD = ("stop", "steps", "distances", "held", "share", "looks", "pixels")
+"""What machines are told of a drag."""
+
 photo_argument = click.argument("photo", type=click.Path(path_type=Path))
 
 
@@ -303,10 +306,12 @@ def _done(console: Console, workspace: Workspace, dragged: Artifact | None = Non
     lines = [f"{_where(workspace)}: {', '.join(pictures)}"]
     if dragged is not None:
         info = dragged.info
-        plain.update({name: info[name] for name in ("stop", "steps", "distances", "held")})
+        plain.update({name: info[name] for name in _TOLD})
         stop = StopReason(info["stop"])
         said = stop.words
-        if stop is not StopReason.ARRIVED or info["held"]:
+        if info["share"] < 1:
+            said += f" They went {info['share']:.0%} of their way; --force goes all of it."
+        elif stop is not StopReason.ARRIVED or info["held"]:
             left = " and ".join(
                 f"{distance:.1f}" + (" (held by the mask)" if number in info["held"] else "")
                 for number, distance in enumerate(info["distances"], start=1)

@@ -27,6 +27,8 @@ from inversion.faces.shape68 import (
 from pipeline.picture.optical_flow import moved
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
+BEST_SCORE = 3.0
+
 SIDE = 320
 """Pixels a side at which crops are compared: about how large an eye sees a face."""
 
@@ -65,7 +67,7 @@ def plausibility(before: UInt8Image, after: UInt8Image, landmarks: Points) -> Pl
     """Score an edit as an eye does that sees both pictures; arguments as for `measures`."""
     found = measures(before, after, landmarks)
     score = BEST - float(np.array(WEIGHTS) @ terms(found))
-    return Plausibility(min(3.0, max(0.0, score)), MappingProxyType(found))
+    return Plausibility(min(BEST_SCORE, max(0.0, score)), MappingProxyType(found))
 
 
 def terms(found: Mapping[str, float]) -> Float64Array:

@@ -63,8 +63,8 @@ class ResultConfig:
         metadata={
             "help": "What the face is made of: the photo's own pixels, moved as the network's "
             "picture of the face moved (photo); those, and the network's inside of a mouth that "
-            "was closed and is opened (auto); or what the network rendered, mixed into the photo "
-            "(network).",
+            "was closed and is opened, or all of a tuned network's where that looks better (auto); "
+            "or what the network rendered, mixed into the photo (network).",
             "choices": ("auto", "photo", "network"),
             "source": "ours: see pipeline/picture/motion.py; network is what the papers show",
         },
@@ -72,7 +72,7 @@ class ResultConfig:
     force: bool = field(
         default=False,
         metadata={
-            "help": "Move the points all the way, even where the photo tears.",
+            "help": "Move the points all the way, even where the photo looks broken.",
             "source": "ours, measured: pipeline/stages/guard.py",
         },
     )

@@ -34,7 +34,15 @@ from pipeline.stages.artifact_files import (
     write_tensors,
 )
 from pipeline.stages.ground import Ground, read_ground
-from pipeline.stages.guard import as_far_as_it_holds, where_it_tears
+from pipeline.stages.guard import (
+    BETTER,
+    HOLDS,
+    Held,
+    as_far_as_it_holds,
+    looks,
+    looks_of_picture,
+    where_it_tears,
+)
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
@@ -110,31 +118,43 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     went = handles if stop is StopReason.CANCELLED else photo.ends
     ends = went
 
-    def made(share: float) -> Moved:
-        return photo.moved(to_uint8(before), to_uint8(after), photo.on_the_way(ends, share))
+    drawn = to_uint8(before), to_uint8(after)
 
-    share = 1.0
-    if asked["moves"] == "network" or photo.first is not None or asked.get("force"):
-        moved = made(share)
-    else:
-        moved, share = as_far_as_it_holds(made)
-        went = photo.on_the_way(ends, share)
-        if share < 1:
-            near = where_it_tears(made(1.0), ends, len(photo.aligned))
-            yield Notice(
-                f"the points go {share:.0%} of their way: farther, the photo would tear near "
-                f"point {near}; --force goes all the way"
-            )
-    write_made(work.draft, "network.png", after)
+    def made(share: float) -> Moved:
+        return photo.moved(*drawn, photo.on_the_way(ends, share))
+
+    pixels = "photo"
     if asked["moves"] == "network":
+        pixels = "network"
+        held = Held(made(1), 1.0, looks_of_picture(photo, photo.pasted(*drawn)))
+    elif asked.get("force"):
+        moved = made(1)
+        held = Held(moved, 1.0, looks(photo, moved))
+    else:
+        held = as_far_as_it_holds(made, partial(looks, photo))
+        if asked["moves"] == "auto" and "tune" in work.inputs:
+            pasted = looks_of_picture(photo, photo.pasted(*drawn))
+            if pasted >= max(HOLDS, held.looks + BETTER):
+                pixels, held = "network", Held(made(1), 1.0, pasted)
+    if held.share < 1:
+        went = photo.on_the_way(ends, held.share)
+        near = where_it_tears(made(1), ends, len(photo.aligned))
+        yield Notice(
+            f"the points go {held.share:.0%} of their way: farther, the photo would look broken "
+            f"near point {near}"
+        )
+    if held.broken or held.share < 1:
+        stop = StopReason.TORN if held.broken else StopReason.AS_FAR
+    write_made(work.draft, "network.png", after)
+    if pixels == "network":
         write_made(work.draft, "edited.png", after)
         path = torch.cat(track)
         ways = torch.cat([between(path, moment) for moment in moments(end.step)])
         pictures = film_pictures(ground, ways, MAX_SIDE)
         frames = [to_uint8(masked(picture)) for picture in pictures]
     else:
-        write_photo(photo.shown(moved), work.draft.path("edited.png"))
-        frames = photo.film(moved)
+        write_photo(photo.shown(held.moved), work.draft.path("edited.png"))
+        frames = photo.film(held.moved)
     work.draft.write("drag.gif", gif_bytes(frames))
     paths = [photo.places(step, end.step) for step in steps]
     gaps = [[math.dist(*pair) for pair in zip(path, photo.targets, strict=True)] for path in paths]
@@ -143,7 +163,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
         "handles": torch.tensor(paths, dtype=torch.float64),
         "distances": torch.tensor(gaps, dtype=torch.float64),
-        **moved.write(work.draft),
+        **held.moved.write(work.draft),
     }
     if movable is not None:
         tensors["movable"] = movable
@@ -159,7 +179,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         held=[i for i, held in enumerate(photo.held, start=1) if held],
         followed=list(photo.followed),
         went=[list(xy) for xy in went],
-        share=share,
+        share=held.share,
+        looks=round(held.looks, 2),
+        pixels=pixels,
     )
     return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
 

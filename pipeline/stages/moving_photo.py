@@ -14,6 +14,7 @@ from drag.points import DragPoint
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
+from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.motion import Motion, face_motion, plain_motion, quick_motion
@@ -217,9 +218,16 @@ class MovingPhoto:
 
     def shown(self, moved: Moved) -> UInt8Image:
         """Return the aligned photo, moved."""
+        return moved.of(self.aligned, self._quad)
+
+    def pasted(self, before: UInt8Image, after: UInt8Image) -> UInt8Image:
+        """Return the aligned photo with what changed in the network's picture."""
+        return paste_back(self.aligned, self._quad, before, after)
+
+    @property
+    def _quad(self) -> Float64Array:
         size = len(self.aligned)
-        quad = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
-        return moved.of(self.aligned, quad)
+        return np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
 
     def film(self, moved: Moved) -> list[UInt8Image]:
         """Show the photo on its way, in even steps from the beginning to the end."""

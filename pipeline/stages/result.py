@@ -31,7 +31,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     align, drag = work.inputs["align"], work.inputs["drag"]
     photo = read_photo(align.path(align.info["photo"]))
     quad = np.array(align.info["quad"], dtype=np.float64)
-    if config["paste"] == "network":
+    if drag.info["pixels"] == "network":
         tune = work.inputs["tune"]
         tuned = read_pixels(tune, tuned_picture(tune, drag.request.inputs["invert"]))
         edited = paste_back(photo.pixels, quad, tuned, read_pixels(drag, "network.png"))

@@ -106,6 +106,8 @@ export default {
   "stop.lost_track": "Angehalten: Ein Punkt hat verloren, was er hielt. Das letzte gute Bild ist da; wählen Sie ein näheres Ziel.",
   "stop.held": "Die Maske hält einen Punkt, und sonst ist nichts mehr zu bewegen. Erlauben Sie auch seinen Platz, oder nehmen Sie ihn weg.",
   "stop.cancelled": "Sie haben angehalten. Das Bild ist so geblieben.",
+  "stop.as_far": "Die Punkte sind so weit gegangen, wie es dieses Foto erlaubt. Weiter sähe es beschädigt aus.",
+  "stop.torn": "Das Bild sieht beschädigt aus: So weit lässt sich dieses Foto nicht bewegen. Nehmen Sie es zurück, oder wählen Sie nähere Ziele.",
   "progress": "Wie weit die Punkte gekommen sind",
   "learning": "Was das Netz bis jetzt aus dem Gesicht macht",
 
