@@ -52,6 +52,7 @@ def _table() -> Mapping[str, Failure]:
         ("inversion.faces.landmarks_file.LandmarksInvalid", BAD_INPUT, 422),
         ("inversion.faces.no_face.NoFaceFound", NO_FACE, 422),
         ("inversion.perceptual.PerceptualUnavailable", WEIGHTS, 503),
+        ("pipeline.controls.presets.ControlsInvalid", BAD_INPUT, 422),
         ("pipeline.picture.photo_writer.PhotoNotWritable", BAD_INPUT, 422),
         ("pipeline.picture.photo.PhotoUnreadable", NO_FACE, 415),
         ("pipeline.disk.artifact.ArtifactCorrupt", MACHINE, 500),

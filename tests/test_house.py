@@ -33,17 +33,20 @@ ROOMS: dict[str, set[str]] = {
     "stage_table": set(),
     "progress": {"stage_table"},
     "settings": set(),
+    "controls": set(),
     "picture": set(),
     "disk": {"progress", "stage_table"},
     "machine": {"progress", "disk"},
     "stages": {"progress", "settings", "picture", "disk", "machine"},
-    "jobs": {"progress", "stage_table", "settings", "picture", "disk", "machine", "stages"},
+    "jobs": {
+        "progress", "stage_table", "settings", "controls", "picture", "disk", "machine", "stages",
+    },
     "commands": {
-        "failures", "progress", "stage_table", "settings", "disk", "machine", "jobs",
+        "failures", "progress", "stage_table", "settings", "controls", "disk", "machine", "jobs",
     },
     "studio": {
-        "failures", "progress", "stage_table", "settings", "picture", "disk", "machine", "stages",
-        "jobs",
+        "failures", "progress", "stage_table", "settings", "controls", "picture", "disk",
+        "machine", "stages", "jobs",
     },
     "__main__": {"commands"},
 }  # fmt: skip
@@ -57,6 +60,8 @@ WITHOUT_TORCH = (
     "pipeline.jobs.edit",
     "pipeline.jobs.prepare",
     "pipeline.settings.recipe",
+    "pipeline.controls.presets",
+    "pipeline.jobs.controls",
     "pipeline.disk.workspace",
     "pipeline.machine.doctor",
     "pipeline.jobs.export",

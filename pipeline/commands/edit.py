@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from drag.stopping import StopReason
+from pipeline.commands.amounts import amounts_options, read_amounts
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     Decorator,
@@ -24,17 +23,12 @@ from pipeline.commands.options import (
     seed_option,
     workspace_option,
 )
-from pipeline.disk.artifact import Artifact
-from pipeline.disk.places import chosen_workspace
-from pipeline.disk.workspace import Workspace
+from pipeline.commands.outcome import chosen, done, where
 from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.stage_table import STAGES
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
-
-_TOLD = ("stop", "steps", "distances", "held", "share", "looks", "pixels")
-"""What machines are told of a drag."""
 
 photo_argument = click.argument("photo", type=click.Path(path_type=Path))
 
@@ -98,7 +92,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
             landmarks=options["landmarks"],
         )
     )
-    _done(console, made)
+    done(console, made)
 
 
 @click.command(
@@ -127,11 +121,11 @@ def tune(folders: Sequence[Path], as_json: bool, **options: Any) -> None:
         perceptual=options["perceptual"], seed=options["seed"], **read_parts(options, "tune")
     )
     console = Console(as_json, options["device"])
-    workspaces = [_chosen(folder) for folder in folders] or [_chosen(None)]
+    workspaces = [chosen(folder) for folder in folders] or [chosen(None)]
     console.run(job(workspaces, recipe, console.bench))
     for workspace in workspaces[:-1]:
-        click.echo(_where(workspace), err=True)
-    _done(console, workspaces[-1])
+        click.echo(where(workspace), err=True)
+    done(console, workspaces[-1])
 
 
 @click.command(
@@ -171,20 +165,29 @@ def drag(
         raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
     recipe = Recipe(**read_parts(options, "drag", "result"))
     console = Console(as_json, options["device"])
-    chosen = _chosen(workspace)
-    dragged = console.run(job(chosen, DragRequest(points, continued), recipe, console.bench))
-    _done(console, chosen, dragged)
+    place = chosen(workspace)
+    dragged = console.run(job(place, DragRequest(points, continued), recipe, console.bench))
+    done(console, place, dragged)
 
 
 @click.command(
     cls=GroupedCommand,
     short_help="All of it: invert, tune, drag.",
     example="realdrag edit photo.jpg --points points.json\n"
-    "realdrag edit photo.jpg -p 310,420:310,400 --format jpg",
+    "realdrag edit photo.jpg -p 310,420:310,400 --format jpg\n"
+    "realdrag edit photo.jpg --apply smile=0.6 --apply turn=-0.3",
 )
 @photo_argument
 @workspace_option
 @points_option
+@click.option(
+    "--apply",
+    "amount_texts",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="A control and its amount, -1 to +1, as realdrag controls lists them; may be repeated.",
+)
+@amounts_options
 @network_option
 @perceptual_option
 @seed_option
@@ -197,18 +200,22 @@ def edit(
     workspace: Path | None,
     points_path: Path | None,
     point_texts: Sequence[str],
+    amount_texts: Sequence[str],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Invert PHOTO, tune, and drag: one command for all of it.
+    """Find the face in PHOTO, move it, and put it back: one command for all of it.
 
     What is already in the photo's workspace is not done again.
     """
     from pipeline.jobs.edit import edit as job
 
     points = read_point_options(points_path, point_texts)
-    if points is None:
-        raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
+    controls = read_amounts(amount_texts, options)
+    if points is None and not controls:
+        raise click.UsageError(
+            "say what to move: --points FILE, -p X,Y:X,Y, or --apply NAME=AMOUNT"
+        )
     recipe = Recipe(
         network=options["network"],
         perceptual=options["perceptual"],
@@ -225,9 +232,10 @@ def edit(
             parent=Path.cwd(),
             folder=workspace,
             landmarks=options["landmarks"],
+            controls=controls,
         )
     )
-    _done(console, made, dragged)
+    done(console, made, dragged)
 
 
 @click.command(
@@ -252,7 +260,7 @@ def demo(output: Path, as_json: bool, device: str) -> None:
     photo, points = write_demo(output)
     console = Console(as_json, device)
     made, dragged = console.run(job(photo, points, RECIPE, console.bench, parent=output))
-    _done(console, made, dragged)
+    done(console, made, dragged)
 
 
 def read_point_options(path: Path | None, texts: Sequence[str]) -> PointsFile | None:
@@ -275,47 +283,3 @@ def _point(text: str) -> dict[str, list[float]]:
     except ValueError:
         raise click.BadParameter(f"{text!r} is not X,Y:X,Y", param_hint="-p") from None
     return {"handle": handle, "target": target}
-
-
-def _chosen(folder: Path | None) -> Workspace:
-    workspace = chosen_workspace(folder, Path.cwd())
-    if folder is None:
-        click.echo(f"workspace: {workspace.name}", err=True)
-    return workspace
-
-
-def _where(workspace: Workspace) -> str:
-    folder, here = workspace.folder.resolve(), Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
-
-
-def _done(console: Console, workspace: Workspace, dragged: Artifact | None = None) -> None:
-    """Say where the pictures are, and how a drag ended."""
-    state = workspace.read_state()
-    assert state is not None
-    pictures = {
-        name: str(workspace.folder / name)
-        for name in chain.from_iterable(stage.shows for stage in STAGES.values())
-        if (workspace.folder / name).exists()
-    }
-    plain: dict[str, Any] = {
-        "workspace": str(workspace.folder),
-        "current": dict(state.current),
-        "pictures": pictures,
-    }
-    lines = [f"{_where(workspace)}: {', '.join(pictures)}"]
-    if dragged is not None:
-        info = dragged.info
-        plain.update({name: info[name] for name in _TOLD})
-        stop = StopReason(info["stop"])
-        said = stop.words
-        if info["share"] < 1:
-            said += f" They went {info['share']:.0%} of their way; --force goes all of it."
-        elif stop is not StopReason.ARRIVED or info["held"]:
-            left = " and ".join(
-                f"{distance:.1f}" + (" (held by the mask)" if number in info["held"] else "")
-                for number, distance in enumerate(info["distances"], start=1)
-            )
-            said += f" {info['steps']} steps, {left} pixels of the face left to go."
-        lines.insert(0, said)
-    console.done(plain, *lines)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from pipeline.commands.console import report
+from pipeline.commands.controls import apply, controls
 from pipeline.commands.edit import demo, drag, edit, invert, tune
 from pipeline.commands.look import doctor, ls
 from pipeline.commands.models import models
@@ -56,7 +57,7 @@ def root() -> None:
     """
 
 
-for command in (invert, tune, drag, edit, demo, ls, models, doctor, studio):
+for command in (invert, tune, drag, edit, apply, controls, demo, ls, models, doctor, studio):
     root.add_command(command)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drag.config import DragConfig
 from pipeline.disk.artifact import Artifact, Request
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
+from pipeline.jobs.controls import place_controls
 from pipeline.jobs.obtain import current, obtain
 from pipeline.jobs.requests import drag_settings, following_request, place_points, same_points
 from pipeline.machine.bench import Bench
@@ -25,14 +27,15 @@ MOTION_FEATURES = 64
 
 @dataclass(frozen=True)
 class DragRequest:
-    """What a drag is asked: points, or none to pull the last drag's points further.
+    """What a drag is asked: points, controls, or neither to pull the last drag's points further.
 
-    warn says whether to give notice of points that may drift.
+    warn says whether to give notice of points that may drift. controls are amounts by name.
     """
 
     points: PointsFile | None
     continued: bool = False
     warn: bool = True
+    controls: Mapping[str, float] = field(default_factory=dict)
 
 
 def drag(
@@ -59,15 +62,18 @@ def drag(
         inputs = {"align": aligned.fingerprint}
         hints: dict[str, str] = {}
         yield from _stand(workspace, network, recipe, config, inputs, hints, bench)
+        before = None
         if asked.continued:
             before = yield from current(workspace, "drag", bench)
             inputs["from"] = before.fingerprint
-            if asked.points is None:
+            if asked.points is None and not asked.controls:
                 same_points(before, config, inputs, hints)
         if asked.points is not None:
             yield from place_points(asked.points, aligned, config, inputs, hints)
-        elif not asked.continued:
-            raise ValueError("a drag needs points unless it is continued")
+        elif not asked.continued and not asked.controls:
+            raise ValueError("a drag needs points or controls unless it is continued")
+        if asked.controls:
+            yield from place_controls(asked.controls, aligned, before, config, hints)
         if asked.warn and asked.points is not None:
             hints["warn_in"] = asked.points.space
         request = Request.of(STAGES["drag"], config, inputs, hints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,22 +21,25 @@ if TYPE_CHECKING:
 
 def edit(
     photo: Path,
-    points: PointsFile,
+    points: PointsFile | None,
     recipe: Recipe,
     bench: Bench,
     *,
     parent: Path,
     folder: Path | None = None,
     landmarks: Path | None = None,
+    controls: Mapping[str, float] | None = None,
 ) -> Job[tuple[Workspace, Artifact]]:
-    """Do all of it, from the photo to the photo edited."""
+    """Do all of it, from the photo to the photo edited: by points, by controls, or by both."""
     workspace = yield from begin(
         photo, recipe, bench, parent=parent, folder=folder, landmarks=landmarks, points=points
     )
     network = None
     if recipe.result.paste != "network":
         network = identify(recipe.network, bench)
-    dragged = yield from drag(workspace, DragRequest(points), recipe, bench, network)
+    dragged = yield from drag(
+        workspace, DragRequest(points, controls=controls or {}), recipe, bench, network
+    )
     return workspace, dragged
 
 

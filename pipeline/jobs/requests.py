@@ -146,8 +146,12 @@ def same_points(
     handles = [[min(max(v, -0.5), edge) for v in xy] for xy in before.info["handles"]]
     targets = before.info["targets"]
     config["points"] = [[*h, *t] for h, t in zip(handles, targets, strict=True)]
-    if "warn_in" in before.request.hints:
-        hints["warn_in"] = before.request.hints["warn_in"]
+    for name in ("follow", "controls"):
+        if name in before.request.config:
+            config[name] = before.request.config[name]
+    for name in ("warn_in", "own_points"):
+        if name in before.request.hints:
+            hints[name] = before.request.hints[name]
     if "mask" in before.request.inputs:
         config["mask_space"] = before.request.config["mask_space"]
         inputs["mask"] = before.request.inputs["mask"]

@@ -40,6 +40,12 @@ REACH = 0.23
 """How far a point pulls what is around it, as a share of the region's side, where no
 generator says how: .55 of a face's width."""
 
+FINE_REACH = 0.1
+"""How far a point of a small part, a lid or a brow, pulls what is around it."""
+
+_TURNS, _STRIDE = 24, 0.7
+"""Rounds in which a way is turned round, and how far each goes towards what it finds."""
+
 LIP_FIRMNESS = 0.01
 """Of the pins that hold lips together, as a share of the points' own: landmarks are a guess."""
 
@@ -125,13 +131,15 @@ def face_motion(
     movable_mask: BoolImage | None = None,
     alone: Sequence[DragPoint] = (),
     lips: Sequence[DragPoint] = (),
+    fine: Sequence[DragPoint] = (),
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
     before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
     targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
     more points, of which the pictures say nothing: they move what is around them. lips: where
-    the mouth's points go, roughly; there it is they that say so, and not the pictures.
+    the mouth's points go, roughly; there it is they that say so, and not the pictures. fine: points
+    of small parts, which move only what is near, after all others.
     """
     resolution = len(before)
     if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
@@ -155,16 +163,19 @@ def face_motion(
         if not folded.any():
             break
         weight = np.where(_grown(folded, 2), DISBELIEF * weight, weight)
-    fine = _enlarged(field / GRID, FINE) * _fade(FINE, movable_mask, EDGE)[..., None]
-    return _exact(fine, [*points, *alone], resolution, movable_mask)
+    way = _enlarged(field / GRID, FINE) * _fade(FINE, movable_mask, EDGE)[..., None]
+    coarse = [*points, *alone]
+    whole = _exact(way, coarse, resolution, movable_mask)
+    return _refined(whole, coarse, fine, resolution, movable_mask)
 
 
 def quick_motion(
     before: UInt8Image,
     after: UInt8Image,
     points: Sequence[DragPoint],
-    movable_mask: BoolImage | None = None,
     alone: Sequence[DragPoint] = (),
+    fine: Sequence[DragPoint] = (),
+    movable_mask: BoolImage | None = None,
 ) -> Motion:
     """Measure roughly the same in a few milliseconds, for pictures that follow one another.
 
@@ -189,18 +200,24 @@ def quick_motion(
     flow = averaged(around) / (averaged(weight)[..., None] + 1e-3)
     fade = _fade(GRID, movable_mask, FADE)[..., None]
     faded = flow / (REGION * _QUICK_SIDE) * fade
-    return _exact(faded, [*points, *alone], len(before), movable_mask)
+    coarse = [*points, *alone]
+    whole = _exact(faded, coarse, len(before), movable_mask)
+    return _refined(whole, coarse, fine, len(before), movable_mask)
 
 
 def plain_motion(
-    points: Sequence[DragPoint], resolution: int, movable_mask: BoolImage | None = None
+    points: Sequence[DragPoint],
+    resolution: int,
+    movable_mask: BoolImage | None = None,
+    fine: Sequence[DragPoint] = (),
 ) -> Motion:
     """Move what is around the points as a soft brush does, where no generator says how.
 
-    points and movable_mask as in `face_motion`, in pixels of a picture of that resolution.
+    points, movable_mask and fine as in `face_motion`, in pixels of a picture of that resolution.
     """
     still = np.zeros((FINE, FINE, 2), np.float32)
-    return _exact(still, points, resolution, movable_mask)
+    whole = _exact(still, points, resolution, movable_mask)
+    return _refined(whole, points, fine, resolution, movable_mask)
 
 
 def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:
@@ -227,6 +244,8 @@ def _exact(
     movable_mask: BoolImage | None,
 ) -> Motion:
     """Add what a field lacks at the points, by kernels (Wendland, 1995, C2) around them."""
+    if not points:
+        return Motion(np.asarray(way, np.float32))
     n = len(way)
     targets, ways = _on_grid(points, resolution, n)
     fade = _fade(n, movable_mask, FADE)
@@ -238,6 +257,50 @@ def _exact(
     # A target behind a wall cannot be reached; its kernel is nearly nothing and gets no share.
     shares = np.linalg.lstsq(_read(kernels, targets), lacking, rcond=1e-3)[0]
     return Motion((way + kernels @ shares).astype(np.float32))
+
+
+def _refined(
+    whole: Motion,
+    coarse: Sequence[DragPoint],
+    fine: Sequence[DragPoint],
+    resolution: int,
+    movable_mask: BoolImage | None,
+) -> Motion:
+    """Bring small parts to where they belong once everything else has moved.
+
+    Lids that close come to the same place from two: what is smooth is the way there, at the
+    handles, and not the way back. So the way there is solved for, and turned round.
+    """
+    if not fine:
+        return whole
+    n = len(whole.way)
+    ends = np.array([[point.handle, point.target] for point in (*fine, *coarse)], np.float64)
+    handles, targets = in_region(ends, resolution, n).transpose(1, 0, 2)
+    starts = handles.copy()
+    for _ in range(_TURNS):
+        starts = handles - _read(whole.way, starts) * n
+    y, x = np.mgrid[0:n, 0:n]
+    fade = _fade(n, movable_mask, FADE)
+    reach = FINE_REACH * n
+    kernels = [_kernel(np.hypot(x - sx, y - sy) / reach) * fade for sx, sy in starts]
+    apart = np.hypot(*(starts[:, None] - starts).transpose(2, 0, 1))
+    shares = np.linalg.lstsq(_kernel(apart / reach), (targets - starts) / n, rcond=1e-5)[0]
+    there = (np.stack(kernels, axis=-1) @ shares).astype(np.float32)
+    return Motion(_turned_round(there)).after(whole)
+
+
+def _turned_round(there: Float32Array) -> Float32Array:
+    """Give the way back of a way there, both in shares of the side: a fixed point."""
+    import cv2  # large; only an edit needs it
+
+    n = len(there)
+    y, x = np.mgrid[0:n, 0:n].astype(np.float32)
+    back = np.zeros_like(there)
+    for _ in range(_TURNS):
+        at = x + back[..., 0] * n, y + back[..., 1] * n
+        found = cv2.remap(there, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        back += _STRIDE * (-np.asarray(found, np.float32) - back)
+    return back
 
 
 def _kernel(distance: Float64Array) -> Float64Array:

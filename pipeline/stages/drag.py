@@ -81,8 +81,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     def way_of(handles: Sequence[XY], picture: UInt8Image) -> Float32Array:
         return photo.quick_motion(to_uint8(before), picture, handles).way
 
+    own = points[: int(work.request.hints.get("own_points", len(points)))]
     if movable is not None:
-        yield from _kept_points(work, points, movable.cpu())
+        yield from _kept_points(work, own, movable.cpu())
     steps, track = [DragStep(0, 0.0, (), (), (), None)], [start]
     stop = StopReason.ARRIVED
     if photo.followed:
@@ -91,7 +92,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
             ground.generator, start, ground.noise_consts, followed, config, movable
         )
         if "warn_in" in work.request.hints:
-            yield from _warnings(work, session.first_features, photo)
+            yield from _warnings(work, session.first_features, photo, len(own))
         steps = [session.last]
         limit = asked.get("stopped_at")
         if limit == 0 or bench.stop.is_set():
@@ -139,9 +140,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if held.share < 1:
         went = photo.on_the_way(ends, held.share)
         near = where_it_tears(made(1), ends, len(photo.aligned))
+        there = f" near point {near}" if near <= len(own) else ""
         yield Notice(
-            f"the points go {held.share:.0%} of their way: farther, the photo would look broken "
-            f"near point {near}"
+            f"the points go {held.share:.0%} of their way: farther, the photo would look broken"
+            f"{there}"
         )
     if held.broken or held.share < 1:
         stop = StopReason.TORN if held.broken else StopReason.AS_FAR
@@ -253,13 +255,16 @@ def _movable(work: Work) -> Job[Tensor | None]:
     return mask.movable.to(work.bench.device)
 
 
-def _warnings(work: Work, features: Tensor, photo: MovingPhoto) -> Job[None]:
-    """Say which handles may drift, and where near them another one would hold better."""
+def _warnings(work: Work, features: Tensor, photo: MovingPhoto, own: int) -> Job[None]:
+    """Say which of the first handles may drift, and where near them another would hold better."""
     info = work.inputs["align"].info
-    handles = [photo.points[i].handle for i in photo.followed]
+    followed = [i for i in photo.followed if i < own]
+    if not followed:
+        return
+    handles = [photo.points[i].handle for i in followed]
     to_space, limits = _space(work)
     checks = check_handles(features, handles, info["size"])
-    for i, handle, check in zip(photo.followed, handles, checks, strict=True):
+    for i, handle, check in zip(followed, handles, checks, strict=True):
         if not check.may_drift:
             continue
         number = i + 1

@@ -86,7 +86,8 @@ class MovingPhoto:
     """An aligned photo, uint8 [R, R, 3], and what is to move in it.
 
     points are in pixels of it; followed are the indices of those that the network is asked for:
-    hair and background it does not know, and what lies there moves alone. starts is where the
+    hair and background it does not know, and what lies there moves alone. near are those that
+    move only what is near, after all others. starts is where the
     content at each handle is in the photo by now, first what moved it there (None: nothing yet).
     face has the 68 points of the photo's face (None: it is none); fresh says whether the network
     may draw what the photo does not have.
@@ -95,6 +96,7 @@ class MovingPhoto:
     aligned: UInt8Image
     points: Sequence[DragPoint]
     followed: tuple[int, ...]
+    near: tuple[int, ...]
     movable: BoolImage | None
     starts: Sequence[XY]
     first: Moved | None
@@ -105,8 +107,10 @@ class MovingPhoto:
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
         """Read a drag's photo, and decide which points the network is asked for."""
         aligned = read_pixels(work.inputs["align"], "aligned.png")
-        everything = tuple(range(len(points)))
         asked = work.request.config["moves"]
+        follow = work.request.config.get("follow", ["network"] * len(points))
+        everything = tuple(i for i, how in enumerate(follow) if how == "network")
+        near = tuple(i for i, how in enumerate(follow) if how == "near")
         face = None
         if work.inputs["align"].request.config["align"] != "none":
             face = load_landmarker().landmarks68(aligned)
@@ -123,7 +127,8 @@ class MovingPhoto:
             starts = [known.get(handle, handle) for handle in starts]
             first = read_moved(work.inputs["from"])
         mask = None if movable is None else movable.cpu().numpy()
-        return cls(aligned, points, everything, mask, starts, first, face, asked == "auto")
+        fresh = asked == "auto"
+        return cls(aligned, points, everything, near, mask, starts, first, face, fresh)
 
     @property
     def held(self) -> list[bool]:
@@ -172,26 +177,33 @@ class MovingPhoto:
 
     def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
-        moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
+        asked, alone, near = self._moves(ends)
         if self.followed:
-            asked = [moves[i] for i in self.followed]
-            alone = [move for i, move in enumerate(moves) if i not in self.followed]
             lips, mouth = self._lips(before, after, asked)
-            motion = face_motion(before, after, asked, self.movable, alone, lips)
+            motion = face_motion(before, after, asked, self.movable, alone, lips, near)
         else:
             mouth = None
-            motion = plain_motion(moves, len(self.aligned), self.movable)
+            motion = plain_motion(alone, len(self.aligned), self.movable, near)
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
-        moves = [DragPoint(start, end) for start, end in zip(self.starts, ends, strict=True)]
-        asked = [moves[i] for i in self.followed]
-        alone = [move for i, move in enumerate(moves) if i not in self.followed]
-        motion = quick_motion(before, after, asked, self.movable, alone)
+        motion = quick_motion(before, after, *self._moves(ends), movable_mask=self.movable)
         return motion if self.first is None else motion.after(self.first.motion.on(len(motion.way)))
+
+    def _moves(
+        self, ends: Sequence[XY]
+    ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint]]:
+        """Return the ways to ends: as the network says, around the points, only near them."""
+        asked: list[DragPoint] = []
+        alone: list[DragPoint] = []
+        near: list[DragPoint] = []
+        for i, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
+            kind = asked if i in self.followed else near if i in self.near else alone
+            kind.append(DragPoint(start, end))
+        return asked, alone, near
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]

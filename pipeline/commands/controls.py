@@ -1,0 +1,101 @@
+"""The commands for named controls: apply, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.commands.amounts import amounts_options, read_amounts
+from pipeline.commands.console import Console
+from pipeline.commands.edit import part_options, read_parts, read_point_options
+from pipeline.commands.options import (
+    GroupedCommand,
+    machine_options,
+    points_option,
+    workspace_option,
+)
+from pipeline.commands.outcome import chosen, done
+from pipeline.controls.table import CONTROLS
+from pipeline.disk.places import open_workspace
+from pipeline.settings.recipe import Recipe
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="Apply named controls: smile=+0.6 eyes=+0.2.",
+    example="realdrag apply smile=+0.6 eyes=+0.2\n"
+    "realdrag apply turn=-0.5 --save-preset left.json\n"
+    "realdrag apply --preset smile.json:0.5 -w anna.realdrag",
+)
+@click.argument("amount_texts", nargs=-1, metavar="[NAME=AMOUNT]...")
+@workspace_option
+@amounts_options
+@points_option
+@click.option(
+    "--continue",
+    "continued",
+    is_flag=True,
+    help="Start from the last result instead of the photo.",
+)
+@machine_options
+@part_options("drag", "result")
+def apply(
+    amount_texts: Sequence[str],
+    workspace: Path | None,
+    points_path: Path | None,
+    point_texts: Sequence[str],
+    continued: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Apply controls to the face: each NAME=AMOUNT from -1 to +1, as realdrag controls lists.
+
+    Presets, amounts and points go together; the amounts of one control are added.
+    """
+    from pipeline.jobs.drag import DragRequest, drag
+
+    amounts = read_amounts(amount_texts, options)
+    if not amounts:
+        raise click.UsageError("say what to apply: NAME=AMOUNT, or --preset FILE")
+    points = read_point_options(points_path, point_texts)
+    recipe = Recipe(**read_parts(options, "drag", "result"))
+    console = Console(as_json, options["device"])
+    place = chosen(workspace)
+    asked = DragRequest(points, continued, controls=amounts)
+    done(console, place, console.run(drag(place, asked, recipe, console.bench)))
+
+
+@click.command(
+    cls=GroupedCommand,
+    short_help="List the controls, and how far a photo can follow each.",
+    example="realdrag controls\nrealdrag controls -w anna.realdrag",
+)
+@workspace_option
+@machine_options
+def controls(workspace: Path | None, as_json: bool, device: str) -> None:
+    """List the controls and what they do; with -w, a photo's measures and how far each can go.
+
+    Ranges end where faces do: a closed mouth closes no further.
+    """
+    console = Console(as_json, device)
+    found: dict[str, dict[str, Any]] = {}
+    if workspace is not None:
+        from pipeline.jobs.controls import control_table
+
+        found = console.run(control_table(open_workspace(workspace), console.bench))
+    rows, lines = [], []
+    for name, control in CONTROLS.items():
+        about = {"name": name, "part": control.part, "less": control.less, "more": control.more}
+        rows.append({**about, "measure": control.measure, **found.get(name, {})})
+        line = f"{name:<12} -1 {control.less}, +1 {control.more}"
+        if name in found:
+            row = found[name]
+            line = (
+                f"{name:<12} {row['low']:+.2f} to {row['high']:+.2f}  "
+                f"{control.measure} {row['present']:.2f}"
+            )
+        lines.append(line)
+    console.done({"controls": rows}, *lines)

@@ -1,0 +1,1 @@
+"""Named controls of a face: what can be asked by name, and which points that is."""

@@ -1,0 +1,109 @@
+"""Controls of the face in a workspace: how far each can go, and the points that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.controls.presets import ControlsInvalid, checked
+from pipeline.controls.table import CONTROLS
+from pipeline.disk.artifact import Artifact
+from pipeline.disk.workspace import Workspace
+from pipeline.jobs.obtain import current
+from pipeline.machine.bench import Bench
+from pipeline.progress import Job, Notice
+
+if TYPE_CHECKING:
+    from stylegan2.arrays import Float64Array
+
+SAME = 0.05
+"""A control's point this near to a point of the user's, by the eye distance, gives way to it."""
+
+LEAST = 0.005
+"""Amounts below this are nothing."""
+
+
+def control_table(workspace: Workspace, bench: Bench) -> Job[dict[str, dict[str, Any]]]:
+    """Say for each control what the photo's face measures, and how far it can go from there."""
+    from pipeline.controls.measures import measures, reach
+
+    with (yield from workspace.lock()):
+        aligned = yield from current(workspace, "align", bench)
+    found = measures(in_photo(face_in(aligned), aligned))
+    table = {}
+    for name, control in CONTROLS.items():
+        low, high = reach(control, found)
+        present = round(found[control.measure], 4)
+        table[name] = {"present": present, "low": round(low, 2), "high": round(high, 2)}
+    return table
+
+
+def face_in(aligned: Artifact, shown: Artifact | None = None) -> Float64Array:
+    """Find the 68 points of a face in its crop, [68, 2] in pixels of that.
+
+    shown is a drag whose picture counts instead. Raises ControlsInvalid for a photo that was taken
+    as it is: there need be no face in it.
+    """
+    import numpy as np
+
+    from inversion.faces.landmark_network import load_landmarker
+    from pipeline.stages.artifact_files import read_pixels
+
+    if aligned.request.config["align"] == "none":
+        raise ControlsInvalid(
+            "controls need a face, and this photo was taken as it is (align none): drag points, "
+            "or open the photo without that"
+        )
+    pixels = read_pixels(*((aligned, "aligned.png") if shown is None else (shown, "edited.png")))
+    return np.asarray(load_landmarker().landmarks68(pixels), np.float64)
+
+
+def in_photo(face: Float64Array, aligned: Artifact) -> Float64Array:
+    """Bring points of the crop to the photo: there a tilted head is tilted."""
+    import numpy as np
+
+    to_photo = np.linalg.inv(np.array(aligned.info["photo_to_aligned"], np.float64))
+    placed: Float64Array = face @ to_photo[:2, :2].T + to_photo[:2, 2]
+    return placed
+
+
+def place_controls(
+    amounts: Mapping[str, float],
+    aligned: Artifact,
+    shown: Artifact | None,
+    config: dict[str, Any],
+    hints: dict[str, str],
+) -> Job[None]:
+    """Put the points of controls into a drag's request, after those of the user's own.
+
+    Raises ControlsInvalid when there is no face, or nothing would move.
+    """
+    import numpy as np
+
+    from pipeline.controls.macros import points_of
+    from pipeline.controls.measures import Frame, measures, reach
+
+    face = face_in(aligned, shown)
+    found = measures(in_photo(face, aligned))
+    taken: dict[str, float] = {}
+    for name, amount in checked(amounts).items():
+        low, high = reach(CONTROLS[name], found)
+        taken[name] = round(min(max(amount, low), high), 4)
+        if abs(taken[name] - amount) > LEAST:
+            yield Notice(
+                f"{name}: this face goes from {low:+.2f} to {high:+.2f}, so it stops at "
+                f"{taken[name]:+.2f} instead of {amount:+.2f}"
+            )
+    taken = {name: amount for name, amount in taken.items() if abs(amount) > LEAST}
+    own = config.get("points", [])
+    if not taken and not own:
+        raise ControlsInvalid("nothing would move: give a control another amount than 0")
+    same = SAME * Frame.of(face).scale
+    points, follow = list(own), ["network"] * len(own)
+    for each in points_of(face, taken):
+        handle = each.point.handle
+        if all(np.hypot(handle[0] - x, handle[1] - y) > same for x, y, *_ in own):
+            points.append([*handle, *each.point.target])
+            follow.append(each.follow)
+    config.update(points=points, follow=follow, controls=taken)
+    hints["own_points"] = str(len(own))
