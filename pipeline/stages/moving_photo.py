@@ -96,12 +96,12 @@ class MovingPhoto:
     aligned: UInt8Image
     points: Sequence[DragPoint]
     followed: tuple[int, ...]
-    near: tuple[int, ...]
     movable: BoolImage | None
     starts: Sequence[XY]
     first: Moved | None
     face: Float32Array | None
     fresh: bool
+    near: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -128,7 +128,7 @@ class MovingPhoto:
             first = read_moved(work.inputs["from"])
         mask = None if movable is None else movable.cpu().numpy()
         fresh = asked == "auto"
-        return cls(aligned, points, everything, near, mask, starts, first, face, fresh)
+        return cls(aligned, points, everything, mask, starts, first, face, fresh, near)
 
     @property
     def held(self) -> list[bool]:
