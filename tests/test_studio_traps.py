@@ -16,6 +16,7 @@ from tests.studio_pages import (
     drag_to_the_end,
     name,
     needs_chromium,
+    on_aligned,
     on_face,
     open_ready,
     wait_for,
@@ -62,7 +63,8 @@ def test_points_are_set_and_a_drag_is_asked_for_while_the_face_is_prepared(
     page: Any, server: RunningStudio
 ) -> None:
     ident = server.upload(photo_bytes(seed=102), "meanwhile.jpg")
-    server.ok("PUT", f"/{ident}/settings", {**TUNED, "tune": {"steps": 60, "patience": 60}})
+    slow = {"steps": 400, "patience": 400, "perceptual_threshold": 0.0, "l2_threshold": 0.0}
+    server.ok("PUT", f"/{ident}/settings", {**TUNED, "tune": slow})
     page.goto(f"{server.origin}/#{ident}")
     button(page, "Use face 1 of 2").click()
     expect(page.locator(".status-hint")).to_have_text("You can set points meanwhile.")
@@ -496,3 +498,23 @@ def test_a_point_that_the_area_keeps_says_so_before_a_drag(
     )
     drag_mouse(page, (0.2, 0.3), (0.6, 0.3))
     expect(said.get_by_text("The area keeps this place")).to_have_count(0)
+
+
+def test_a_point_that_is_moved_before_the_studio_has_answered_stays_one_point(
+    page: Any, server: RunningStudio
+) -> None:
+    ident = open_ready(page, server, 132, "fast.jpg")
+    held: list[Any] = []
+    page.route("**/points", lambda route: route.continue_() if held else held.append(route))
+    drag_mouse(page, (0.3, 0.3), (0.5, 0.5))
+    turn = "() => true"  # requests are answered here only while the page is asked something
+    wait_for(lambda: page.evaluate(turn) and held)
+    drag_mouse(page, (0.5, 0.5), (0.7, 0.6))
+    held[0].continue_()
+    expect(page.locator(".points-list li")).to_have_count(1)
+    wait_for(
+        lambda: page.evaluate(turn) and [p for p in server.points(ident) if p["target"][0] > 20]
+    )
+    (pair,) = server.points(ident)
+    assert pair["handle"] == pytest.approx(on_aligned(0.3, 0.3), abs=0.3)
+    assert pair["target"] == pytest.approx(on_aligned(0.7, 0.6), abs=0.3)

@@ -412,11 +412,11 @@ export class PhotoPage {
     if (choosing && !this.state.found) attempt(() => json("POST", place(this.state.id, "/faces")));
   }
 
-  /** Ask for something that answers with how things are then; one thing after the other. */
+  /** Ask for something that answers with how things are then; one thing after the other. A body may be a function of what was answered before. */
   act(method, path, body) {
     const { id } = this.state;
     this.asking = this.asking.then(async () => {
-      const state = await attempt(() => json(method, place(id, path), body));
+      const state = await attempt(() => json(method, place(id, path), typeof body === "function" ? body() : body));
       if (state) this.app.setState(state);
       return state;
     });

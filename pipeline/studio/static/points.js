@@ -16,14 +16,14 @@ const ARRIVED = 1 / 256;
 
 /**
  * @typedef {{number: number|null, handle: [number, number], target: [number, number], track: number[][]}} Pair
- * @typedef {{what: string, put?: {number: number|null, handle: number[], target: number[]}[], remove?: number[]}} Change
+ * @typedef {{what: string, put?: Pair[], remove?: Pair[]}} Change
  */
 
 /** Shows pairs, and lets them be made, moved and removed. */
 export class Points {
   /**
    * @param {import("./viewport.js").Viewport} viewport
-   * @param {(change: Change) => Promise<void>} commit
+   * @param {(change: () => object) => Promise<any>} commit sends what a function returns once those before have been answered; its promise is the new state
    * @param {() => void} changed called when what is on the picture is another
    */
   constructor(viewport, commit, changed) {
@@ -142,23 +142,44 @@ export class Points {
   /** Send a change; what is shown is what it will be. @param {Change} change */
   async send(change) {
     this.unconfirmed += 1;
+    const put = (change.put ?? []).map((pair) => ({ pair, handle: [...pair.handle], target: [...pair.target] }));
     this.render();
-    const put = change.put?.map(({ number, handle, target }) => ({ number, handle, target })) ?? [];
+    // A pair has its number from the answer to what put it there: it is looked up when that is in.
+    const numbered = () => ({
+      what: change.what,
+      put: put.map(({ pair, handle, target }) => ({ number: pair.number, handle, target })),
+      remove: (change.remove ?? []).map(({ number }) => number).filter((number) => number !== null),
+    });
     try {
-      await this.commit({ what: change.what, put, remove: change.remove ?? [] });
+      const state = await this.commit(numbered);
+      if (state) this.number(put, state.edit.points);
     } finally {
       this.unconfirmed -= 1;
     }
     this.changed();
   }
 
+  /** Give pairs that were put the numbers that they have got. */
+  number(put, points) {
+    const known = new Set(this.pairs.map(({ number }) => number));
+    const same = (a, b) => far(a.handle, b.handle) < 0.01 && far(a.target, b.target) < 0.01;
+    for (const each of put) {
+      if (each.pair.number !== null) continue;
+      const got = points.find((point) => !known.has(point.number) && same(point, each));
+      if (!got) continue;
+      known.add(got.number);
+      const copies = [...this.pairs, ...(this.gesture?.before ?? [])].filter((pair) => pair.number === null && same(pair, each));
+      for (const pair of [each.pair, ...copies]) pair.number = got.number;
+    }
+  }
+
   remove(index) {
     const [pair] = this.pairs.splice(index, 1);
-    return this.send({ what: "remove", remove: [pair.number] });
+    return this.send({ what: "remove", remove: [pair] });
   }
 
   clear() {
-    const remove = this.pairs.map(({ number }) => number);
+    const remove = this.pairs;
     this.pairs = [];
     this.pending = null;
     return this.send({ what: "clear", remove });
