@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -34,11 +34,12 @@ from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
 from pipeline.jobs.drag import MOTION_FEATURES
 from pipeline.picture.composite import paste_back
-from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
-from pipeline.picture.motion import face_motion, plain_motion
-from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
+from pipeline.picture.face_area import on_face
+from pipeline.picture.motion import plain_motion
 from pipeline.picture.photo import read_photo
 from pipeline.picture.warp import warp
+from pipeline.stages.guard import as_far_as_it_holds, looks
+from pipeline.stages.moving_photo import Moved, MovingPhoto
 from pti.config import TuningConfig
 from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.checkpoint import weights_hash
@@ -128,24 +129,20 @@ class Maker:
         mask = None if edit.movable_mask is None else torch.from_numpy(edit.movable_mask)
         features = min(MOTION_FEATURES, generator.resolution // 2)
         config = DragConfig(features=features)
-        points = _inside(edit.points, generator.resolution)
-        session = DragSession(generator, ws, None, points, config, mask)
+        photo = photo_of(case, edit)
+        asked = photo.for_network(generator.resolution)
+        session = DragSession(generator, ws, None, asked, config, mask)
         before = to_uint8(session.picture())
         for _ in session.run():
             pass
         with torch.no_grad():
             after = to_uint8(generator.synthesis(session.result[1], None))
-        find = load_landmarker().landmarks68
-        faces = Faces(find(case.aligned), find(before), find(after))
-        parting = lips_that_part(faces, edit.points)
-        lips = parting or lips_kept_closed(faces, edit.points)
-        motion = face_motion(before, after, edit.points, edit.movable_mask, lips=lips)
-        result = warp(case.pixels, case.quad, motion)
-        if not parting:
-            return result
-        drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
-        ends = np.array([point.target for point in parting])
-        return with_mouth(result, case.quad, FreshMouth(after, drawn, ends))
+
+        def made(share: float) -> Moved:
+            return photo.moved(before, after, photo.on_the_way(photo.ends, share))
+
+        held = as_far_as_it_holds(made, partial(looks, photo))
+        return held.moved.of(case.pixels, case.quad)
 
     def _pasted(self, edit: Edit, method: str) -> UInt8Image:
         case, tuned = self._case, self._tuned
@@ -166,6 +163,16 @@ class Maker:
         inverter = Inverter(self._options, self._generator, perceptual)
         photo = DevPhoto(self._case.name, self._target, np.zeros((5, 2)))
         return inverter.tune(photo, ProjectionConfig(), TuningConfig())
+
+
+def photo_of(case: Case, edit: Edit) -> MovingPhoto:
+    """Return a photo that is to be edited, as a drag of it has it."""
+    face = load_landmarker().landmarks68(case.aligned)
+    points = edit.points
+    followed = tuple(i for i, point in enumerate(points) if on_face(face, point.handle))
+    starts = [point.handle for point in points]
+    mask = edit.movable_mask
+    return MovingPhoto(case.aligned, points, followed, mask, starts, None, face, True)
 
 
 def _plainly_pasted(case: Case, picture: UInt8Image) -> UInt8Image:

@@ -9,7 +9,13 @@ import pytest
 from drag.points import DragPoint
 from pipeline.picture.fresh_mouth import LIGHT, FreshMouth, with_mouth
 from pipeline.picture.motion import face_motion, plain_motion
-from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
+from pipeline.picture.mouth import (
+    MOUTH,
+    Faces,
+    lips_as_far_apart,
+    lips_that_part,
+    nose_beside_lips,
+)
 from pipeline.stages.moving_photo import Moved
 from stylegan2.arrays import Float64Array
 from tests.test_motion_field import textured, way_at
@@ -50,7 +56,7 @@ CORNERS = [
 @pytest.mark.parametrize("turned", [0.0, 25.0])
 def test_lips_stay_together_and_get_thinner_where_the_generator_parts_them(turned: float) -> None:
     faces = Faces(face(1, turned=turned), face(1, turned=turned), face(13, 12, turned))
-    ends = {p.handle: np.array(p.target) for p in lips_kept_closed(faces, [])}
+    ends = {p.handle: np.array(p.target) for p in lips_as_far_apart(faces, [])}
     assert len(ends) == len(MOUTH)
 
     def end(i: int) -> Float64Array:
@@ -63,15 +69,58 @@ def test_lips_stay_together_and_get_thinner_where_the_generator_parts_them(turne
     np.testing.assert_allclose(thickness, 8 * wider**-0.5, rtol=0.02)
 
 
-def test_a_mouth_that_is_open_or_stays_closed_or_is_asked_to_open_is_left_alone() -> None:
+def test_an_open_mouth_keeps_its_gap_where_the_generator_opens_it_further() -> None:
+    faces = Faces(face(10), face(4), face(16, 12))
+    ends = {p.handle: np.array(p.target) for p in lips_as_far_apart(faces, CORNERS)}
+    upper, lower = (ends[tuple(faces.photo[i].tolist())] for i in (62, 66))
+    assert np.linalg.norm(lower - upper) == pytest.approx(10, abs=0.01)
+    corners = [ends[tuple(faces.photo[i].tolist())] for i in (48, 54)]
+    assert np.linalg.norm(corners[1] - corners[0]) == pytest.approx(84)
+    shut = [DragPoint((128.0, 195.0), (128.0, 187.0))]
+    assert not lips_as_far_apart(faces, shut), "it is asked to shut"
+    assert not lips_as_far_apart(Faces(face(10), face(4), face(4.5, 12)), CORNERS)
+
+
+def test_the_nose_goes_no_farther_than_the_generators_where_lips_alone_are_pulled() -> None:
+    after = face(1)
+    after[27:36] += (0, -3)
+    faces = Faces(face(1), face(1), after)
+    nose = nose_beside_lips(faces, CORNERS)
+    assert [p.handle for p in nose] == [tuple(each) for each in faces.photo[27:36].tolist()]
+    assert all(p.target == (p.handle[0], p.handle[1] - 3) for p in nose)
+    chin = DragPoint((128.0, 230.0), (128.0, 240.0))
+    assert not nose_beside_lips(faces, [*CORNERS, chin])
+    assert not nose_beside_lips(faces, [])
+
+
+def test_the_motion_leaves_a_nose_where_it_is_held() -> None:
+    picture = textured(SIZE)
+    up = [DragPoint((98.0, 190.0), (88.0, 170.0)), DragPoint((158.0, 190.0), (168.0, 170.0))]
+    nose = nose_beside_lips(Faces(face(1), face(1), face(1)), up)
+    pulled, held = face_motion(picture, picture, up), face_motion(picture, picture, up, nose=nose)
+    assert (
+        abs(way_at(held, (128.0, 160.0), SIZE)[1])
+        < abs(way_at(pulled, (128.0, 160.0), SIZE)[1]) / 2
+    )
+    for point in up:
+        way = np.subtract(point.handle, point.target)
+        np.testing.assert_allclose(way_at(held, point.target, SIZE), way, atol=1e-3)
+
+
+def test_points_are_found_where_a_motion_takes_them() -> None:
+    motion = plain_motion([DragPoint((128.0, 128.0), (150.0, 120.0))], SIZE)
+    ends = motion.goes(np.array([[128.0, 128.0], [10.0, 20.0]]), SIZE)
+    np.testing.assert_allclose(ends, [[150, 120], [10, 20]], atol=0.1)
+
+
+def test_a_closed_mouth_that_stays_so_and_one_asked_to_open_are_left_alone() -> None:
     closed, open_mouth = face(1), face(14)
-    assert lips_kept_closed(Faces(closed, closed, open_mouth), CORNERS)
-    assert not lips_kept_closed(Faces(open_mouth, closed, open_mouth), CORNERS)
-    assert not lips_kept_closed(Faces(closed, closed, face(1.5)), CORNERS)
+    assert lips_as_far_apart(Faces(closed, closed, open_mouth), CORNERS)
+    assert not lips_as_far_apart(Faces(closed, closed, face(1.5)), CORNERS)
     lower = [DragPoint((128.0, 198.0), (128.0, 210.0))]
-    assert not lips_kept_closed(Faces(closed, closed, open_mouth), lower)
+    assert not lips_as_far_apart(Faces(closed, closed, open_mouth), lower)
     upper = DragPoint((128.0, 182.0), (128.0, 194.0))
-    assert lips_kept_closed(Faces(closed, closed, open_mouth), [*lower, upper]), "both go down"
+    assert lips_as_far_apart(Faces(closed, closed, open_mouth), [*lower, upper]), "both go down"
 
 
 def test_lips_part_as_the_generators_do_where_points_ask_for_it() -> None:
@@ -135,7 +184,7 @@ def test_the_motion_holds_closed_lips_together() -> None:
     picture = textured(SIZE)
     faces = Faces(face(1), face(1), face(17, 12))
     still = face_motion(picture, picture, CORNERS)
-    lips = lips_kept_closed(faces, CORNERS)
+    lips = lips_as_far_apart(faces, CORNERS)
     held = face_motion(picture, picture, CORNERS, lips=lips)
     for motion in (still, held):
         for corner in CORNERS:

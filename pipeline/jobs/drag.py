@@ -21,7 +21,7 @@ from pipeline.stage_table import STAGES, stages_after
 if TYPE_CHECKING:
     from drag.points import PointsFile
 
-MOTION_FEATURES = 64
+MOTION_FEATURES = 32
 """Side of the features in which a drag follows handles when it is the motion alone that counts."""
 
 
@@ -127,7 +127,7 @@ def has_encoder(weights: str) -> bool:
 
 
 def _for_motion(recipe: Recipe, size: int) -> DragConfig:
-    """Follow handles coarsely where only the motion counts: it is as good and costs a quarter."""
+    """Follow handles coarsely where only the motion counts: it is as good and costs a tenth."""
     asked = recipe.drag
     chosen = asked.features is not None or size <= 2 * MOTION_FEATURES
     if recipe.result.paste == "network" or asked.method != "newton" or chosen:

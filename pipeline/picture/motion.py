@@ -59,6 +59,9 @@ UNFOLDINGS = 3
 DISBELIEF = 0.1
 """Times that such places are tried again, and what is left of their weight each time."""
 
+ROUNDS_FORTH = 24
+"""A field says where things come from; where they go is found in so many half steps."""
+
 _QUICK_SIDE = 128
 _QUICK_SMOOTHING = 1.5
 """Side of the pictures between which `quick_motion` looks, and its blur, in cells of GRID."""
@@ -87,6 +90,13 @@ class Motion:
     def at(self, places: Float64Array, size: int) -> Float64Array:
         """Read the ways [P, 2] at places of the crop, in pixels of the crop, size x size."""
         return _read(self.way, in_region(places, size, len(self.way))) * (REGION * size)
+
+    def goes(self, places: Float64Array, size: int) -> Float64Array:
+        """Return where what is at places [P, 2] of the crop ends, both in pixels of the crop."""
+        ends = places.copy()
+        for _ in range(ROUNDS_FORTH):
+            ends += (places - ends - self.at(ends, size)) / 2
+        return ends
 
     def on(self, n: int) -> Motion:
         """Return the same on a grid of another side."""
@@ -132,6 +142,7 @@ def face_motion(
     alone: Sequence[DragPoint] = (),
     lips: Sequence[DragPoint] = (),
     fine: Sequence[DragPoint] = (),
+    nose: Sequence[DragPoint] = (),
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
@@ -139,7 +150,8 @@ def face_motion(
     targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
     more points, of which the pictures say nothing: they move what is around them. lips: where
     the mouth's points go, roughly; there it is they that say so, and not the pictures. fine: points
-    of small parts, which move only what is near, after all others.
+    of small parts, which move only what is near, after all others. nose: where its points go,
+    roughly, whatever pulls beside them.
     """
     resolution = len(before)
     if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
@@ -150,13 +162,15 @@ def face_motion(
     lip_ends, lip_ways = _on_grid(lips, resolution, GRID)
     if lips:
         weight = weight * (1 - _share_inside(lips, resolution))
-    firmness = np.concatenate([np.ones(len(points)), np.full(len(lips), LIP_FIRMNESS)])
+    nose_ends, nose_ways = _on_grid(nose, resolution, GRID)
+    soft = np.full(len(lips) + len(nose), LIP_FIRMNESS)
+    firmness = np.concatenate([np.ones(len(points)), soft])
     # What the generator left of the way, everything else goes along with, not the point alone.
-    followed = smooth_field(flow, weight, lip_ends, lip_ways, free, firmness[len(points) :])
+    followed = smooth_field(flow, weight, lip_ends, lip_ways, free, soft[: len(lips)])
     lacking = _exact(followed / GRID, points, resolution, movable_mask).way * GRID - followed
     flow = flow + lacking
-    pins = np.concatenate([targets, lip_ends])
-    pin_ways = np.concatenate([ways, lip_ways + _read(lacking, lip_ends)])
+    pins = np.concatenate([targets, lip_ends, nose_ends])
+    pin_ways = np.concatenate([ways, lip_ways + _read(lacking, lip_ends), nose_ways])
     for _ in range(UNFOLDINGS + 1):
         field = smooth_field(flow, weight, pins, pin_ways, free, firmness)
         folded = Motion((field / GRID).astype(np.float32)).areas() < FOLDED

@@ -1,7 +1,7 @@
-"""What lips do when a face moves: closed ones stay closed unless they are asked to part.
+"""What lips do when a face moves: they stay as far apart as they are unless asked otherwise.
 
 A generator that smiles shows its teeth. Where the photo's mouth is closed there are none to show,
-and its lips would be drawn out over the gap.
+and its lips would be drawn out over the gap; where it is open, its teeth would grow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from drag.points import DragPoint
-from inversion.faces.shape68 import INNER_MOUTH, OUTER_MOUTH, Points, face_width, mouth_opening
+from inversion.faces.shape68 import (
+    INNER_MOUTH,
+    NOSE_BRIDGE,
+    NOSTRILS,
+    OUTER_MOUTH,
+    Points,
+    face_width,
+    mouth_opening,
+)
 from stylegan2.arrays import Float64Array
 
 CLOSED = 0.06
@@ -47,13 +55,15 @@ class Faces:
     after: Points
 
 
-def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
-    """Say where the mouth's points go so that closed lips stay closed; nothing where they do.
+def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+    """Say where the mouth's points go so that its gap stays as it is; nothing where it does.
 
-    They follow the generator's mouth but for the gap, and lips that are drawn wide get thinner.
+    They follow the generator's mouth but for the gap: teeth do not grow, and closed lips stay
+    closed. Lips that are drawn wide get thinner. Nothing either where points part or shut them.
     """
     opened = mouth_opening(faces.after) - mouth_opening(faces.before)
-    if mouth_opening(faces.photo) > CLOSED or opened < PARTED or _asked_gap(faces, points) > 0:
+    closed = mouth_opening(faces.photo) <= CLOSED
+    if (opened if closed else abs(opened)) < PARTED or _asked_gap(faces, points) != 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
     way = np.asarray(faces.after, np.float64) - faces.before
@@ -62,7 +72,7 @@ def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     thinner = min(1.0, wider**-0.5)
     for upper, lower in _INNER_PAIRS:
         middle = (photo[upper] + photo[lower] + way[upper] + way[lower]) / 2
-        half = (photo[upper] - photo[lower]) / 2 * thinner
+        half = (photo[upper] - photo[lower]) / 2 * (thinner if closed else 1.0)
         ends[upper], ends[lower] = middle + half, middle - half
     for outer, inner in ((48, 60), (54, 64)):
         ends[inner] = photo[inner] + (way[inner] + way[outer]) / 2
@@ -74,6 +84,15 @@ def lips_kept_closed(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
+def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+    """Say where the nose goes when all that is pulled is lips: as far as the generator's."""
+    photo = np.asarray(faces.photo, np.float64)
+    if not points or not all(_nearest(photo, point) in MOUTH for point in points):
+        return []
+    ends = photo + faces.after - faces.before
+    return [_point(photo[i], ends[i]) for i in NOSE_BRIDGE + NOSTRILS]
+
+
 def lips_that_part(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
     """Say where a closed mouth's points go when points pull the lips apart.
 
@@ -81,7 +100,7 @@ def lips_that_part(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]
     what it draws between the lips is not to be trusted.
     """
     asked = _asked_gap(faces, points)
-    if mouth_opening(faces.photo) > CLOSED or asked == 0:
+    if mouth_opening(faces.photo) > CLOSED or asked <= 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
     ends = photo + faces.after - faces.before
@@ -92,19 +111,27 @@ def lips_that_part(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]
 
 
 def _asked_gap(faces: Faces, points: Sequence[DragPoint]) -> float:
-    """Say how far points pull the lips apart, in pixels; 0 where they do not."""
+    """Return how far points pull the lips apart, in pixels, below 0 together; 0 where neither."""
     photo = np.asarray(faces.photo, np.float64)
     along, width = _along(photo), face_width(photo)
     down = np.array([-along[1], along[0]])
     ways: dict[bool, list[float]] = {True: [], False: []}
     for point in points:
-        distances = np.linalg.norm(photo - point.handle, axis=1)
-        nearest = int(distances.argmin())
-        if distances[nearest] <= NEAR_LIP * width and nearest in _UPPER + _LOWER:
+        nearest = _nearest(photo, point)
+        if nearest in _UPPER + _LOWER:
             way = float(np.subtract(point.target, point.handle) @ down)
             ways[nearest in _LOWER].append(way)
     apart = sum(ways[True]) / max(len(ways[True]), 1) - sum(ways[False]) / max(len(ways[False]), 1)
-    return apart if apart > PARTED * width else 0.0
+    return apart if abs(apart) > PARTED * width else 0.0
+
+
+def _nearest(photo: Float64Array, point: DragPoint) -> int | None:
+    """Return which of the 68 points a handle lies on; None where that is none of the lips."""
+    distances = np.linalg.norm(photo - point.handle, axis=1)
+    nearest = int(distances.argmin())
+    return (
+        nearest if nearest in MOUTH and distances[nearest] <= NEAR_LIP * face_width(photo) else None
+    )
 
 
 def _along(photo: Float64Array) -> Float64Array:

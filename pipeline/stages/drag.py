@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from drag.config import DragConfig
-from drag.distinctness import check_handles
+from drag.distinctness import check_handles, handle_features
 from drag.masks import keep_outside, may_change, movable_mask
 from drag.methods import METHODS
 from drag.points import DragPoint, PointsFile, transform
@@ -92,7 +92,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
             ground.generator, start, ground.noise_consts, followed, config, movable
         )
         if "warn_in" in work.request.hints:
-            yield from _warnings(work, session.first_features, photo, len(own))
+            features = handle_features(ground.generator, ground.noise_consts, start)
+            yield from _warnings(work, features, photo, len(own))
         steps = [session.last]
         limit = asked.get("stopped_at")
         if limit == 0 or bench.stop.is_set():

@@ -18,7 +18,13 @@ from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.motion import Motion, face_motion, plain_motion, quick_motion
-from pipeline.picture.mouth import MOUTH, Faces, lips_kept_closed, lips_that_part
+from pipeline.picture.mouth import (
+    MOUTH,
+    Faces,
+    lips_as_far_apart,
+    lips_that_part,
+    nose_beside_lips,
+)
 from pipeline.picture.photo_writer import write_photo
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
@@ -179,8 +185,11 @@ class MovingPhoto:
         """Move the points to ends, as the network's face did between two pictures."""
         asked, alone, near = self._moves(ends)
         if self.followed:
-            lips, mouth = self._lips(before, after, asked)
-            motion = face_motion(before, after, asked, self.movable, alone, lips, near)
+            lips, mouth, nose = self._lips(before, after, asked)
+            motion = face_motion(before, after, asked, self.movable, alone, lips, near, nose)
+            if mouth is not None:
+                lips_before = np.array([point.handle for point in lips])
+                mouth = replace(mouth, ends=motion.goes(lips_before, len(self.aligned)))
         else:
             mouth = None
             motion = plain_motion(alone, len(self.aligned), self.movable, near)
@@ -207,19 +216,20 @@ class MovingPhoto:
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]
-    ) -> tuple[list[DragPoint], FreshMouth | None]:
-        """Say where the mouth's points go, and what is new between lips that part."""
+    ) -> tuple[list[DragPoint], FreshMouth | None, list[DragPoint]]:
+        """Return where lips go, what is new between them, and where the nose goes."""
         # In a photo that moved already the points are elsewhere.
         if self.face is None or self.first is not None:
-            return [], None
+            return [], None, []
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
+        nose = nose_beside_lips(faces, points)
         parting = lips_that_part(faces, points) if self.fresh else []
         if not parting or not self._may_change(parting):
-            return lips_kept_closed(faces, points), None
+            return lips_as_far_apart(faces, points), None, nose
         ends = np.array([point.target for point in parting])
         drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
-        return parting, FreshMouth(after, drawn, ends)
+        return parting, FreshMouth(after, drawn, ends), nose
 
     def _may_change(self, points: Sequence[DragPoint]) -> bool:
         """Say whether all targets lie where the mask lets the picture change."""
