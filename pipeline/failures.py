@@ -17,6 +17,7 @@ BAD_INPUT = 2
 NO_FACE = 3
 WEIGHTS = 4
 MACHINE = 5
+SOME_FAILED = 6
 CANCELLED = 130
 
 EXIT_CODES: Mapping[int, str] = MappingProxyType(
@@ -27,6 +28,7 @@ EXIT_CODES: Mapping[int, str] = MappingProxyType(
         NO_FACE: "the photo cannot be read, or no face was found in it",
         WEIGHTS: "weights of a network are missing, damaged, or cannot be downloaded",
         MACHINE: "the workspace, the disk or the memory does not allow it",
+        SOME_FAILED: "some photos of a batch failed; its report says which, and why",
         CANCELLED: "cancelled (Ctrl-C)",
     }
 )
@@ -52,6 +54,9 @@ def _table() -> Mapping[str, Failure]:
         ("inversion.faces.landmarks_file.LandmarksInvalid", BAD_INPUT, 422),
         ("inversion.faces.no_face.NoFaceFound", NO_FACE, 422),
         ("inversion.perceptual.PerceptualUnavailable", WEIGHTS, 503),
+        ("pipeline.batch.batch.BatchRunning", MACHINE, 409),
+        ("pipeline.batch.photos.ListInvalid", BAD_INPUT, 422),
+        ("pipeline.batch.ray_engine.RayMissing", BAD_INPUT, 503),
         ("pipeline.controls.presets.ControlsInvalid", BAD_INPUT, 422),
         ("pipeline.picture.photo_writer.PhotoNotWritable", BAD_INPUT, 422),
         ("pipeline.picture.photo.PhotoUnreadable", NO_FACE, 415),

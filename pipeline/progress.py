@@ -105,7 +105,23 @@ class PointNotice(Notice):
     better: tuple[float, float] | None = None
 
 
-Event = StageStarted | Step | StageDone | Notice
+@dataclass(frozen=True)
+class PhotoEnded:
+    """A photo of a batch is done, or has failed; message says why."""
+
+    photo: str
+    status: str
+    seconds: float
+    message: str | None
+    event: ClassVar[str] = "photo"
+
+    def __str__(self) -> str:
+        if self.message is None:
+            return f"{self.photo}: {self.status} in {self.seconds:.1f} s"
+        return f"{self.photo}: {self.status.replace('_', ' ')}: {self.message.splitlines()[0]}"
+
+
+Event = StageStarted | Step | StageDone | Notice | PhotoEnded
 
 Job = Generator[Event, None, T]
 """A running job: yields events, returns its result."""

@@ -41,8 +41,10 @@ ROOMS: dict[str, set[str]] = {
     "jobs": {
         "progress", "stage_table", "settings", "controls", "picture", "disk", "machine", "stages",
     },
+    "batch": {"failures", "progress", "settings", "controls", "disk", "machine", "jobs"},
     "commands": {
         "failures", "progress", "stage_table", "settings", "controls", "disk", "machine", "jobs",
+        "batch",
     },
     "studio": {
         "failures", "progress", "stage_table", "settings", "controls", "picture", "disk",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline.commands.batch import batch
 from pipeline.commands.console import report
 from pipeline.commands.controls import apply, controls
 from pipeline.commands.edit import demo, drag, edit, invert, tune
@@ -57,7 +58,7 @@ def root() -> None:
     """
 
 
-for command in (invert, tune, drag, edit, apply, controls, demo, ls, models, doctor, studio):
+for command in (invert, tune, drag, edit, apply, controls, batch, demo, ls, models, doctor, studio):
     root.add_command(command)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from pipeline.progress import (
     Event,
     Notice,
+    PhotoEnded,
     StageDone,
     StageStarted,
     Step,
@@ -37,7 +38,7 @@ class PlainSink:
 
     def __call__(self, event: Event) -> None:
         """Write what a reader of a log wants to know."""
-        if isinstance(event, Notice | StageDone):
+        if isinstance(event, Notice | StageDone | PhotoEnded):
             print(event, file=self._stream, flush=True)
 
 

@@ -1,0 +1,385 @@
+"""Many photos: which ones, what becomes of each, and that a batch goes on after anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.batch.drive import Tally, drive
+from pipeline.batch.engine import Outcome
+from pipeline.batch.ledger import Ledger
+from pipeline.batch.local import LocalEngine
+from pipeline.batch.photos import BatchPhoto, ForAll, ListInvalid, read_photos, shard
+from pipeline.batch.report import page, table
+from pipeline.commands.root import main
+from pipeline.controls.presets import ControlsInvalid
+from pipeline.disk.storage import StorageFailed
+from pipeline.failures import BAD_INPUT, NO_FACE, OK, SOME_FAILED
+from pipeline.progress import follow
+from pipeline.settings.recipe import Recipe
+from tests.pipeline_cases import Case, make_case, make_photo
+
+POINTS = {
+    "version": 1,
+    "space": "aligned",
+    "points": [{"handle": [12, 14], "target": [16, 15]}],
+}
+EVERY = ForAll(POINTS, {}, Recipe())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with three photos, one of them further down, and what is none."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for seed, name in enumerate(("a.png", "b.png", "more/a.png")):
+        make_photo(folder / name, seed=seed)
+    (folder / "notes.txt").write_text("no photo")
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "a.realdrag").mkdir()
+    make_photo(folder / "a.realdrag" / "aligned.png")
+    return folder
+
+
+# ---------------------------------------------------------------------------------- which photos
+
+
+def test_a_folder_gives_its_photos_with_names_of_their_own(photos: Path) -> None:
+    found = read_photos(photos, EVERY)
+    assert [each.path.relative_to(photos).as_posix() for each in found] == [
+        "a.png",
+        "b.png",
+        "more/a.png",
+    ]
+    names = [each.name for each in found]
+    assert len(set(names)) == 3 and names[1] == "b"
+    assert names == [each.name for each in read_photos(photos, EVERY)]
+
+
+def test_a_line_of_a_list_may_want_its_own_of_everything(photos: Path) -> None:
+    (photos / "mask.png").write_bytes(b"")
+    own = {**POINTS, "points": [{"handle": [1, 2], "target": [3, 4]}]}
+    (photos / "own.json").write_text(json.dumps(own))
+    lines = [
+        {"photo": "a.png", "name": "anna", "face": 2, "settings": {"drag": {"steps": 7}}},
+        {"photo": "b.png", "points": "own.json", "mask": "mask.png"},
+        {"photo": "b.png", "points": own},
+        {"photo": "b.png", "controls": {"smile": 0.5}},
+    ]
+    listed = photos / "list.jsonl"
+    listed.write_text("\n\n".join(json.dumps(line) for line in lines))
+    first, second, third, fourth = read_photos(listed, EVERY)
+    assert first.name == "anna" and first.points == POINTS
+    assert first.recipe["align"]["face"] == 2 and first.recipe["drag"]["steps"] == 7
+    assert second.points == {**own, "mask": str(photos / "mask.png")}
+    assert third.points == own
+    assert fourth.points is None and fourth.controls == {"smile": 0.5}
+    assert len({second.name, third.name, fourth.name}) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 1: it is not JSON"),
+        ('["a.png"]', "line 1: it needs at least"),
+        ('{"photo": "a.png", "mood": 1}', "mood: unknown"),
+        ('{"photo": "a.png", "points": 3}', "points is a points file's path"),
+        ('{"photo": "a.png", "settings": {"drag": {"steps": -1}}}', "line 1: "),
+        ('{"photo": "a.png", "settings": 1}', "settings is an object"),
+        ('{"photo": "a.png", "name": "../a"}', "name is a file name"),
+        ('{"photo": "a.png", "controls": 1}', "controls is an object"),
+        ("", "is empty"),
+    ],
+)
+def test_a_list_that_cannot_be_used_says_which_line_and_why(
+    photos: Path, line: str, said: str
+) -> None:
+    listed = photos / "list.jsonl"
+    listed.write_text(line)
+    with pytest.raises(ListInvalid, match=said):
+        read_photos(listed, EVERY)
+
+
+def test_a_photo_for_which_nothing_says_what_moves_is_named(photos: Path) -> None:
+    with pytest.raises(ListInvalid, match=r"a\.png: there is nothing to say what moves"):
+        read_photos(photos, ForAll(None, {}, Recipe()))
+    assert read_photos(photos, ForAll(None, {"smile": 1.0}, Recipe()))
+    (photos / "list.jsonl").write_text('{"photo": "a.png", "controls": {"smle": 1}}')
+    with pytest.raises(ControlsInvalid, match="did you mean smile"):
+        read_photos(photos / "list.jsonl", EVERY)
+
+
+def test_a_folder_without_photos_and_a_place_without_anything_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ListInvalid, match="holds no photos"):
+        read_photos(tmp_path, EVERY)
+    with pytest.raises(ListInvalid, match="neither a folder"):
+        read_photos(tmp_path / "gone", EVERY)
+
+
+def test_every_photo_is_in_one_share_whoever_asks(photos: Path) -> None:
+    for seed in range(20):
+        make_photo(photos / f"{seed}.png", seed=seed)
+    found = read_photos(photos, EVERY)
+    shares = [shard(found, index, 3) for index in (1, 2, 3)]
+    assert sorted(each.name for share in shares for each in share) == sorted(
+        each.name for each in found
+    )
+    assert all(shares)
+
+
+def test_an_exchanged_photo_and_other_points_ask_for_another_edit(photos: Path) -> None:
+    first = read_photos(photos, EVERY)[0].request
+    moved = {**POINTS, "points": [{"handle": [12, 14], "target": [17, 15]}]}
+    assert read_photos(photos, ForAll(moved, {}, Recipe()))[0].request != first
+    assert read_photos(photos, EVERY)[0].request == first
+    make_photo(photos / "a.png", seed=9)
+    assert read_photos(photos, EVERY)[0].request != first
+
+
+# ------------------------------------------------------------------------- what becomes of photos
+
+
+class Scripted:
+    """An engine whose outcomes are written down: for each photo, one after the other."""
+
+    def __init__(self, script: dict[str, list[Any]]) -> None:
+        self.script = script
+        self.given: list[str] = []
+        self.closed = False
+        self._waiting: list[BatchPhoto] = []
+
+    @property
+    def free(self) -> int:
+        return 2 - len(self._waiting)
+
+    def submit(self, photo: BatchPhoto) -> None:
+        self.given.append(photo.name)
+        self._waiting.append(photo)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        photo = self._waiting.pop(0)
+        answer = self.script.get(photo.name, [{"status": "done"}]).pop(0)
+        return [Outcome(photo, None, True) if answer == "late" else Outcome(photo, answer)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+Driven = Callable[..., tuple[Tally, Scripted]]
+
+
+@pytest.fixture
+def driven(photos: Path, tmp_path: Path) -> Driven:
+    """Run the driver with a script over the three photos; the middle one is called b."""
+
+    def run(*b: Any, **how: Any) -> tuple[Tally, Scripted]:
+        ledger = Ledger(tmp_path / "out")
+        ledger.prepare()
+        engine = Scripted({"b": list(b)})
+        job = drive(read_photos(photos, EVERY), ledger, lambda: engine, **how)
+        return follow(job, lambda event: None), engine
+
+    return run
+
+
+def records(folder: Path) -> dict[str, Any]:
+    return {each.name: each for each in Ledger(folder / "out").all()}
+
+
+def test_a_photo_that_kills_its_worker_gets_one_other_try(driven: Driven, tmp_path: Path) -> None:
+    tally, engine = driven(None, {"status": "done"})
+    assert (tally.done, tally.failed) == (3, 0)
+    assert engine.given.count("b") == 2 and engine.given[-1] == "b" and engine.closed
+    assert records(tmp_path)["b"].killed == 1
+
+
+def test_a_photo_that_kills_two_workers_is_left_alone(driven: Driven, tmp_path: Path) -> None:
+    tally, _ = driven(None, None)
+    assert (tally.done, tally.failed) == (2, 1)
+    assert records(tmp_path)["b"].status == "quarantined"
+    again, engine = driven()
+    assert again.before == 3 and engine.given == []
+    once_more, engine = driven({"status": "done"}, retry_failed=True)
+    assert engine.given == ["b"] and once_more.failed == 0
+
+
+def test_a_photo_that_takes_too_long_is_told_from_one_that_fails(
+    driven: Driven, tmp_path: Path
+) -> None:
+    driven("late")
+    late = records(tmp_path)["b"]
+    assert (late.status, late.kind) == ("timed_out", "TimedOut")
+    driven({"status": "failed", "kind": "NoFaceFound", "exit_code": 3, "message": "x"},
+           retry_failed=True)  # fmt: skip
+    assert records(tmp_path)["b"].kind == "NoFaceFound"
+
+
+def test_a_full_disk_ends_the_batch_and_the_photo_waits_for_the_next_run(
+    driven: Driven, tmp_path: Path
+) -> None:
+    full = {"status": "failed", "kind": "StorageFailed", "exit_code": 5, "message": "it is full"}
+    with pytest.raises(StorageFailed, match="it is full"):
+        driven(full)
+    assert records(tmp_path)["b"].status == "waiting"
+    _, engine = driven({"status": "done"})
+    assert "b" in engine.given
+
+
+def test_the_report_groups_failures_and_keeps_html_and_formulas_out(
+    driven: Driven, tmp_path: Path
+) -> None:
+    driven({"status": "failed", "kind": "NoFaceFound", "exit_code": 3, "message": "<b>no</b> face"})
+    known = list(Ledger(tmp_path / "out").all())
+    text = page(known)
+    assert "2 of 3 photos are done" in text and "Failed: NoFaceFound (1)" in text
+    assert "&lt;b&gt;no&lt;/b&gt; face" in text and "<b>no" not in text
+    assert "http" not in text
+    assert ",failed,NoFaceFound," in table(known)
+
+
+# ------------------------------------------------------------------------------ with real workers
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(tmp_path_factory.mktemp("batch"))
+
+
+def command(case: Case, source: Path, output: Path, *more: str) -> list[str]:
+    points = source.parent / "points.json"
+    points.write_text(json.dumps(POINTS))
+    quick = ["--align", "none", "--invert-steps", "4", "--invert-start-samples", "4"]
+    return [
+        "batch", str(source), "-o", str(output), "--points", str(points),
+        "--network", str(case.network), "--perceptual", "offline", "--device", "cpu",
+        *quick, "--drag-steps", "3", "--workers", "2", *more,
+    ]  # fmt: skip
+
+
+def test_a_folder_is_edited_once_and_what_fails_is_said(
+    case: Case, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    output = tmp_path / "out"
+    assert main(command(case, photos, output)) == SOME_FAILED
+    known = records(tmp_path)
+    assert known["broken"].exit_code == NO_FACE
+    done = [each for each in known.values() if each.status == "done"]
+    assert len(done) == 3
+    for each in done:
+        assert (output / each.output).stat().st_size and "drag" in each.made
+        assert (output / "compared" / f"{each.name}.jpg").is_file()
+    assert (output / "report.html").is_file() and (output / "results.csv").is_file()
+    capfd.readouterr()
+    assert main(["batch", "status", str(output), "--json"]) == OK
+    told = json.loads(capfd.readouterr().out)
+    assert (told["done"], told["failed"], told["waiting"]) == (3, 1, 0)
+
+    before = (output / "b.png").stat().st_mtime_ns
+    assert main(command(case, photos, output)) == SOME_FAILED
+    assert (output / "b.png").stat().st_mtime_ns == before
+    (photos / "broken.jpg").unlink()
+    (output / "b.png").unlink()
+    assert main(command(case, photos, output, "--shard", "1/1")) == OK
+    again = records(tmp_path)["b"]
+    assert again.made == [] and (output / "b.png").is_file()  # its workspace still has it
+
+
+def test_what_is_asked_wrongly_is_a_usage_error(
+    case: Case, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong, said in (
+        (["--shard", "3/2"], "is not a share"),
+        (["--timeout", "soon"], "is not a time"),
+        (["--workers", "many"], "neither auto nor"),
+    ):
+        assert main(command(case, photos, tmp_path / "out", *wrong)) == BAD_INPUT
+        assert said in capsys.readouterr().err
+    assert main(["batch", "status", str(tmp_path)]) == BAD_INPUT
+    assert "is no output of realdrag batch" in capsys.readouterr().err
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LocalEngine]:
+    Ledger(tmp_path / "out").prepare()
+    made = LocalEngine(tmp_path / "out", "cpu", 1, None)
+    yield made
+    made.close()
+
+
+def outcome(engine: LocalEngine, seconds: float = 120) -> Outcome:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := engine.wait(1):
+            return found[0]
+    raise TimeoutError
+
+
+def test_a_killed_worker_is_told_and_replaced(engine: LocalEngine, photos: Path) -> None:
+    photo = read_photos(photos, EVERY)[1]
+    unreadable = BatchPhoto("x", photos / "gone.jpg", POINTS, {}, photo.recipe)
+    engine.submit(photo)
+    (child,) = psutil.Process().children(recursive=False)[-1:]
+    child.kill()
+    assert outcome(engine) == Outcome(photo, None)
+    assert engine.free == 1
+    engine.submit(unreadable)
+    answer = outcome(engine).answer
+    assert answer is not None and answer["kind"] == "PhotoUnreadable"
+
+
+def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path, photos: Path) -> None:
+    engine = LocalEngine(tmp_path, "cpu", 1, 0.05)
+    engine.submit(read_photos(photos, EVERY)[0])
+    ended = outcome(engine)
+    assert ended.timed_out and ended.answer is None and engine.free == 1
+    engine.close()
+
+
+def test_workers_end_with_a_driver_that_is_killed_and_nothing_is_done_twice(
+    case: Case, photos: Path, tmp_path: Path
+) -> None:
+    for seed in range(4):
+        make_photo(photos / f"{seed}.png", seed=20 + seed)
+    arguments = [sys.executable, "-m", "pipeline", *command(case, photos, tmp_path / "out")]
+    log = tmp_path / "out" / "log.jsonl"
+    driver = subprocess.Popen(arguments)
+    end = time.monotonic() + 120
+    while not (log.exists() and '"ended"' in log.read_text()):
+        assert time.monotonic() < end and driver.poll() is None
+        time.sleep(0.02)
+    workers = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert workers and not alive
+    assert subprocess.run(arguments).returncode == OK
+    made = [
+        (said["photo"], stage)
+        for said in map(json.loads, log.read_text().splitlines())
+        if said["event"] == "ended"
+        for stage in said["made"]
+    ]
+    assert len(made) == len(set(made))
+    assert {each.status for each in records(tmp_path).values()} == {"done"}
+
+
+def test_ray_edits_what_local_workers_edit(case: Case, photos: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    try:
+        assert main(command(case, photos, tmp_path / "out", "--engine", "ray")) == OK
+    finally:
+        ray.shutdown()
+    assert {each.status for each in records(tmp_path).values()} == {"done"}
+    assert main(command(case, photos, tmp_path / "here")) == OK
+    for name in records(tmp_path):
+        ours = (tmp_path / "here" / f"{name}.png").read_bytes()
+        assert (tmp_path / "out" / f"{name}.png").read_bytes() == ours
