@@ -17,13 +17,15 @@ from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Outcome
 from pipeline.batch.ledger import Ledger
 from pipeline.batch.local import LocalEngine
-from pipeline.batch.photos import BatchPhoto, ForAll, ListInvalid, read_photos, shard
+from pipeline.batch.photos import BatchPhoto, ForAll, ListInvalid, photos_in, read_photos, shard
 from pipeline.batch.report import page, table
 from pipeline.commands.root import main
 from pipeline.controls.presets import ControlsInvalid
 from pipeline.disk.storage import StorageFailed
 from pipeline.failures import BAD_INPUT, NO_FACE, OK, SOME_FAILED
-from pipeline.progress import follow
+from pipeline.jobs.prepare import tune_together
+from pipeline.machine.bench import Bench
+from pipeline.progress import Event, follow
 from pipeline.settings.recipe import Recipe
 from tests.pipeline_cases import Case, make_case, make_photo
 
@@ -291,6 +293,41 @@ def test_a_folder_is_edited_once_and_what_fails_is_said(
     assert main(command(case, photos, output, "--shard", "1/1")) == OK
     again = records(tmp_path)["b"]
     assert again.made == [] and (output / "b.png").is_file()  # its workspace still has it
+
+
+def test_photos_of_a_folder_are_tuned_into_one_generator_and_dragged_on_their_own(
+    case: Case,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    recipe = Recipe.from_json(
+        {
+            "network": str(case.network),
+            "perceptual": "offline",
+            "align": {"align": "none"},
+            "invert": {"steps": 3, "start_samples": 4},
+            "tune": {"steps": 3},
+        }
+    )
+    heard: list[Event] = []
+    job = tune_together(photos_in(photos), recipe, Bench("cpu"), parent=tmp_path)
+    workspaces = follow(job, heard.append)
+    tuned = {each.read_state().current["tune"] for each in workspaces}  # type: ignore[union-attr]
+    assert len(workspaces) == 3 and len(tuned) == 1
+    assert any("broken.jpg is left out" in str(event) for event in heard)
+    drag = ["drag", "-p", "12,14:14,15", "--steps", "2", "--paste", "network", "--device", "cpu"]
+    for each in workspaces:
+        assert main([*drag, "-w", str(each.folder)]) == OK
+    capsys.readouterr()
+    assert main(["tune", "--network", "embedded"]) == BAD_INPUT
+    assert "goes with --together" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["tune", "--together", "empty"]) == BAD_INPUT
+    assert "holds no photos" in capsys.readouterr().err
 
 
 def test_what_is_asked_wrongly_is_a_usage_error(

@@ -91,11 +91,9 @@ def read_photos(source: Path, for_all: ForAll) -> list[BatchPhoto]:
     are relative to the list. Raises ListInvalid, PointsInvalid, ControlsInvalid.
     """
     if source.is_dir():
-        found = [path for path in source.rglob("*") if _is_photo(path.relative_to(source), path)]
-        asked = [({"photo": str(path.relative_to(source))}, "") for path in sorted(found)]
+        found = photos_in(source)
+        asked = [({"photo": str(path.relative_to(source))}, "") for path in found]
         root = source
-        if not asked:
-            raise ListInvalid(f"{source} holds no photos")
     elif source.is_file():
         root = source.parent
         asked = list(_lines(source))
@@ -105,6 +103,14 @@ def read_photos(source: Path, for_all: ForAll) -> list[BatchPhoto]:
         raise ListInvalid(f"{source} is neither a folder of photos nor a list of them")
     photos = [_photo(root, line, where, for_all) for line, where in asked]
     return list(_named(photos, source))
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Find the photos in a folder and in those below it, in order. Raises ListInvalid for none."""
+    found = [path for path in folder.rglob("*") if _is_photo(path.relative_to(folder), path)]
+    if not found:
+        raise ListInvalid(f"{folder} holds no photos")
+    return sorted(found)
 
 
 def shard(photos: Iterable[BatchPhoto], index: int, count: int) -> list[BatchPhoto]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.batch.photos import photos_in
 from pipeline.commands.amounts import amounts_options, read_amounts
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
@@ -26,6 +27,7 @@ from pipeline.commands.options import (
 from pipeline.commands.outcome import chosen, done, where
 from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.stage_table import STAGES
+from stylegan2.embedded import EMBEDDED
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -98,7 +100,8 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
 @click.command(
     cls=GroupedCommand,
     short_help="Make the network render the photo exactly.",
-    example="realdrag tune\nrealdrag tune -w anna.realdrag -w ben.realdrag",
+    example="realdrag tune\nrealdrag tune -w anna.realdrag -w ben.realdrag\n"
+    "realdrag tune --together photos-of-anna",
 )
 @click.option(
     "-w",
@@ -109,18 +112,50 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     help="The workspace; if left out, the one used last in this folder. With several, one "
     "network is tuned for all of their photos and kept in each.",
 )
+@click.option(
+    "--together",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of photos, of one person say: all are projected, and one network is tuned for "
+    "them. Each gets its workspace in this folder, to be dragged on its own.",
+)
+@click.option(
+    "--network",
+    help="With --together: name of a known network, or a file; embedded if left out.",
+)
 @perceptual_option
 @seed_option
 @machine_options
 @part_options("tune")
-def tune(folders: Sequence[Path], as_json: bool, **options: Any) -> None:
+def tune(
+    folders: Sequence[Path],
+    together: Path | None,
+    network: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Tune the network until it renders the photo exactly (PTI)."""
     from pipeline.jobs.prepare import tune as job
+    from pipeline.jobs.prepare import tune_together
 
+    if together is not None and folders:
+        raise click.UsageError("give either --together or workspaces, not both")
+    if network is not None and together is None:
+        raise click.UsageError("--network goes with --together: a workspace has its network")
     recipe = Recipe(
-        perceptual=options["perceptual"], seed=options["seed"], **read_parts(options, "tune")
+        network=network or EMBEDDED,
+        perceptual=options["perceptual"],
+        seed=options["seed"],
+        **read_parts(options, "tune"),
     )
     console = Console(as_json, options["device"])
+    if together is not None:
+        tuned = console.run(
+            tune_together(photos_in(together), recipe, console.bench, parent=Path.cwd())
+        )
+        for each in tuned[:-1]:
+            click.echo(where(each), err=True)
+        done(console, tuned[-1])
+        return
     workspaces = [chosen(folder) for folder in folders] or [chosen(None)]
     console.run(job(workspaces, recipe, console.bench))
     for workspace in workspaces[:-1]:

@@ -21,7 +21,7 @@ from pipeline.jobs.requests import (
 )
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
-from pipeline.progress import Job
+from pipeline.progress import Job, Notice
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES
@@ -137,6 +137,31 @@ def tune(workspaces: Sequence[Workspace], recipe: Recipe, bench: Bench) -> Job[l
             inputs[f"align.{i}"] = aligned.fingerprint
         request = Request.of(STAGES["tune"], config, inputs)
         return (yield from _tune_once(request, pairs, bench))
+
+
+def tune_together(
+    photos: Sequence[Path], recipe: Recipe, bench: Bench, *, parent: Path
+) -> Job[list[Workspace]]:
+    """Project all these photos, each in its own workspace below `parent`, and tune one generator.
+
+    A photo that cannot be read or shows no face is left out, with a notice; when all are, its
+    error is raised. Returns the workspaces of the others.
+    """
+    from inversion.faces.no_face import NoFaceFound
+    from pipeline.picture.photo import PhotoUnreadable
+
+    workspaces: list[Workspace] = []
+    failed: Exception | None = None
+    for photo in photos:
+        try:
+            workspaces.append((yield from invert(photo, recipe, bench, parent=parent)))
+        except (NoFaceFound, PhotoUnreadable) as error:
+            yield Notice(f"{photo.name} is left out: {error}")
+            failed = error
+    if failed is not None and not workspaces:
+        raise failed
+    yield from tune(workspaces, recipe, bench)
+    return workspaces
 
 
 def _tune_once(

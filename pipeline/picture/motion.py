@@ -93,7 +93,7 @@ class Motion:
 
     def goes(self, places: Float64Array, size: int) -> Float64Array:
         """Return where what is at places [P, 2] of the crop ends, both in pixels of the crop."""
-        ends = places.copy()
+        ends: Float64Array = places.copy()
         for _ in range(ROUNDS_FORTH):
             ends += (places - ends - self.at(ends, size)) / 2
         return ends
