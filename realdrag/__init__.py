@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drag.config import DragConfig
     from drag.points import DragPoint
     from drag.session import DragSession
+    from pipeline.controls.presets import read_preset, write_preset
     from pipeline.settings.recipe import Recipe
     from realdrag.parts import align_face, load_network, project_face, render, tune_to
     from realdrag.photo import Edit, Photo, open
@@ -32,6 +33,8 @@ _WHERE = {
     "DragPoint": "drag.points",
     "DragSession": "drag.session",
     "Recipe": "pipeline.settings.recipe",
+    "read_preset": "pipeline.controls.presets",
+    "write_preset": "pipeline.controls.presets",
 }
 
 __all__ = [
@@ -45,8 +48,10 @@ __all__ = [
     "load_network",
     "open",
     "project_face",
+    "read_preset",
     "render",
     "tune_to",
+    "write_preset",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from drag.points import DragPoint, PointsFile, Space
+from pipeline.controls.likeness import EXPRESSION, Like
+from pipeline.controls.presets import added
+from pipeline.controls.table import CONTROLS
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
+from pipeline.jobs.controls import control_table
 from pipeline.jobs.drag import DragRequest, drag
 from pipeline.jobs.edit import begin
 from pipeline.jobs.film import FORMATS, film
@@ -35,6 +39,17 @@ T = TypeVar("T")
 XY = tuple[float, float]
 Points = Sequence[DragPoint | tuple[XY, XY]]
 Progress = Callable[[Event], object]
+
+
+@dataclass(frozen=True)
+class ControlRange:
+    """A control on a face: what -1 and +1 do, its present measure, and from where to where."""
+
+    less: str
+    more: str
+    present: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -145,20 +160,68 @@ class Photo:
         """
         asked = self.recipe.to_json()
         asked["drag"].update(settings)
-        recipe = Recipe.from_json(asked)
+        return self._edit(points, mask, space, progress, Recipe.from_json(asked))
+
+    def _edit(
+        self,
+        points: Points,
+        mask: str | Path | npt.NDArray[Any] | None,
+        space: Space,
+        progress: Progress | None,
+        recipe: Recipe,
+        controls: Mapping[str, float] | None = None,
+        like: Like | None = None,
+    ) -> Edit:
         pairs = tuple(p if isinstance(p, DragPoint) else DragPoint(*p) for p in points)
         home, bench = self.workspace.folder, self._bench
         begun = begin(self.path, recipe, bench, parent=home.parent, folder=home)
         self._run(begun, progress)
         with tempfile.TemporaryDirectory() as folder:
+            by_name = bool(controls) or like is not None
             file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
+            asked = DragRequest(
+                file if pairs or mask is not None or not by_name else None,
+                controls=controls or {},
+                like=like,
+            )
             # A network that was tuned for the photo is dragged, else the one that was asked for.
             state = self.workspace.read_state()
             tuned = state is not None and state.request("tune") is not None
             network = None if tuned else identify(recipe.network, bench)
-            job = drag(self.workspace, DragRequest(file), recipe, bench, network)
+            job = drag(self.workspace, asked, recipe, bench, network)
             dragged = self._run(job, progress)
         return Edit(self, pairs, dragged, self._made("result"))
+
+    def apply(
+        self,
+        amounts: Mapping[str, float] | None = None,
+        *,
+        like: str | Path | None = None,
+        parts: Sequence[str] = EXPRESSION,
+        strength: float = 1.0,
+        points: Points = (),
+        mask: str | Path | npt.NDArray[Any] | None = None,
+        space: Space = "photo",
+        progress: Progress | None = None,
+        **controls: float,
+    ) -> Edit:
+        """Apply controls of the face by name, -1 to 1: `apply(smile=0.6)`.
+
+        amounts are the same as a mapping, as `read_preset` returns; both are added. like is another
+        photo whose face this one is to look like, in some parts: mouth, eyes, brows, pose, or all.
+        points, mask and space as of `drag`. Raises ControlsInvalid, and what `drag` does.
+        """
+        wanted = added(amounts or {}, controls)
+        other = None if like is None else Like(Path(like), tuple(parts), strength)
+        return self._edit(points, mask, space, progress, self.recipe, wanted, other)
+
+    def controls(self, progress: Progress | None = None) -> dict[str, ControlRange]:
+        """Return every control by name, with what the face measures and how far it can go."""
+        table = self._run(control_table(self.workspace, self._bench), progress)
+        return {
+            name: ControlRange(CONTROLS[name].less, CONTROLS[name].more, **row)
+            for name, row in table.items()
+        }
 
     def _tell(self, event: Event) -> None:
         if self._told is not None:

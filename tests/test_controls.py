@@ -10,6 +10,7 @@ import pytest
 
 from drag.points import DragPoint
 from inversion.faces.shape68 import MIRRORED68
+from pipeline.controls.likeness import PARTS, Like, amounts_like, checked_parts
 from pipeline.controls.macros import moved_face, points_of
 from pipeline.controls.measures import measures, reaches
 from pipeline.controls.presets import (
@@ -28,6 +29,8 @@ from stylegan2.arrays import Float64Array
 from tests.conftest import Run
 from tests.factories import AVERAGE_FACE
 from tests.pipeline_cases import Case
+
+QUICK = {"drag": {"steps": 2}}
 
 TURNED = ("turn", "nod", "tilt")
 
@@ -85,7 +88,7 @@ def test_what_a_control_names_goes_where_it_belongs_and_pins_stay(name: str) -> 
     assert len(points) == len(points_of(face(), {name: 0.6}))
     for mark in control.asked:
         each = points[tuple(face()[mark])]
-        assert each.follow == ("near" if name == "mouth" and mark in LIPS else "network")
+        assert each.follow == ("near" if control.near and mark in LIPS else "network")
         assert each.point.target == pytest.approx(tuple(ends[mark]))
     for mark in control.pins:
         assert points[tuple(face()[mark])].point.target == pytest.approx(tuple(face()[mark]))
@@ -107,6 +110,31 @@ def test_half_a_control_leaves_the_other_half_of_the_face() -> None:
         moved = np.abs(moved_face(face(), {name: 0.8}) - face()).max(axis=1) > 1e-6
         assert moved.any()
         assert not moved[[i for i in range(68) if face()[i, 0] > face()[27, 0] + 2]].any()
+
+
+def test_a_face_takes_over_what_another_one_does_and_no_more() -> None:
+    asked = {"smile": 0.4, "eyes": -0.3, "brows": 0.5}
+    other = moved_face(face(scale=2, degrees=5), asked)
+    found = amounts_like(face(), other)
+    for side in ("left", "right"):
+        assert found[f"smile_{side}"] == pytest.approx(0.4, abs=0.05)
+        assert found[f"eye_{side}"] == pytest.approx(-0.3, abs=0.05)
+        assert found[f"brow_{side}"] == pytest.approx(0.5, abs=0.05)
+    assert "tilt" not in found
+    assert abs(found["upper_lip"]) < 0.05
+    only = amounts_like(face(), other, ("brows",), 0.5)
+    assert only == pytest.approx({"brow_left": 0.25, "brow_right": 0.25}, abs=0.05)
+    pose = amounts_like(face(), face(degrees=5), ("pose",))
+    assert pose == pytest.approx({"turn": 0, "nod": 0, "tilt": 5 / 8}, abs=0.02)
+
+
+def test_what_is_taken_over_of_another_photo_is_read_strictly(tmp_path: Path) -> None:
+    with pytest.raises(ControlsInvalid, match="no part 'ears' to take over: known are mouth"):
+        Like(tmp_path, ("ears",))
+    with pytest.raises(ControlsInvalid, match="strength must be from 0 to 1.2, got 2"):
+        Like(tmp_path, ("all",), 2)
+    assert checked_parts(("all",)) == tuple(PARTS)
+    assert {name for names in PARTS.values() for name in names} <= CONTROLS.keys()
 
 
 def test_a_face_goes_no_farther_than_faces_do() -> None:
@@ -232,3 +260,24 @@ def test_the_demos_face_winks_and_smiles_by_name_and_from_a_preset(
     assert "already there" in outcome.err
     assert (tmp_path / "eileen-collins.realdrag" / "result.png").read_bytes() == first
     assert "eye_left" in run(["controls", "-w", "eileen-collins.realdrag"]).out
+
+
+def test_a_photo_like_itself_stays_as_it_is_and_another_ones_expression_can_be_saved(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import realdrag
+    from pipeline.jobs.demo import write_demo
+
+    monkeypatch.chdir(tmp_path)
+    path, _ = write_demo(tmp_path)
+    photo = realdrag.open(path, device="cpu", recipe=realdrag.Recipe.from_json(QUICK))
+    with pytest.raises(ControlsInvalid, match="nothing would move"):
+        photo.apply(like=path, parts=("eyes",))
+    smiling = photo.apply({"smile": -0.5}, smile=0.1)
+    smiling.save("sad.png")
+    assert "smile" in photo.controls()
+    assert photo.controls()["smile"].high == 1
+    sadder = photo.apply(like="sad.png", parts=("mouth",))
+    assert not np.array_equal(sadder.pixels, smiling.pixels)
+    realdrag.write_preset("sad.json", {"smile": -0.4})
+    assert np.array_equal(photo.apply(realdrag.read_preset("sad.json")).pixels, smiling.pixels)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.controls.likeness import EXPRESSION, PARTS, STRONGEST, Like
 from pipeline.controls.presets import (
     added,
     parse_amounts,
@@ -16,16 +17,37 @@ from pipeline.controls.presets import (
     scaled,
     split_factor,
 )
+from pipeline.disk.artifact import Artifact
 from pipeline.disk.storage import replace_file, writing
 
 
 def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --preset and --save-preset."""
+    """Add --preset, --like and what goes with them."""
     for option in (
+        click.option(
+            "--strength",
+            type=click.FLOAT,
+            default=1.0,
+            show_default=True,
+            metavar="X",
+            help=f"How much of the other photo's expression is taken over, 0 to {STRONGEST:g}.",
+        ),
+        click.option(
+            "--parts",
+            default=",".join(EXPRESSION),
+            show_default=True,
+            help=f"What is taken over, with commas between: {', '.join(PARTS)}, all.",
+        ),
+        click.option(
+            "--like",
+            "like_photo",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Another photo, of whoever: this face is to look as that one does.",
+        ),
         click.option(
             "--save-preset",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="Write the amounts, all added up, to a JSON file.",
+            help="Write the amounts that were applied, all added up, to a JSON file.",
         ),
         click.option(
             "--preset",
@@ -40,17 +62,29 @@ def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_amounts(texts: Sequence[str], options: Mapping[str, Any]) -> dict[str, float]:
-    """Add up what is given by name and by presets, and save it where that is asked for.
+    """Add up what is given by name and by presets: options of `amounts_options`.
 
-    options are those of `amounts_options`. Raises ControlsInvalid.
+    Raises ControlsInvalid.
     """
     presets = []
     for text in options["presets"]:
         path, factor = split_factor(text)
         presets.append(scaled(read_preset(path), factor))
-    amounts = added(*presets, parse_amounts(texts))
+    return added(*presets, parse_amounts(texts))
+
+
+def read_like(options: Mapping[str, Any]) -> Like | None:
+    """Read --like, --parts and --strength. Raises ControlsInvalid."""
+    if options["like_photo"] is None:
+        return None
+    parts = tuple(part.strip() for part in options["parts"].split(","))
+    return Like(options["like_photo"], parts, options["strength"])
+
+
+def save_amounts(dragged: Artifact, options: Mapping[str, Any]) -> None:
+    """Write the amounts that a drag applied as a preset, where that is asked for."""
     target = options["save_preset"]
     if target is not None:
+        text = preset_text(dragged.request.config.get("controls", {}))
         with writing(target.absolute().parent):
-            replace_file(target, preset_text(amounts).encode())
-    return amounts
+            replace_file(target, text.encode())

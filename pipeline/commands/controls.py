@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.commands.amounts import amounts_options, read_amounts
+from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
 from pipeline.commands.console import Console
 from pipeline.commands.edit import part_options, read_parts, read_point_options
 from pipeline.commands.options import (
@@ -28,7 +28,8 @@ from pipeline.settings.recipe import Recipe
     short_help="Apply named controls: smile=+0.6 eyes=+0.2.",
     example="realdrag apply smile=+0.6 eyes=+0.2\n"
     "realdrag apply turn=-0.5 --save-preset left.json\n"
-    "realdrag apply --preset smile.json:0.5 -w anna.realdrag",
+    "realdrag apply --preset smile.json:0.5 -w anna.realdrag\n"
+    "realdrag apply --like other.jpg --parts mouth,eyes",
 )
 @click.argument("amount_texts", nargs=-1, metavar="[NAME=AMOUNT]...")
 @workspace_option
@@ -53,19 +54,22 @@ def apply(
 ) -> None:
     """Apply controls to the face: each NAME=AMOUNT from -1 to +1, as realdrag controls lists.
 
-    Presets, amounts and points go together; the amounts of one control are added.
+    Presets, amounts, another photo's expression and points go together; the amounts of one control
+    are added.
     """
     from pipeline.jobs.drag import DragRequest, drag
 
-    amounts = read_amounts(amount_texts, options)
-    if not amounts:
-        raise click.UsageError("say what to apply: NAME=AMOUNT, or --preset FILE")
+    amounts, like = read_amounts(amount_texts, options), read_like(options)
+    if not amounts and like is None:
+        raise click.UsageError("say what to apply: NAME=AMOUNT, --preset FILE or --like PHOTO")
     points = read_point_options(points_path, point_texts)
     recipe = Recipe(**read_parts(options, "drag", "result"))
     console = Console(as_json, options["device"])
     place = chosen(workspace)
-    asked = DragRequest(points, continued, controls=amounts)
-    done(console, place, console.run(drag(place, asked, recipe, console.bench)))
+    asked = DragRequest(points, continued, controls=amounts, like=like)
+    dragged = console.run(drag(place, asked, recipe, console.bench))
+    save_amounts(dragged, options)
+    done(console, place, dragged)
 
 
 @click.command(

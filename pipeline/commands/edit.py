@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.batch.photos import photos_in
-from pipeline.commands.amounts import amounts_options, read_amounts
+from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     Decorator,
@@ -246,10 +246,10 @@ def edit(
     from pipeline.jobs.edit import edit as job
 
     points = read_point_options(points_path, point_texts)
-    controls = read_amounts(amount_texts, options)
-    if points is None and not controls:
+    controls, like = read_amounts(amount_texts, options), read_like(options)
+    if points is None and not controls and like is None:
         raise click.UsageError(
-            "say what to move: --points FILE, -p X,Y:X,Y, or --apply NAME=AMOUNT"
+            "say what to move: --points FILE, -p X,Y:X,Y, --apply NAME=AMOUNT, or --like PHOTO"
         )
     recipe = Recipe(
         network=options["network"],
@@ -268,8 +268,10 @@ def edit(
             folder=workspace,
             landmarks=options["landmarks"],
             controls=controls,
+            like=like,
         )
     )
+    save_amounts(dragged, options)
     done(console, made, dragged)
 
 

@@ -67,6 +67,7 @@ def measures(face: Points) -> dict[str, float]:
         "corner lift, right": lip - y[54],
         "mouth opening": mouth_opening(face),
         "mouth width": mouth_width(face),
+        "lip height": y[33] - y[62],
         "eye opening": (left + right) / 2,
         "eye opening, left": left,
         "eye opening, right": right,

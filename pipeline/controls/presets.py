@@ -70,6 +70,11 @@ def preset_text(amounts: Mapping[str, float]) -> str:
     return json.dumps({"version": VERSION, "controls": checked(amounts)}, indent=1) + "\n"
 
 
+def write_preset(path: str | Path, amounts: Mapping[str, float]) -> None:
+    """Write amounts as a preset file. Raises ControlsInvalid."""
+    Path(path).write_text(preset_text(amounts), encoding="utf-8")
+
+
 def scaled(amounts: Mapping[str, float], factor: float) -> dict[str, float]:
     """Take so many times a preset. Raises ControlsInvalid where that goes beyond -1 to 1."""
     return checked({name: round(factor * amount, DECIMALS) for name, amount in amounts.items()})

@@ -83,7 +83,9 @@ MIRRORED = (
 SHUT = 0.06
 """Lips opened less than this, by the mouth's width, are closed: a generator has to part them."""
 
-LEFT_SIDE = frozenset((*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59))
+LEFT_SIDE = frozenset(
+    (*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67)
+)
 RIGHT_SIDE = frozenset(MIRRORED[i] for i in LEFT_SIDE)
 
 EYE_CORNERS = (36, 39, 42, 45)
@@ -102,9 +104,10 @@ def _opposite(ways: Mapping[int, Way]) -> dict[int, Way]:
     return {i: (-right, -down) for i, (right, down) in ways.items()}
 
 
-_SMILE = _both({48: (-0.11, -0.09), 49: (-0.06, -0.04), 59: (-0.06, -0.03), 60: (-0.10, -0.08)})
+_SMILE = _both({48: (-0.09, -0.09), 49: (-0.05, -0.04), 59: (-0.05, -0.03), 60: (-0.08, -0.08)})
 _FROWN = _both({48: (0.03, 0.09), 49: (0.01, 0.03), 59: (0.01, 0.03), 60: (0.03, 0.08)})
 _WIDER = _both({48: (-0.11, 0.0), 49: (-0.05, 0.0), 59: (-0.05, 0.0), 60: (-0.10, 0.0)})
+_LIP_UP = _both({51: (0, -0.05), 50: (0, -0.045), 49: (0, -0.02), 62: (0, -0.08), 61: (0, -0.08)})
 _ROUND = _both({48: (0.03, 0.03), 60: (0.03, 0.03)})
 _RAISED = _both({17: (0, -0.07), 18: (0, -0.11), 19: (0, -0.12), 20: (0, -0.12), 21: (0, -0.11)})
 _BROAD = _both({2: (-0.07, 0), 3: (-0.09, 0), 4: (-0.1, 0), 5: (-0.09, 0), 6: (-0.06, 0)})
@@ -128,7 +131,7 @@ _LIP_GAPS = tuple(
 )
 _JAW_GAPS = tuple(
     Gap(33, jaw, (48, 54), 0.0, times)
-    for jaw, times in ((8, 0.85), (7, 0.8), (9, 0.8), (6, 0.6), (10, 0.6))
+    for jaw, times in ((8, 0.75), (7, 0.7), (9, 0.7), (6, 0.5), (10, 0.5))
 )
 _BELOW_BROWS = tuple(
     (brow, lid, 0.3)
@@ -154,6 +157,11 @@ _SYMMETRICAL = (
         "mouth_width", "mouth", "mouth narrower", "mouth wider",
         "mouth width", 0.22, 0.22, (0.5, 1.4), _WIDER, _opposite(_WIDER), asked=(48, 54),
         pins=_HELD,
+    ),
+    Control(
+        "upper_lip", "mouth", "upper lip lowered", "upper lip raised",
+        "lip height", 0.08, 0.08, (-0.6, 0.0), _LIP_UP, _opposite(_LIP_UP), asked=(51,),
+        near=LIPS, pins=_HELD,
     ),
     Control(
         "eyes", "eyes", "eyes closed", "eyes wide open",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.controls.likeness import Like, amounts_like
 from pipeline.controls.presets import ControlsInvalid, checked
 from pipeline.controls.table import CONTROLS
 from pipeline.disk.artifact import Artifact
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 SAME = 0.05
 """A control's point this near to a point of the user's, by the eye distance, gives way to it."""
+
+CROP = 256
+"""Side of the crop in which another photo's face is looked at."""
 
 LEAST = 0.005
 """Amounts below this are nothing."""
@@ -58,6 +63,26 @@ def face_in(aligned: Artifact, shown: Artifact | None = None) -> Float64Array:
     return np.asarray(load_landmarker().landmarks68(pixels), np.float64)
 
 
+def face_of_photo(path: Path) -> Float64Array:
+    """Find the 68 points of the largest face in a photo, [68, 2] in its pixels.
+
+    Raises PhotoUnreadable and NoFaceFound.
+    """
+    import numpy as np
+
+    from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad
+    from inversion.faces.landmark_network import load_landmarker
+    from inversion.faces.landmarks import choose_face, find_faces
+    from pipeline.picture.photo import read_photo
+
+    pixels = read_photo(path).pixels
+    quad = ffhq_quad(choose_face(find_faces(pixels).faces, None))
+    found = load_landmarker().landmarks68(align(pixels, quad, CROP).image)
+    matrix = aligned_to_photo(quad, CROP)
+    placed: Float64Array = np.asarray(found, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+    return placed
+
+
 def in_photo(face: Float64Array, aligned: Artifact) -> Float64Array:
     """Bring points of the crop to the photo: there a tilted head is tilted."""
     import numpy as np
@@ -69,6 +94,7 @@ def in_photo(face: Float64Array, aligned: Artifact) -> Float64Array:
 
 def place_controls(
     amounts: Mapping[str, float],
+    like: Like | None,
     aligned: Artifact,
     shown: Artifact | None,
     config: dict[str, Any],
@@ -76,7 +102,8 @@ def place_controls(
 ) -> Job[None]:
     """Put the points of controls into a drag's request, after those of the user's own.
 
-    Raises ControlsInvalid when there is no face, or nothing would move.
+    What another photo's face shows is added to the amounts. Raises ControlsInvalid when there is no
+    face, or nothing would move, and what `face_of_photo` raises.
     """
     import numpy as np
 
@@ -84,9 +111,15 @@ def place_controls(
     from pipeline.controls.measures import Frame, measures, reach
 
     face = face_in(aligned, shown)
-    found = measures(in_photo(face, aligned))
+    placed = in_photo(face, aligned)
+    found = measures(placed)
+    wanted = dict(checked(amounts))
+    if like is not None:
+        other = face_of_photo(like.photo)
+        for name, amount in amounts_like(placed, other, like.parts, like.strength).items():
+            wanted[name] = min(max(wanted.get(name, 0.0) + amount, -1.0), 1.0)
     taken: dict[str, float] = {}
-    for name, amount in checked(amounts).items():
+    for name, amount in wanted.items():
         low, high = reach(CONTROLS[name], found)
         taken[name] = round(min(max(amount, low), high), 4)
         if abs(taken[name] - amount) > LEAST:

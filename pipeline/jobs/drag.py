@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drag.config import DragConfig
+from pipeline.controls.likeness import Like
 from pipeline.disk.artifact import Artifact, Request
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.jobs.controls import place_controls
@@ -29,13 +30,20 @@ MOTION_FEATURES = 32
 class DragRequest:
     """What a drag is asked: points, controls, or neither to pull the last drag's points further.
 
-    warn says whether to give notice of points that may drift. controls are amounts by name.
+    warn says whether to give notice of points that may drift. controls are amounts by name, like
+    is another photo whose face is to be followed.
     """
 
     points: PointsFile | None
     continued: bool = False
     warn: bool = True
     controls: Mapping[str, float] = field(default_factory=dict)
+    like: Like | None = None
+
+    @property
+    def by_name(self) -> bool:
+        """Whether anything is asked for but points."""
+        return bool(self.controls) or self.like is not None
 
 
 def drag(
@@ -66,14 +74,14 @@ def drag(
         if asked.continued:
             before = yield from current(workspace, "drag", bench)
             inputs["from"] = before.fingerprint
-            if asked.points is None and not asked.controls:
+            if asked.points is None and not asked.by_name:
                 same_points(before, config, inputs, hints)
         if asked.points is not None:
             yield from place_points(asked.points, aligned, config, inputs, hints)
-        elif not asked.continued and not asked.controls:
+        elif not asked.continued and not asked.by_name:
             raise ValueError("a drag needs points or controls unless it is continued")
-        if asked.controls:
-            yield from place_controls(asked.controls, aligned, before, config, hints)
+        if asked.by_name:
+            yield from place_controls(asked.controls, asked.like, aligned, before, config, hints)
         if asked.warn and asked.points is not None:
             hints["warn_in"] = asked.points.space
         request = Request.of(STAGES["drag"], config, inputs, hints)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.controls.likeness import Like
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.drag import DragRequest, drag, has_encoder
@@ -29,6 +30,7 @@ def edit(
     folder: Path | None = None,
     landmarks: Path | None = None,
     controls: Mapping[str, float] | None = None,
+    like: Like | None = None,
 ) -> Job[tuple[Workspace, Artifact]]:
     """Do all of it, from the photo to the photo edited: by points, by controls, or by both."""
     workspace = yield from begin(
@@ -38,7 +40,7 @@ def edit(
     if recipe.result.paste != "network":
         network = identify(recipe.network, bench)
     dragged = yield from drag(
-        workspace, DragRequest(points, controls=controls or {}), recipe, bench, network
+        workspace, DragRequest(points, controls=controls or {}, like=like), recipe, bench, network
     )
     return workspace, dragged
 

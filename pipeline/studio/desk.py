@@ -215,7 +215,9 @@ class Desk:
 
         before are the points that were dragged, which keep their numbers.
         """
-        ends = zip(dragged.info["handles"], dragged.info["targets"], strict=True)
+        # Points that controls asked for come last, and are none of a person's own.
+        own = int(dragged.request.hints.get("own_points", len(dragged.info["handles"])))
+        ends = zip(dragged.info["handles"][:own], dragged.info["targets"][:own], strict=True)
         points = numbered(
             [
                 {
