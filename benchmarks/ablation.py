@@ -26,7 +26,7 @@ from inversion.fidelity import fidelity
 from inversion.perceptual import build_perceptual
 from inversion.projection import Inversion, ProjectionConfig
 from pti.config import TuningConfig
-from pti.tuning import default_learning_rate, tuned_parameters
+from pti.tuning import settled, tuned_parameters
 from stylegan2.generator import Generator
 from stylegan2.latents import to_ws
 
@@ -90,9 +90,9 @@ def together(
     for parameter in parameters:
         parameter.requires_grad_(True)
     w = inversion.w_pivot[:, :1].clone().requires_grad_(True)
-    rate = tuning.learning_rate or default_learning_rate(generator.resolution)
     assert projection.steps is not None and projection.learning_rate is not None  # settled
-    adam = torch.optim.Adam([{"params": parameters, "lr": rate}])
+    assert tuning.steps is not None and tuning.learning_rate is not None
+    adam = torch.optim.Adam([{"params": parameters, "lr": tuning.learning_rate}])
     adam.add_param_group({"params": [w], "lr": projection.learning_rate})
     wanted = inverter.perceptual.features(photo.target)
     for _ in range(projection.steps + tuning.steps):
@@ -128,7 +128,8 @@ def run(options: Options) -> Section:
         )
     )
     inverter = Inverter(options, generator, perceptual)
-    projection, tuning = ProjectionConfig(), TuningConfig(first_block=4)
+    projection = ProjectionConfig(steps=100)
+    tuning = settled(TuningConfig(first_block=4), generator.resolution, encoded=False)
     if options.quick:
         projection, tuning = (
             replace(projection, steps=QUICK_STEPS),
@@ -182,7 +183,7 @@ def run(options: Options) -> Section:
     text = (
         "Ways to a network that renders a photo, "
         f"{inverter.settled(projection).steps} steps of projection and at most {tuning.steps} of "
-        "tuning, then the standard drags by the default method. A is what realdrag does. In E "
+        "tuning as PTI has it, then the standard drags by the default method. A is PTI. In E "
         "and F, w and the network are optimised at once, for as many steps as A's two stages. "
         f"Fidelity to the photo: {perceptual.name}, mean squared difference in [-1, 1], PSNR in "
         "dB, MS-SSIM. *Frechet*: of the dragged pictures to undragged random faces (few pictures "

@@ -85,7 +85,7 @@ def _projection(who: str, network: str, device: str, seed: int, effort: Effort) 
             generator, target, perceptual, statistics.mean[None], statistics.std, rng, steps=MANY
         )
         return repeat(literal.step, effort, device)
-    config = settled(ProjectionConfig(steps=MANY), encoded=False)
+    config = settled(ProjectionConfig(steps=MANY), None)
     steps = project(generator, target, perceptual, config, statistics, rng)
     return repeat(lambda: next(steps), effort, device, first_prepares=True)
 

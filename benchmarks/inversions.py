@@ -20,9 +20,10 @@ from inversion.encoders import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance
-from inversion.projection import Inversion, ProjectionConfig, project, settled
+from inversion.projection import Inversion, ProjectionConfig, encoded_start, project, settled
 from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
+from pti.tuning import settled as settled_tuning
 from pti.tuning import tune
 from stylegan2.arrays import Float64Array
 from stylegan2.checkpoint import apply_delta, weight_delta, weights_hash
@@ -85,19 +86,17 @@ class Inverter:
         self.encoder = encoder_for(self.weights)
         self._folder = options.work / "inversions" / self.weights[:12]
 
-    def start_w(self, target: Tensor) -> Tensor:
-        """Return where projection of a photo starts, [1, w_dim], as the invert stage does."""
+    def start(self, target: Tensor, config: ProjectionConfig) -> Tensor:
+        """Return where a settled projection of a photo starts, as the invert stage does."""
         if self.encoder is not None:
-            with torch.no_grad():
-                start: Tensor = self.encoder.w(target.cpu()).to(target.device)
-            return start
+            return encoded_start(self.encoder, target, config)
         rng = torch.Generator().manual_seed(self.seed)
         table = build_start_table(self.generator, ProjectionConfig().start_samples, rng)
         return nearest_w(table, target, self.perceptual)
 
     def settled(self, config: ProjectionConfig) -> ProjectionConfig:
-        """Put numbers in place of a config's zeros, as the invert stage does."""
-        return settled(config, encoded=self.encoder is not None)
+        """Put numbers in place of what a config leaves open, as the invert stage does."""
+        return settled(config, self.encoder)
 
     def invert(self, photo: DevPhoto, config: ProjectionConfig) -> tuple[Inversion, float]:
         """Project a photo, or remember it; returns the inversion and the seconds it took."""
@@ -109,7 +108,7 @@ class Inverter:
             return Inversion(kept.pop("w_pivot"), kept), seconds
         started = time.perf_counter()
         rng = torch.Generator().manual_seed(self.seed)
-        start = self.start_w(photo.target)
+        start = self.start(photo.target, config)
         *_, last = project(
             self.generator, photo.target, self.perceptual, config, self.statistics, rng, start
         )
@@ -123,6 +122,7 @@ class Inverter:
     ) -> TunedPhoto:
         """Project a photo and tune the network to it, or remember both."""
         inversion, projection_seconds = self.invert(photo, projection)
+        tuning = settled_tuning(tuning, self.generator.resolution, encoded=self.encoder is not None)
         path = self._path(photo.name, self.settled(projection), tuning)
         if path.exists():
             delta = load_file(path)

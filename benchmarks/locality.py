@@ -19,6 +19,7 @@ from inversion.fidelity import fidelity
 from inversion.perceptual import build_perceptual
 from inversion.projection import Inversion, ProjectionConfig
 from pti.config import TuningConfig
+from pti.tuning import PTI, settled
 
 TITLE = "Locality"
 
@@ -38,7 +39,9 @@ SETTINGS: Mapping[str, Setting] = {
     "PTI": Setting(
         {
             "locality_weight": 0.0,
-            "learning_rate": 3e-4,
+            "steps": PTI.steps,
+            "learning_rate": PTI.rate,
+            "orthogonal_rate": 0.0,
             "l2_weight": 1.0,
             "perceptual_threshold": 0.06,
             "l2_threshold": 4.0,
@@ -51,6 +54,12 @@ SETTINGS: Mapping[str, Setting] = {
 """PTI's are those of its released code: its threshold, noise dropped, no regularization."""
 
 
+def changed(base: TuningConfig, setting: Setting, quick: bool) -> TuningConfig:
+    """Return base with a setting's changes; the quick form takes no more steps than it has."""
+    changes = {k: v for k, v in setting.changes.items() if not (quick and k == "steps")}
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
 def run(options: Options) -> Section:
     """Measure how tuning changes other faces, and what holding them costs in fidelity."""
     generator = load_generator(options)
@@ -61,12 +70,16 @@ def run(options: Options) -> Section:
     most = max(size * number for size, number in sizes.items())
     photos = list(islice(dev_photos(options.faces, generator.resolution, options.device), most))
     faces = list(islice(random_faces(generator, options.seed + 5000), 20 if options.quick else 100))
-    base = QUICK_TUNING if options.quick else TuningConfig()
+    encoded = inverter.encoder is not None
+    base = settled(
+        QUICK_TUNING if options.quick else TuningConfig(), generator.resolution, encoded=encoded
+    )
     rows: list[tuple[Cell, ...]] = []
     panels: dict[str, dict[str, dict[str, Mean]]] = {}
     raw: dict[str, object] = {}
     for size, number in sizes.items():
         for name, setting in SETTINGS.items():
+            config = changed(base, setting, options.quick)
             changes: list[float] = []
             fits: list[dict[str, float]] = []
             for i in range(number):
@@ -83,7 +96,7 @@ def run(options: Options) -> Section:
                         [photo.target for photo in group],
                         inversions,
                         perceptual,
-                        replace(base, **setting.changes),  # type: ignore[arg-type]
+                        config,
                         options.seed,
                     )
                 with torch.no_grad():
@@ -111,7 +124,8 @@ def run(options: Options) -> Section:
         "*other faces*: perceptual distance between random faces before and after the network was "
         "tuned, with PTI's settings (no regularization, the noise that projection found dropped, "
         "3e-4, squared differences weighed 1, stop at .06) beside ours with and without locality. "
-        f"{base.steps} tuning steps at most. The other columns are the fidelity to the photo. The "
+        f"{base.steps} tuning steps at most, {PTI.steps} with PTI's settings. "
+        "The other columns are the fidelity to the photo. The "
         "standard error is over networks, or over the faces where there is one network only. "
         "PTI's paper has .03 to .05 with regularization. "
         f"The distance is {perceptual.name}.",

@@ -24,11 +24,19 @@ from inversion.encoders import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.landmarks import find_faces
 from inversion.perceptual import PerceptualDistance
-from inversion.projection import Inversion, ProjectionConfig, ProjectionStep, project, settled
+from inversion.projection import (
+    Inversion,
+    ProjectionConfig,
+    ProjectionStep,
+    encoded_start,
+    project,
+    settled,
+)
 from pipeline.machine.precision import bf16_from
 from pti.config import TuningConfig
 from pti.locality import build_locality_pool
-from pti.tuning import TuningStep, tune
+from pti.tuning import PTI, TuningStep, tune
+from pti.tuning import settled as settled_tuning
 from stylegan2.checkpoint import weights_hash
 from stylegan2.generator import Generator, GeneratorConfig
 from stylegan2.images import to_tensor
@@ -87,7 +95,7 @@ def measure_projection(
             generator, target, perceptual, start, statistics.std, rng, steps=MANY
         )
         return {"seconds": repeat(literal.step, Effort(**effort), device)}
-    config = settled(ProjectionConfig(steps=MANY), encoded=False)
+    config = settled(ProjectionConfig(steps=MANY), None)
     low = bf16_from(config.precision, device, generator.resolution)
     steps = project(generator, target, perceptual, config, statistics, rng, bf16_from=low)
     return {"seconds": repeat(lambda: next(steps), Effort(**effort), device, first_prepares=True)}
@@ -186,14 +194,16 @@ def measure_way(who: str, device: str, seed: int, steps: int) -> dict[str, Any]:
         ws = to_ws(literal.w.detach(), generator.num_ws)
         started = time.perf_counter()
         tuned = LiteralTuning(generator, target, perceptual, ws, rng, locality=True)
-        for _ in range(TuningConfig().steps):
+        for _ in range(PTI.steps):
             loss = tuned.step()
             tuning.append((time.perf_counter() - started, loss))
         return {"projection": projection, "tuning": tuning}
     inversion = _projected(generator, target, perceptual, rng, projection, started, device)
     started = time.perf_counter()
     generator = copy.deepcopy(generator)
-    for step in tune(generator, [target], [inversion], perceptual, TuningConfig(), rng):
+    encoded = encoder_for(weights_hash(generator)) is not None
+    config = settled_tuning(TuningConfig(), generator.resolution, encoded=encoded)
+    for step in tune(generator, [target], [inversion], perceptual, config, rng):
         tuning.append((time.perf_counter() - started, step.perceptual + step.l2))
     return {"projection": projection, "tuning": tuning}
 
@@ -209,8 +219,8 @@ def _projected(
 ) -> Inversion:
     """Project as the commands do by default, with the network's encoder if it has one."""
     encoder = encoder_for(weights_hash(generator))
-    start = None if encoder is None else encoder.w(target.cpu()).to(device)
-    config = settled(ProjectionConfig(), encoded=encoder is not None)
+    config = settled(ProjectionConfig(), encoder)
+    start = None if encoder is None else encoded_start(encoder, target, config)
     last: ProjectionStep | None = None
     statistics = w_statistics(generator)
     for last in project(generator, target, perceptual, config, statistics, rng, start):

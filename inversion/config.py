@@ -23,10 +23,12 @@ class ProjectionConfig:
     steps: int | None = field(
         default=None,
         metadata={
-            "help": "Optimisation steps; left out, 100 from an encoder's start, else 500.",
-            "min": 1,
+            "help": "Optimisation steps; left out, none from an encoder's start in W+, 100 from "
+            "one in W, else 500.",
+            "min": 0,
             "max": 10_000,
-            "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer",
+            "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer, and where "
+            "an encoder knows W+ its steps are better spent on tuning: benchmarks/IDEAS.md",
         },
     )
     learning_rate: float | None = field(
@@ -105,11 +107,13 @@ class ProjectionConfig:
         },
     )
     space: str = field(
-        default="w",
+        default="auto",
         metadata={
-            "help": "Optimise one w for all layers, or one for each (w+).",
-            "choices": ("w", "w+"),
-            "source": "PTI projects into W; Abdal et al. 2019 into W+",
+            "help": "One w for all layers, or one for each (w+); auto is w+ where the network's "
+            "encoder knows it and gives the start, else w.",
+            "choices": ("auto", "w", "w+"),
+            "source": "PTI projects into W; Abdal et al. 2019 into W+; encoders that keep the "
+            "layers' w together stay editable: Tov et al. 2021 (arXiv 2102.02766)",
         },
     )
     precision: str = field(default="auto", metadata=PRECISION)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inversion.config import ProjectionConfig
+from inversion.encoder_networks import FaceEncoder
 from inversion.perceptual import PerceptualDistance
 from stylegan2.adam import Adam
 from stylegan2.generator import Generator
@@ -45,19 +46,34 @@ class ProjectionStep:
     inversion: Inversion
 
 
-def settled(config: ProjectionConfig, *, encoded: bool) -> ProjectionConfig:
-    """Put numbers in place of what was left out.
+def settled(config: ProjectionConfig, encoder: FaceEncoder | None) -> ProjectionConfig:
+    """Put words and numbers in place of what was left open; encoder gives the start, or None.
 
-    An encoder's start is so near that NVIDIA's rate would lose it: in 100 small steps the
-    latent stays where the generator makes faces.
+    An encoder's start is so near that NVIDIA's rate would lose it: in W, in 100 small steps, the
+    latent stays where the generator makes faces. In W+ it is the result.
     """
+    knows_layers = encoder is not None and encoder.delta is not None
+    space = config.space
+    if space == "auto":
+        space = "w+" if knows_layers else "w"
+    steps = 500 if encoder is None else 0 if knows_layers and space == "w+" else 100
+    rate = 0.1 if encoder is None else 0.02
     return replace(
         config,
-        steps=(100 if encoded else 500) if config.steps is None else config.steps,
-        learning_rate=(
-            (0.02 if encoded else 0.1) if config.learning_rate is None else config.learning_rate
-        ),
+        space=space,
+        steps=steps if config.steps is None else config.steps,
+        learning_rate=rate if config.learning_rate is None else config.learning_rate,
     )
+
+
+def encoded_start(encoder: FaceEncoder, target: Tensor, config: ProjectionConfig) -> Tensor:
+    """Return where a settled projection of target [1, 3, R, R] starts: w, or ws in W+."""
+    seen = target.cpu()
+    if config.space == "w+" and encoder.delta is not None:
+        return encoder.ws(seen, encoder.delta.num_ws).to(target.device)
+    with torch.no_grad():
+        w: Tensor = encoder.w(seen).to(target.device)
+    return w
 
 
 def learning_rate_at(t: float, config: ProjectionConfig) -> float:
@@ -98,23 +114,27 @@ def project(
     config: ProjectionConfig,
     statistics: WStatistics,
     rng: torch.Generator,
-    start_w: Tensor | None = None,
+    start: Tensor | None = None,
     bf16_from: int | None = None,
 ) -> Iterator[ProjectionStep]:
     """Find the latent and the noise whose picture looks like target [1, 3, R, R] in [-1, 1].
 
-    Starts at start_w [1, w_dim], the mean of W when None. Yields after every step; the last
-    step's inversion is the result. The generator is not changed. config must be settled. Blocks of
+    Starts at start, [1, w_dim] or [1, num_ws, w_dim], the mean of W when None. Yields after every
+    step; the last step's inversion is the result. No step is one, too: it yields the start with
+    the network's own noise. The generator is not changed. config must be settled. Blocks of
     bf16_from pixels and more compute in bfloat16; what is optimised stays float32.
     """
-    if config.steps is None or config.learning_rate is None:
-        raise ValueError("config leaves steps or learning_rate open: pass settled(config, ...)")
+    if config.steps is None or config.learning_rate is None or config.space == "auto":
+        raise ValueError("config leaves something open: pass settled(config, ...)")
     size = generator.resolution
     if target.shape != (1, 3, size, size):
         raise ValueError(f"target must be [1, 3, {size}, {size}], got {tuple(target.shape)}")
     device = target.device
-    start = statistics.mean[None] if start_w is None else start_w
-    w = to_ws(start.to(device), generator.num_ws)
+    start = (statistics.mean[None] if start is None else start).to(device)
+    w = start if start.ndim == 3 else to_ws(start, generator.num_ws)
+    if config.steps == 0:
+        yield _start_as_it_is(generator, w, target, perceptual)
+        return
     w = (w if config.space == "w+" else w[:, :1]).clone().requires_grad_(True)
     noise_consts = {
         name: torch.randn(noise.shape, generator=rng).to(device).requires_grad_(True)
@@ -150,3 +170,12 @@ def project(
                 {name: noise.detach().clone() for name, noise in noise_consts.items()},
             ),
         )
+
+
+@torch.no_grad()
+def _start_as_it_is(
+    generator: Generator, ws: Tensor, target: Tensor, perceptual: PerceptualDistance
+) -> ProjectionStep:
+    own = {name: noise.clone() for name, noise in generator.synthesis.noise_consts().items()}
+    distance = float(perceptual(generator.synthesis(ws, own), target))
+    return ProjectionStep(0, 0, distance, Inversion(ws.clone(), own))

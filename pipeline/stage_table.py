@@ -47,7 +47,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="invert",
-                version=3,
+                version=4,
                 heading="Projection",
                 command="realdrag invert PHOTO",
                 needs=("align",),
@@ -55,7 +55,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="tune",
-                version=4,
+                version=5,
                 heading="Tuning",
                 command="realdrag tune",
                 needs=("align", "invert"),

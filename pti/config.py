@@ -11,10 +11,11 @@ from stylegan2.precision import PRECISION
 class TuningConfig:
     """Every number of pivotal tuning."""
 
-    steps: int = field(
-        default=350,
+    steps: int | None = field(
+        default=None,
         metadata={
-            "help": "Most tuning steps.",
+            "help": "Most tuning steps; left out, 60 from 256 pixels on where the network's "
+            "encoder gives the pivot, else 350.",
             "min": 1,
             "max": 10_000,
             "source": "Roich et al. 2021 (PTI), section 4",
@@ -23,11 +24,24 @@ class TuningConfig:
     learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Learning rate of Adam; left out, 3e-4 from 256 pixels on and 4e-3 below, "
-            "where few weights must change more.",
+            "help": "Learning rate of Adam; left out, 3e-4 from 256 pixels on, and 4e-3 below and "
+            "where the network's encoder gives the pivot.",
             "min": 1e-7,
             "max": 1.0,
-            "source": "3e-4 is PTI's, section 4",
+            "source": "3e-4 is PTI's, section 4; 4e-3 is ours, measured: benchmarks/IDEAS.md",
+        },
+    )
+    orthogonal_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Length of a step of the 3x3 weights, whose directions are made orthogonal "
+            "(Muon); 0 leaves them to Adam. Left out, 1e-2 from 256 pixels on where the network's "
+            "encoder gives the pivot, else 0.",
+            "unit": "root mean square; weights are about 1",
+            "min": 0.0,
+            "max": 1.0,
+            "source": "ours, measured: benchmarks/IDEAS.md; Jordan et al. 2024 (Muon); PTI has "
+            "Adam alone",
         },
     )
     l2_weight: float = field(
@@ -118,9 +132,9 @@ class TuningConfig:
     first_block: int | None = field(
         default=None,
         metadata={
-            "help": "Smallest block that is tuned; left out, all from 256 pixels on, and below "
-            "that those from an eighth of the picture's size on, so that the face goes on moving "
-            "as it did before.",
+            "help": "Smallest block that is tuned; left out, all from 256 pixels on, and those "
+            "from an eighth of the picture's size on below that and where the network's encoder "
+            "gives the pivot, so that the face goes on moving as it did before.",
             "unit": "pixels",
             "min": 4,
             "max": 1024,

@@ -14,11 +14,12 @@ from inversion.encoders import encoder_for
 from inversion.faces.alignment import AlignedFace, align, ffhq_quad
 from inversion.faces.landmarks import choose_face, find_faces
 from inversion.perceptual import PerceptualDistance, build_perceptual
-from inversion.projection import Inversion, ProjectionStep, project, settled
+from inversion.projection import Inversion, ProjectionStep, encoded_start, project, settled
 from pipeline.machine.bench import Bench
 from pipeline.picture.photo import read_photo
 from pti.config import TuningConfig
 from pti.tuning import TuningStep, tune
+from pti.tuning import settled as settled_tuning
 from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import weights_hash
 from stylegan2.generator import Generator
@@ -65,12 +66,13 @@ def project_face(
     device = next(generator.parameters()).device
     target = to_tensor(face, device)
     encoder = encoder_for(weights_hash(generator)) if config.start == "auto" else None
-    start = None if encoder is None else encoder.w(target.cpu()).detach().to(device)
+    config = settled(config, encoder)
+    start = None if encoder is None else encoded_start(encoder, target, config)
     steps = project(
         generator,
         target,
         perceptual or build_perceptual("auto", device),
-        settled(config, encoded=encoder is not None),
+        config,
         w_statistics(generator),
         torch.Generator().manual_seed(seed),
         start,
@@ -99,7 +101,11 @@ def tune_to(
         [to_tensor(face, device)],
         [inversion],
         perceptual or build_perceptual("auto", device),
-        config or TuningConfig(),
+        settled_tuning(
+            config or TuningConfig(),
+            generator.resolution,
+            encoded=encoder_for(weights_hash(generator)) is not None,
+        ),
         torch.Generator().manual_seed(seed),
     )
     _last(steps, progress)

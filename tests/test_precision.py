@@ -103,7 +103,7 @@ def test_tuning_in_bf16_comes_as_near_and_keeps_its_weights_in_fp32() -> None:
 def test_projection_in_bf16_comes_as_near() -> None:
     generator = tiny_generator(32)
     _, target = a_picture(generator, 2)
-    config = settled(ProjectionConfig(steps=40), encoded=False)
+    config = settled(ProjectionConfig(steps=40), None)
     ends = {}
     for low in (None, 16):
         rng = torch.Generator().manual_seed(0)

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from inversion.encoder_networks import DeltaEncoder, Encoder, FaceEncoder
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import OfflineDistance
 from inversion.projection import (
     ProjectionConfig,
     ProjectionStep,
+    encoded_start,
     learning_rate_at,
     noise_regularization,
     project,
@@ -23,7 +25,7 @@ from stylegan2.generator import Generator
 from stylegan2.latents import w_statistics
 from tests.factories import tiny_generator
 
-CONFIG = settled(ProjectionConfig(steps=25), encoded=False)
+CONFIG = settled(ProjectionConfig(steps=25), None)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +44,11 @@ def run(
     target: Tensor,
     config: ProjectionConfig = CONFIG,
     seed: int = 0,
-    start_w: Tensor | None = None,
+    start: Tensor | None = None,
 ) -> list[ProjectionStep]:
     statistics = w_statistics(generator, samples=500)
     rng = torch.Generator().manual_seed(seed)
-    return list(project(generator, target, OfflineDistance(), config, statistics, rng, start_w))
+    return list(project(generator, target, OfflineDistance(), config, statistics, rng, start))
 
 
 def test_projection_comes_nearer_to_a_picture_of_the_network(generator: Generator) -> None:
@@ -113,7 +115,7 @@ def test_a_near_start_begins_nearer_than_the_mean(generator: Generator) -> None:
     table = build_start_table(generator, 200, torch.Generator().manual_seed(0))
     start = nearest_w(table, target, OfflineDistance())
     quiet = dataclasses.replace(CONFIG, steps=1, w_noise=0.0)
-    near = run(generator, target, quiet, start_w=start)[0].distance
+    near = run(generator, target, quiet, start=start)[0].distance
     assert near < run(generator, target, quiet)[0].distance
 
 
@@ -145,7 +147,7 @@ def test_noise_images_regularized_together_give_the_sum_of_each_alone() -> None:
 
 
 def test_learning_rate_rises_linearly_stays_and_falls_as_a_cosine() -> None:
-    config = settled(ProjectionConfig(), encoded=False)
+    config = settled(ProjectionConfig(), None)
     assert learning_rate_at(0.025, config) == pytest.approx(0.05)
     assert learning_rate_at(0.5, config) == pytest.approx(0.1)
     assert learning_rate_at(0.875, config) == pytest.approx(0.05)
@@ -161,8 +163,42 @@ def test_an_open_config_is_refused_and_a_given_number_is_kept() -> None:
     generator = tiny_generator(16)
     with pytest.raises(ValueError, match="settled"):
         run(generator, torch.zeros(1, 3, 16, 16), ProjectionConfig())
-    given = settled(ProjectionConfig(steps=7, learning_rate=0.5), encoded=True)
-    assert (given.steps, given.learning_rate) == (7, 0.5)
-    near, far = (settled(ProjectionConfig(), encoded=encoded) for encoded in (True, False))
+    asked = ProjectionConfig(steps=7, learning_rate=0.5, space="w")
+    given = settled(asked, FaceEncoder(Encoder(16), DeltaEncoder(16, 8)))
+    assert given == asked
+    near, far = (settled(ProjectionConfig(), each) for each in (FaceEncoder(Encoder(16)), None))
     assert near.steps is not None and far.steps is not None
-    assert near.steps < far.steps
+    assert 0 < near.steps < far.steps
+    assert near.space == far.space == "w"
+
+
+def test_an_encoder_that_knows_the_layers_latents_gives_the_pivot_without_a_step(
+    generator: Generator,
+) -> None:
+    torch.manual_seed(0)
+    encoder = FaceEncoder(Encoder(generator.w_dim), DeltaEncoder(generator.w_dim, 8))
+    target = picture(generator, 3)
+    config = settled(ProjectionConfig(), encoder)
+    assert (config.space, config.steps) == ("w+", 0)
+    start = encoded_start(encoder, target, config)
+    (only,) = run(generator, target, config, start=start)
+    assert torch.equal(only.inversion.w_pivot, encoder.ws(target, 8))
+    own = generator.synthesis.noise_consts()
+    assert all(torch.equal(own[name], each) for name, each in only.inversion.noise_consts.items())
+    rendered = generator.synthesis(only.inversion.w_pivot, only.inversion.noise_consts)
+    assert only.distance == pytest.approx(float(OfflineDistance()(rendered, target)))
+
+
+def test_asked_for_w_the_same_encoder_starts_there_and_steps_follow(generator: Generator) -> None:
+    encoder = FaceEncoder(Encoder(generator.w_dim), DeltaEncoder(generator.w_dim, 8))
+    config = settled(ProjectionConfig(space="w"), encoder)
+    assert config.steps == 100
+    start = encoded_start(encoder, picture(generator, 3), config)
+    assert torch.equal(start, encoder.w(picture(generator, 3)))
+
+
+def test_steps_in_w_plus_go_on_from_each_layers_own_latent(generator: Generator) -> None:
+    ws = generator.mapping(torch.randn(8, 16, generator=torch.Generator().manual_seed(5)))[None]
+    still = dataclasses.replace(CONFIG, space="w+", steps=1, learning_rate=1e-7, w_noise=0.0)
+    (only,) = run(generator, picture(generator, 3), still, start=ws)
+    assert torch.allclose(only.inversion.w_pivot, ws, atol=1e-5)

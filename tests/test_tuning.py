@@ -13,9 +13,12 @@ from torch import Tensor
 from inversion.perceptual import OfflineDistance
 from inversion.projection import Inversion
 from pti.locality import build_locality_pool
-from pti.tuning import TuningConfig, TuningStep, learning_rate_at, tune
-from stylegan2.generator import Generator
+from pti.optimizer import TuningOptimizer, share_at
+from pti.orthogonal import Orthogonal, orthogonal
+from pti.tuning import TuningConfig, TuningStep, settled, tune
+from stylegan2.generator import Generator, SynthesisNetwork
 from stylegan2.latents import to_ws
+from stylegan2.layers import SynthesisBlock
 from tests.factories import tiny_generator
 
 CONFIG = TuningConfig(
@@ -134,11 +137,106 @@ def test_it_stops_without_progress_and_says_so(generator: Generator) -> None:
 
 
 def test_the_learning_rate_falls_over_the_last_steps() -> None:
-    rates = [learning_rate_at(step, 100, 1.0) for step in range(1, 101)]
+    rates = [share_at(step, 100, 0.15) for step in range(1, 101)]
     assert rates[:84] == [1.0] * 84
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[84:]))
     assert 0 < rates[-1] < 0.1
-    assert learning_rate_at(1, 1, 0.5) == pytest.approx(0.5 / 1.15)
+    assert share_at(1, 1, 0.15) == pytest.approx(1 / 1.15)
+
+
+def test_orthogonal_steps_begin_short_and_fall_longer() -> None:
+    rates = [share_at(step, 100, 0.4, 4) for step in range(1, 101)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[3:59] == [1.0] * 56
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[60:]))
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
+def test_an_orthogonal_matrix_has_singular_values_near_1_and_the_same_directions(
+    shape: tuple[int, int],
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    left, _, right = torch.linalg.svd(torch.randn(shape, generator=rng), full_matrices=False)
+    values = torch.logspace(0, -2, 12)
+    found = orthogonal(3.0 * left @ values.diag() @ right)
+    assert torch.linalg.svdvals(found).sub(1).abs().max() < 0.35
+    inside = left.t() @ found @ right.t()
+    assert torch.allclose(inside, inside.diag().diag(), atol=1e-3)
+
+
+def test_no_gradient_is_no_orthogonal_step() -> None:
+    weight = torch.ones(4, 3, 3, 3)
+    moves = Orthogonal([weight], 0.1)
+    moves.step([torch.zeros_like(weight)])
+    moves.step([None])
+    assert torch.equal(weight, torch.ones(4, 3, 3, 3))
+
+
+def test_an_orthogonal_step_is_as_long_as_its_rate_and_only_convolutions_take_it() -> None:
+    rng = torch.Generator().manual_seed(0)
+    shapes = (8, 6, 3, 3), (3, 8, 1, 1), (8,)
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    for each in parameters:
+        each.grad = torch.randn(each.shape, generator=rng)
+    optimizer = TuningOptimizer(parameters, 100, learning_rate=1e-3, orthogonal_rate=0.3)
+    for number in (1, 2, 3):
+        before = [each.detach().clone() for each in parameters]
+        optimizer.step(number)
+        steps = [
+            float((a - b).square().mean().sqrt()) for a, b in zip(parameters, before, strict=True)
+        ]
+        assert steps[0] == pytest.approx(0.3 * number / 3, rel=0.2)
+        assert steps[1:] == pytest.approx([1e-3 * number / 3] * 2, rel=0.05)
+
+
+def test_orthogonal_steps_come_nearer_in_few_steps(generator: Generator) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2)
+    few = dataclasses.replace(CONFIG, steps=15)
+    plain, _ = run(generator, [target], [inversion], few)
+    turned, _ = run(
+        generator, [target], [inversion], dataclasses.replace(few, orthogonal_rate=1e-2)
+    )
+    assert error(turned, inversion, target) < 0.9 * error(plain, inversion, target)
+
+
+def test_what_is_left_out_is_ptis_unless_the_network_is_small_or_its_encoder_gives_the_pivot() -> (
+    None
+):
+    def chosen(resolution: int, encoded: bool) -> tuple[object, ...]:
+        config = settled(TuningConfig(), resolution, encoded=encoded)
+        return config.steps, config.learning_rate, config.orthogonal_rate, config.first_block
+
+    assert chosen(1024, False) == chosen(256, False) == (350, 3e-4, 0.0, 4)
+    assert chosen(128, False) == chosen(128, True) == (350, 4e-3, 0.0, 16)
+    assert chosen(256, True) == (60, 4e-3, 1e-2, 32)
+    asked = TuningConfig(steps=9, learning_rate=1e-3, orthogonal_rate=0.0, first_block=8)
+    assert settled(asked, 256, encoded=True) == asked
+
+
+def test_what_comes_before_the_tuned_blocks_is_rendered_once(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inversion = an_inversion(generator, 1)
+    target = near(generator, inversion, 2)
+    config = dataclasses.replace(CONFIG, steps=4, first_block=16)
+    ran: list[int] = []
+    block = SynthesisNetwork.block
+
+    def counted(synthesis: SynthesisNetwork, resolution: int) -> SynthesisBlock:
+        ran.append(resolution)
+        return block(synthesis, resolution)
+
+    _, whole = run(generator, [target], [inversion], config)
+    assert whole[0].l2 == pytest.approx(error(generator, inversion, target), rel=1e-4)
+    tuned = copy.deepcopy(generator)
+    steps = tune(
+        tuned, [target], [inversion], OfflineDistance(), config, torch.Generator().manual_seed(0)
+    )
+    next(steps)
+    monkeypatch.setattr(SynthesisNetwork, "block", counted)
+    next(steps)
+    assert set(ran) == {16}
 
 
 def test_only_the_chosen_blocks_change(generator: Generator) -> None:

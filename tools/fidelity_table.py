@@ -2,9 +2,9 @@
 
     python -m tools.fidelity_table faces [--photos d00 d01] > table.md
 
-Reads faces/dev and writes Markdown for MODEL_CARD.md. Every start gets as many projection steps as
-the encoder's, so that the rows show what the start brings; the learning rate is the package's own
-for it.
+Reads faces/dev and writes Markdown for MODEL_CARD.md. Every start gets as many projection steps, in
+W, so that the rows show what the start brings; the learning rate, and how it is tuned, are the
+package's own for it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance, build_perceptual
 from inversion.projection import project, settled
 from pti.config import TuningConfig
+from pti.tuning import settled as settled_tuning
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import WStatistics, to_ws, w_statistics
 
 PHOTOS = 20
+STEPS = 100
+"""Of projection."""
+
 STARTS = ("encoder", "nearest", "mean")
 MOMENTS = ("start", "projected", "tuned")
 Figures = dict[str, float]
@@ -103,12 +107,14 @@ def fidelity_table(
     statistics = w_statistics(generator)
     samples = ProjectionConfig().start_samples
     starts = start_latents(generator, targets, perceptual, statistics, samples)
-    number = steps or settled(ProjectionConfig(), encoded=True).steps
+    encoder = encoder_for(weights_hash(generator))
     figures: dict[tuple[str, str], list[Figures]] = {
         (start, stage): [] for start in STARTS if start in starts for stage in MOMENTS
     }
     for start, latents in starts.items():
-        projection = settled(ProjectionConfig(steps=number), encoded=start == "encoder")
+        encoded = start == "encoder"
+        asked = ProjectionConfig(steps=steps or STEPS, space="w")
+        projection = settled(asked, encoder if encoded else None)
         for i, target in enumerate(targets):
             found = measure(
                 generator,
@@ -117,7 +123,7 @@ def fidelity_table(
                 perceptual,
                 statistics,
                 projection,
-                tuning or TuningConfig(),
+                settled_tuning(tuning or TuningConfig(), generator.resolution, encoded=encoded),
             )
             for stage, each in found:
                 figures[start, stage].append(each)

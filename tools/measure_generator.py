@@ -1,12 +1,12 @@
 """Measure a generator and its encoders with features that nothing here was trained on.
 
     python -m tools.measure_generator DATA --inception inception_v3.json inception_v3.bin
-        [--results runs/faces/results] [--held-out OTHER]
+        [--network embedded-128 | --results runs/faces/results] [--held-out OTHER]
 
 Frechet distance (Heusel et al., 2017, arXiv 1706.08500), precision and recall (Kynkaanniemi et al.,
 2019, arXiv 1904.06991) of samples beside the packed photos of DATA, on InceptionV3; and how near
 the photos of OTHER, packed of people who were left out of DATA, are to themselves, encoded in W
-and in W+. Without --results the embedded generator is measured. Few samples make every distance
+and in W+. Without --results an embedded generator is measured. Few samples make every distance
 larger: compare only figures of equally many. Features of photos are kept in DATA.
 """
 
@@ -27,7 +27,7 @@ from benchmarks.section import markdown_table
 from inversion.encoder_networks import FaceEncoder
 from inversion.encoders import encoder_for
 from stylegan2.checkpoint import load_generator, weights_hash
-from stylegan2.embedded import embedded_path
+from stylegan2.embedded import EMBEDDED, EMBEDDED_NETWORKS, embedded_path
 from stylegan2.generator import Generator
 from stylegan2.latents import to_ws
 from tools.adversarial.packing import read_pack
@@ -105,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("data", type=Path, help="folder of the packed faces")
     parser.add_argument("--inception", type=Path, nargs=2, metavar=("JSON", "BIN"), required=True)
-    parser.add_argument("--results", type=Path, help="of a training run")
+    measured = parser.add_mutually_exclusive_group()
+    names = [each.name for each in EMBEDDED_NETWORKS]
+    measured.add_argument("--network", choices=names, default=EMBEDDED)
+    measured.add_argument("--results", type=Path, help="of a training run")
     parser.add_argument("--held-out", type=Path, help="folder of packed people left out")
     parser.add_argument("--samples", type=int, default=700)
     parser.add_argument("--photos", type=int, default=1200, help="of DATA, at most")
@@ -115,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.results is not None:
         generator, encoder = read_drawing(asked.results)
     else:
-        generator = load_generator(embedded_path())
+        generator = load_generator(embedded_path(asked.network))
         encoder = encoder_for(weights_hash(generator))
     model, weights = asked.inception
     network = KerasGraph(model, weights, [LAYER])

@@ -12,7 +12,7 @@ from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
 from inversion.encoders import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
-from inversion.projection import Inversion, project, settled
+from inversion.projection import Inversion, encoded_start, project, settled
 from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
@@ -47,20 +47,18 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     generator = bench.generator(work.request.hints["network"], asked["weights"])
     target = read_target(work.inputs["align"], bench.device)
     encoder = encoder_for(asked["weights"]) if config.start == "auto" else None
-    config = settled(config, encoded=encoder is not None)
+    config = settled(config, encoder)
     samples = 0 if encoder is not None or config.start == "mean" else config.start_samples
     starts = yield from read_starts(generator, asked["weights"], samples)
-    start_w = None
+    first = None
     if encoder is not None:
-        start_w = encoder.w(target.cpu()).to(bench.device)
+        first = encoded_start(encoder, target, config)
     elif starts.table is not None:
-        start_w = nearest_w(starts.table, target, perceptual)
+        first = nearest_w(starts.table, target, perceptual)
     rng = torch.Generator().manual_seed(asked["seed"])
     low = bf16_from(config.precision, bench.device, generator.resolution)
     latest = None
-    for step in project(
-        generator, target, perceptual, config, starts.statistics, rng, start_w, low
-    ):
+    for step in project(generator, target, perceptual, config, starts.statistics, rng, first, low):
         latest = step
         show = partial(_picture, generator, step.inversion)
         bench.show(Preview("invert", step.step, show))
@@ -71,18 +69,20 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     inversion = restored(tensors, bench.device)
     picture = render(generator, inversion)
     write_made(work.draft, "inverted.png", picture)
-    first_w = starts.statistics.mean[None] if start_w is None else start_w
+    before = (starts.statistics.mean[None] if first is None else first).to(bench.device)
     with torch.no_grad():
-        start = generator.synthesis(to_ws(first_w.to(bench.device), generator.num_ws))
+        ws = before if before.ndim == 3 else to_ws(before, generator.num_ws)
+        start = generator.synthesis(ws)
     work.draft.info.update(
         network=work.request.hints["network"],
         weights=asked["weights"],
         perceptual=perceptual.name,
         landmark_source=work.inputs["align"].info["landmark_source"],
-        start="encoder" if encoder is not None else "mean" if start_w is None else "nearest",
+        start="encoder" if encoder is not None else "mean" if first is None else "nearest",
         precision="fp32" if low is None else "bf16",
         stop="step_limit",
         steps=latest.step,
+        space=config.space,
         fidelity={
             "before": fidelity(start, target, perceptual),
             "after": fidelity(picture, target, perceptual),

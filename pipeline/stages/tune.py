@@ -28,7 +28,7 @@ from pipeline.stages.artifact_files import (
 )
 from pipeline.stages.work import Work
 from pti.config import TuningConfig
-from pti.tuning import TuningStep, tune, tuned_blocks
+from pti.tuning import TuningStep, settled, tune, tuned_blocks
 from stylegan2.arrays import UInt8Image
 from stylegan2.checkpoint import apply_delta, weight_delta
 from stylegan2.generator import Generator
@@ -42,6 +42,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     count = asked["photos"]
     inverts = [work.inputs[f"invert.{i}"] for i in range(count)]
     base = base_generator(bench, inverts[0])
+    config = settled(config, base.resolution, encoded=inverts[0].info["start"] == "encoder")
     _check_blocks(base, config)
     perceptual = bench.perceptual(asked["perceptual"])
     inversions = [read_inversion(invert, bench.device) for invert in inverts]
