@@ -16,6 +16,7 @@ from drag.config import DragConfig
 from drag.points import DragPoint
 from drag.session import DragSession
 from inversion.config import OFFLINE_PERCEPTUAL
+from inversion.encoders import encoder_for
 from pipeline.commands.console import Console
 from pipeline.disk.artifact import Artifact, read_artifact
 from pipeline.disk.storage import read_sealed
@@ -32,16 +33,19 @@ from pipeline.stages.artifact_files import (
     LATENT,
     read_inversion,
     read_pixels,
+    read_target,
     read_tensors,
     read_tuned,
     render,
 )
 from pipeline.stages.work import Work
+from pti.optimizer import WARM_UP
+from pti.tuning import QUICK
 from stylegan2.checkpoint import weights_hash
 from stylegan2.images import to_uint8
 from tests.conftest import Run
 from tests.factories import tiny_generator
-from tests.pipeline_cases import SIZE, Case, make_photo, make_points
+from tests.pipeline_cases import QUICK_INVERT, SIZE, Case, make_photo, make_points
 
 PALETTE_ERROR = 15
 """Mean difference that 256 colours make in a picture of coloured noise."""
@@ -478,3 +482,26 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_other_ones(case: Case, run
         latents.append(current(case, "invert", workspace).path(LATENT).read_bytes())
     assert latents[0] == latents[1]
     assert latents[0] != latents[2]
+
+
+def test_the_embedded_networks_pivot_is_what_its_encoder_sees_and_tuning_steps_are_long(
+    case: Case, run: Run
+) -> None:
+    command = ["invert", str(case.photo), "--network", "embedded", *QUICK_INVERT]
+    assert run(command).code == OK
+    inverted = current(case, "invert")
+    assert (inverted.info["start"], inverted.info["space"], inverted.info["steps"]) == (
+        "encoder",
+        "w+",
+        0,
+    )
+    pivot = read_inversion(inverted, "cpu").w_pivot
+    encoder = encoder_for(inverted.request.config["weights"])
+    assert encoder is not None
+    assert torch.equal(pivot, encoder.ws(read_target(current(case, "align"), "cpu"), 14))
+    assert not torch.allclose(pivot[:, 0], pivot[:, -1])
+    assert run(["tune", "--steps", "1", "--locality-weight", "0", "--device", "cpu"]).code == OK
+    delta = read_tensors(current(case, "tune"), DELTA)
+    longest = delta["synthesis.b64.conv1.weight"].float().square().mean().sqrt()
+    assert longest == pytest.approx(QUICK.orthogonal_rate / WARM_UP, rel=0.2)
+    assert "synthesis.b16.conv1.weight" not in delta
