@@ -28,7 +28,8 @@ EXACT = (15 / 8, -10 / 8, 3 / 8)
 class Orthogonal:
     """Moves convolutions' `parameters` [out, in, k, k] in place.
 
-    A step's root mean square is `learning_rate`, which may be changed between steps.
+    A step's root mean square is `learning_rate`, which may be changed between steps; it is less
+    where a gradient has directions of next to no size.
     """
 
     def __init__(self, parameters: Sequence[Tensor], learning_rate: float) -> None:

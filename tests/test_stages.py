@@ -502,6 +502,8 @@ def test_the_embedded_networks_pivot_is_what_its_encoder_sees_and_tuning_steps_a
     assert not torch.allclose(pivot[:, 0], pivot[:, -1])
     assert run(["tune", "--steps", "1", "--locality-weight", "0", "--device", "cpu"]).code == OK
     delta = read_tensors(current(case, "tune"), DELTA)
-    longest = delta["synthesis.b64.conv1.weight"].float().square().mean().sqrt()
-    assert longest == pytest.approx(QUICK.orthogonal_rate / WARM_UP, rel=0.2)
+    name = "synthesis.b64.conv1.weight"
+    step = (delta[name].float() * delta[f"{name}.scale"]).square().mean().sqrt()
+    # A gradient of lower rank than the weight makes the step shorter.
+    assert 0.5 < float(step) / (QUICK.orthogonal_rate / WARM_UP) < 1.05
     assert "synthesis.b16.conv1.weight" not in delta
