@@ -32,31 +32,40 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
     result: UInt8Image = pixels.copy()
     x0, y0, x1, y1 = _touched(np.abs(way).max(axis=2) > STILL, to_photo, (height, width))
     columns = np.arange(x0, x1, dtype=np.float32)[None, :]
+    ways = [np.ascontiguousarray(way[..., axis]) for axis in (0, 1)]
     for top in range(y0, y1, TILE_ROWS):
         bottom = min(top + TILE_ROWS, y1)
         from_tile = to_grid[:2].copy()
         from_tile[:, 2] += from_tile[:, :2] @ (x0, top)
-        local = cv2.warpAffine(
-            way,
-            from_tile,
-            (x1 - x0, bottom - top),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
+        across, down = (
+            cv2.warpAffine(
+                each,
+                from_tile,
+                (x1 - x0, bottom - top),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+            for each in ways
         )
-        x = columns + local[..., 0]
-        y = np.arange(top, bottom, dtype=np.float32)[:, None] + local[..., 1]
+        moves = (np.maximum(np.abs(across), np.abs(down)) > STILL).view(np.uint8)
+        if not moves.any():
+            continue
+        across += columns
+        down += np.arange(top, bottom, dtype=np.float32)[:, None]
         # Only what is asked for is handed over: OpenCV's remap takes no picture above 32767 pixels.
-        left, above = max(0, int(x.min()) - 4), max(0, int(y.min()) - 4)
-        around = pixels[above : int(y.max()) + 6, left : int(x.max()) + 6]
+        left, above = max(0, int(across.min()) - 4), max(0, int(down.min()) - 4)
+        around = pixels[above : int(down.max()) + 6, left : int(across.max()) + 6]
+        across -= left
+        down -= above
         moved = cv2.remap(
             np.ascontiguousarray(around),
-            x - left,
-            y - above,
+            across,
+            down,
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        still = np.abs(local).max(axis=2, keepdims=True) <= STILL
-        result[top:bottom, x0:x1] = np.where(still, pixels[top:bottom, x0:x1], moved)
+        tile = result[top:bottom, x0:x1]
+        cv2.copyTo(moved, moves, tile)
     return result
 
 
