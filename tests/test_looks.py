@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
-from benchmarks.looks import _read_scores, _section
+from benchmarks.looks import Case, _alike, _read_scores, _ruled, _section
 from benchmarks.looks_edits import edits_of
 from benchmarks.section import Mean, SectionSkipped
+from inversion.faces.alignment import align, ffhq_quad
+from inversion.faces.face import Face
 from inversion.faces.shape68 import face_width
+from tests.test_finder import ASTRONAUT
 from tests.test_mouth import face
 
 KEY = [
@@ -51,13 +56,16 @@ def test_scores_are_read_in_any_order_and_become_means_and_broken_counts(tmp_pat
     path.write_text("\n".join(f"{n} {s}" for n, s in reversed(given.items())) + "\n\n")
     scores = _read_scores(path, KEY)
     assert scores == {each: number % 4 for number, each in enumerate(KEY, start=1)}
-    section = _section(scores, ["realdrag", "plain warp"], 2)
+    ruled = {each: 0.5 * score for each, score in scores.items()}
+    section = _section(scores, ruled, ["realdrag", "plain warp"], 2)
     near, far = section.tables
-    assert near.header == ("way", "turn", "smile", "all", "broken")
+    assert near.header == ("way", "turn", "smile", "all", "broken", "ruler")
     rows = {row[0]: row for row in near.rows}
     turn = rows["realdrag"][1]
     assert isinstance(turn, Mean) and turn.mean == 1.5
-    assert rows["plain warp"][-1] == "2 of 4"
+    assert rows["plain warp"][-2] == "2 of 4"
+    eye, ruler = rows["realdrag"][-3], rows["realdrag"][-1]
+    assert isinstance(eye, Mean) and isinstance(ruler, Mean) and ruler.mean == eye.mean / 2
     assert far.title == "15% of the face's width"
 
 
@@ -70,3 +78,26 @@ def test_scores_that_are_wrong_or_missing_are_named(tmp_path: Path, text: str, w
     with pytest.raises(SectionSkipped, match=words):
         _read_scores(path, KEY)
     assert _read_scores(tmp_path / "none.txt", KEY) is None
+
+
+def test_photos_that_are_all_alike_are_left_out(tmp_path: Path) -> None:
+    index = tmp_path / "index.tsv"
+    index.write_text("id\tsource\nd00\t18f\nd01\tlondon-neutral\n")
+    assert _alike(index) == {"d01"}
+    assert _alike(tmp_path / "none.tsv") == set()
+
+
+def test_crops_are_ruled_against_their_photos(tmp_path: Path) -> None:
+    pixels = np.asarray(skimage.data.astronaut())
+    quad = ffhq_quad(Face(ASTRONAUT, None, (172, 56, 276, 176), "file", 1.0))
+    crop = align(pixels, quad, 320).image
+    case = Case("a", pixels, quad, align(pixels, quad, 256).image, np.zeros((68, 2)))
+    stained = crop.copy()
+    stained[150:230, 100:200] = (150, 20, 160)
+    made = {}
+    for way, picture in (("realdrag", crop), ("plain warp", stained)):
+        made["6%", "turn", way, "a"] = tmp_path / f"{way}.png"
+        Image.fromarray(picture).save(tmp_path / f"{way}.png")
+    ruled = _ruled([case], made)
+    assert ruled["6%", "turn", "realdrag", "a"] == 3
+    assert ruled["6%", "turn", "plain warp", "a"] < 1
