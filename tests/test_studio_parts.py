@@ -1,13 +1,15 @@
-"""The studio names the parts of a face, takes hold of them, and has movements ready."""
+"""The studio names the parts of a face, takes hold of them, and has sliders for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.controls.presets import read_preset
 from tests.studio_pages import (
     SIZE,
     button,
@@ -47,6 +49,15 @@ def landmarks() -> list[list[float]]:
     return [on_aligned(*xy) for xy in (*jaw, *brows, *nose, *eyes, *mouth)]
 
 
+def set_controls(server: RunningStudio, ident: str) -> dict[str, float]:
+    found: dict[str, float] = server.ok("GET", f"/{ident}")["edit"]["controls"]
+    return found
+
+
+def smile(page: Any) -> Any:
+    return page.get_by_label("Smile", exact=True)
+
+
 @pytest.fixture(autouse=True)
 def face(monkeypatch: pytest.MonkeyPatch, server: RunningStudio) -> Iterator[None]:
     monkeypatch.setattr(
@@ -57,8 +68,7 @@ def face(monkeypatch: pytest.MonkeyPatch, server: RunningStudio) -> Iterator[Non
 
 def test_hovering_names_what_a_press_would_take(page: Any, server: RunningStudio) -> None:
     open_ready(page, server, 201, "hover.jpg")
-    button(page, "Smile").wait_for()
-    expect(button(page, "Smile")).to_be_enabled()
+    expect(smile(page)).to_be_enabled()
     place, chip = on_face(page), page.locator(".chip.part")
     for where, name in (
         ((0.36, 0.46), "Left eye"),
@@ -78,7 +88,7 @@ def test_a_press_near_a_part_that_holds_well_takes_that_part(
     page: Any, server: RunningStudio
 ) -> None:
     ident = open_ready(page, server, 202, "snap.jpg")
-    expect(button(page, "Smile")).to_be_enabled()
+    expect(smile(page)).to_be_enabled()
     corner = landmarks()[48]
     drag_mouse(page, (0.412, 0.725), (0.362, 0.675))
     wait_for(lambda: server.points(ident))
@@ -91,31 +101,54 @@ def test_a_press_near_a_part_that_holds_well_takes_that_part(
     assert server.points(ident)[1]["handle"] == pytest.approx(on_aligned(0.2, 0.2), abs=0.1)
 
 
-def test_a_smile_is_one_press_and_a_slider(page: Any, server: RunningStudio) -> None:
+def test_a_smile_is_one_slider_that_shows_at_once_what_it_does(
+    page: Any, server: RunningStudio
+) -> None:
     ident = open_ready(page, server, 203, "smile.jpg")
-    button(page, "Smile").click()
-    wait_for(lambda: len(server.points(ident)) == 4)
-    left, right, *held = server.points(ident)
-    assert left["handle"] == pytest.approx(landmarks()[48], abs=0.02)
-    assert left["target"][0] < left["handle"][0] and right["target"][0] > right["handle"][0]
-    assert left["target"][1] < left["handle"][1] and right["target"][1] < right["handle"][1]
-    assert all(pair["handle"] == pair["target"] for pair in held)
+
+    def amounts() -> dict[str, float]:
+        return set_controls(server, ident)
+
+    expect(smile(page)).to_be_enabled()
+    expect(button(page, "Start")).to_be_disabled()
+    smile(page).fill("0.5")
+    wait_for(lambda: amounts() == {"smile": 0.5})
     expect(page.locator(".chip.preview")).to_be_visible()
     expect(button(page, "Start")).to_be_enabled()
-    page.get_by_label("How far", exact=True).fill("200")
-    wait_for(lambda: server.points(ident)[0]["target"][0] < left["target"][0] - 0.5)
-    twice = server.points(ident)[0]
-    for now, once, start in zip(twice["target"], left["target"], left["handle"], strict=True):
-        assert now - start == pytest.approx(2 * (once - start), abs=0.05)
-    button(page, "As far as at first").click()
-    wait_for(lambda: server.points(ident)[0]["target"] == pytest.approx(left["target"], abs=0.02))
-    button(page, "Raise brows").click()
-    wait_for(lambda: len(server.points(ident)) == 6)
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Nose wider", exact=True).fill("-0.25")
+    wait_for(lambda: amounts() == {"smile": 0.5, "nose": -0.25})
+    page.keyboard.press("Control+z")
+    wait_for(lambda: amounts() == {"smile": 0.5})
+    expect(page.get_by_label("Nose wider", exact=True)).to_have_value("0")
+    button(page, "All to the middle").click()
+    wait_for(lambda: amounts() == {})
+    expect(smile(page)).to_have_value("0")
+    expect(page.locator(".chip.preview")).to_be_hidden()
+
+
+def test_presets_are_saved_and_loaded_and_refused_when_they_are_none(
+    page: Any, server: RunningStudio, tmp_path: Path
+) -> None:
+    ident = open_ready(page, server, 206, "preset.jpg")
+    expect(smile(page)).to_be_enabled()
+    smile(page).fill("0.4")
+    with page.expect_download() as saved:
+        button(page, "Save preset").click()
+    saved.value.save_as(tmp_path / "preset.json")
+    assert read_preset(tmp_path / "preset.json") == {"smile": 0.4}
+    other = tmp_path / "other.json"
+    other.write_text('{"version": 1, "controls": {"turn": -0.3}}')
+    page.get_by_label("Load a file with sliders").set_input_files(other)
+    wait_for(lambda: set_controls(server, ident) == {"turn": -0.3})
+    other.write_text('{"version": 1, "controls": {"grin": 1}}')
+    page.get_by_label("Load a file with sliders").set_input_files(other)
+    expect(page.get_by_text("There is no control 'grin'")).to_be_visible()
 
 
 def test_a_point_is_pinned_and_mirrored(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 204, "pin.jpg")
-    expect(button(page, "Smile")).to_be_enabled()
+    expect(smile(page)).to_be_enabled()
     drag_mouse(page, (0.2, 0.3), (0.25, 0.35))
     wait_for(lambda: server.points(ident))
     button(page, "Mirror point 1 to the other side").click()

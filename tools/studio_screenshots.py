@@ -191,9 +191,9 @@ def take_states(album: Album, address: str, portrait: Path, cat: Path) -> None:
     album.everywhere(lambda each: on_face(each, (0.5, 0.5)))
     album.take("05-no-points")
 
-    press(page, "Smile")
-    album.take("06-smile", ".spot.handle")
-    press(page, "Clear all")
+    page.get_by_label("Smile", exact=True).fill("0.6")
+    album.take("06-smile", ".chip.preview")
+    press(page, "All to the middle")
     set_points(page)
     album.take("07-points", ".spot.handle")
     album.everywhere(lambda each: press(each, "Area"))

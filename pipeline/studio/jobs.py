@@ -165,7 +165,7 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     """Drag the shown picture by its points, from where the last drag left it."""
     sketch = desk.sketch(workspace, working=True)
     now = sketch.now
-    if not now.points:
+    if not now.points and not now.controls:
         raise PointsInvalid(NO_POINT_YET)
     points = tuple(
         DragPoint((p["handle"][0], p["handle"][1]), (p["target"][0], p["target"][1]))
@@ -174,7 +174,9 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     mask = None if now.mask is None else mask_path(workspace.folder, now.mask)
     points_file = PointsFile("aligned", points, mask)
     # The page itself shows which points may drift.
-    asked = dragging.DragRequest(points_file, continued=now.drag is not None, warn=False)
+    asked = dragging.DragRequest(
+        points_file, continued=now.drag is not None, warn=False, controls=now.controls
+    )
     recipe = desk.recipe(sketch)
     if recipe.result.paste == "network" and desk.current(workspace, "tune") is None:
         yield from prepare(desk, workspace, bench)  # the setting has been changed since

@@ -37,7 +37,7 @@ What = Literal[
     "move",
     "pin",
     "mirror",
-    "movement",
+    "controls",
     "remove",
     "clear",
     "area",
@@ -50,7 +50,7 @@ What = Literal[
 
 @dataclass(frozen=True)
 class Edit:
-    """The state after one edit: points, the mask's hash, and the drag whose result is shown.
+    """The state after one edit: points, controls, the mask's hash, and the drag that is shown.
 
     number is that of the point which the edit was about, if it was about one.
     """
@@ -60,6 +60,7 @@ class Edit:
     mask: str | None = None
     drag: str | None = None
     number: int | None = None
+    controls: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` understands."""
@@ -69,6 +70,7 @@ class Edit:
             "mask": self.mask,
             "drag": self.drag,
             "number": self.number,
+            "controls": dict(self.controls),
         }
 
     @classmethod
@@ -76,7 +78,8 @@ class Edit:
         """Read what `to_json` wrote, or what versions wrote that did not number points."""
         what: What = data["what"] if data["what"] in get_args(What) else "points"
         points = numbered(data["points"])
-        return cls(what, points, data["mask"], data["drag"], data.get("number"))
+        number, controls = data.get("number"), data.get("controls", {})
+        return cls(what, points, data["mask"], data["drag"], number, controls)
 
 
 START = Edit("start")

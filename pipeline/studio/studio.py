@@ -158,8 +158,9 @@ class Studio:
 
     def drag(self, workspace: Workspace) -> None:
         """Begin to drag by the present points. Raises StudioBusy, StageMissing."""
-        points = self.sketch(workspace).now.points
-        if all(each["handle"] == each["target"] for each in points):
+        now = self.sketch(workspace).now
+        points = now.points
+        if not now.controls and all(each["handle"] == each["target"] for each in points):
             raise StageMissing(ONLY_PINS if points else NO_POINT_YET)
         preparing = self.worker.ticket_of(workspace.name, Kind.PREPARE)
         if preparing is None and not self.desk.is_ready(workspace, self.sketch(workspace)):

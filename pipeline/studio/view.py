@@ -75,6 +75,7 @@ def view(
             "points": [
                 {**each, "track": tracks.get(each["number"], [])} for each in sketch.now.points
             ],
+            "controls": dict(sketch.now.controls),
             "mask": sketch.now.mask,
             "drag": sketch.now.drag,
             **_stop(sketch, dragged),

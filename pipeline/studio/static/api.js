@@ -149,6 +149,13 @@ export class Live {
   }
 }
 
+/** A field that comes as JSON. @returns {import("./elastic.js").Field|null} */
+export function fieldOf(sent) {
+  if (!sent) return null;
+  const data = Uint8Array.from(atob(sent.way), (each) => each.charCodeAt(0));
+  return { n: sent.n, way: Float32Array.from(new Int16Array(data.buffer), (value) => value * sent.unit) };
+}
+
 /**
  * A picture's head, its JPEG, and the field by which the photo is moved, if there is one.
  * @param {ArrayBuffer} data @returns {[any, Blob, import("./elastic.js").Field|null]}

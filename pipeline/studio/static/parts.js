@@ -1,4 +1,4 @@
-// The parts of a face by their names: what a press would take hold of, and ready-made movements.
+// The parts of a face by their names: what a press would take hold of.
 // Landmarks are 68 points in iBUG order, in pixels of the face; left and right are as one sees them.
 
 import { far } from "./geometry.js";
@@ -58,32 +58,4 @@ export class Parts {
     const foot = [top[0] + along * way[0], top[1] + along * way[1]];
     return [2 * foot[0] - x, 2 * foot[1] - y];
   }
-
-  /**
-   * A ready-made movement. Ways are in shares of the face's width, along its own axes.
-   * @param {string} name @param {number} amount 1 for as much as looks natural
-   * @returns {{handle: number[], target: number[]}[]}
-   */
-  movement(name, amount) {
-    const eyes = [mean(this.landmarks.slice(36, 42)), mean(this.landmarks.slice(42, 48))];
-    const across = [(eyes[1][0] - eyes[0][0]) / far(...eyes), (eyes[1][1] - eyes[0][1]) / far(...eyes)];
-    const down = [-across[1], across[0]];
-    return MOVEMENTS[name].map(([marks, right, below]) => {
-      const handle = mean(marks.map((i) => this.landmarks[i]));
-      const [u, v] = [right * this.width * amount, below * this.width * amount];
-      return { handle, target: [0, 1].map((i) => handle[i] + u * across[i] + v * down[i]) };
-    });
-  }
 }
-
-const EYES_HELD = [[[36], 0, 0], [[45], 0, 0]];
-
-/** Ready-made movements: landmarks, and how far they go to the right and down. */
-export const MOVEMENTS = {
-  smile: [[[48], -0.05, -0.035], [[54], 0.05, -0.035], ...EYES_HELD],
-  open: [[[57, 66], 0, 0.07], [[8], 0, 0.06], [[51, 62], 0, 0], ...EYES_HELD],
-  brows: [[[18, 19, 20], 0, -0.06], [[23, 24, 25], 0, -0.06], ...EYES_HELD],
-  turnLeft: [[[30], -0.09, 0], [[8], -0.05, 0]],
-  turnRight: [[[30], 0.09, 0], [[8], 0.05, 0]],
-  slim: [[[4], 0.05, 0], [[12], -0.05, 0], [[8], 0, 0]],
-};

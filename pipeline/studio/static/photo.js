@@ -1,14 +1,14 @@
 // The page of a photo, from its first look to what is saved: the picture, and beside it what can be done.
 
 import { Area } from "./area.js";
-import { attempt, blob, json, place } from "./api.js";
+import { attempt, blob, fieldOf, json, place } from "./api.js";
 import { Choosing } from "./choosing.js";
+import { Controls } from "./controls.js";
 import { Divider } from "./compare.js";
 import { button, h, toast } from "./dom.js";
 import { Elastic } from "./elastic.js";
 import { apply } from "./geometry.js";
 import { Keys } from "./keys.js";
-import { Movements } from "./movements.js";
 import { Parts } from "./parts.js";
 import { Pictures } from "./pictures.js";
 import { Points } from "./points.js";
@@ -42,7 +42,9 @@ export class PhotoPage {
     this.saving = new Saving(() => this.state);
     this.choosing = new Choosing(this.viewport, { leave: () => this.chooseFace(false), changed: () => this.refresh(), apply: (next) => app.setState(next) });
     this.divider = new Divider(this.viewport, () => this.paint());
-    this.movements = new Movements(this.points);
+    this.named = new Controls((controls) => this.act("PUT", "/controls", { controls }),
+      async (controls) => fieldOf(await attempt(() => json("POST", place(this.state.id, "/controls/preview"), { controls }))),
+      () => { this.refresh(); this.stretch(); });
     /** What is known of the parts of the shown face. */
     this.parts = new Parts([]);
     this.listen();
@@ -139,7 +141,7 @@ export class PhotoPage {
     const folded = (about, ...content) => h("details", { class: "section", "data-about": about }, h("summary", {}, say(`panel.${about}`)), ...content);
     const section = (about, ...content) => h("section", { "data-about": about }, h("h2", {}, say(`panel.${about}`)), ...content);
     this.sections = [
-      section("movements", this.movements.element),
+      section("controls", this.named.element),
       section("points", this.points.list, this.pointsHint, h("div", { class: "row wrap" }, this.addButton, this.clearButton, this.loadButton, this.pointsFile),
         h("label", { class: "row", for: "tracks" }, this.tracksBox, h("span", {}, say("points.tracks")))),
       section("save", this.saving.element),
@@ -175,6 +177,7 @@ export class PhotoPage {
     this.area.setLocked(this.points.locked);
     this.points.set(state.edit.points);
     this.points.drift.look(state);
+    this.named.set(this.dragging ? this.named.amounts : state.edit.controls);
     if (this.dragging && state.edit.points.some(({ track }) => track.length)) this.points.setLive(state.edit.points.map(({ handle, track }) => track.at(-1) ?? handle));
     if (!before || before.edit.mask !== state.edit.mask || before.face?.size !== state.face?.size) this.loadArea();
     this.pictures.set(state);
@@ -205,17 +208,17 @@ export class PhotoPage {
     this.redoButton.disabled = busy || choosing || state.edit.redo === null;
     this.undoButton.title = titled("undo", state.edit.undo, "Ctrl+Z");
     this.redoButton.title = titled("redo", state.edit.redo, "Ctrl+Shift+Z");
-    this.resetButton.disabled = busy || choosing || (!state.edit.drag && !state.edit.points.length && !state.edit.mask);
+    this.resetButton.disabled = busy || choosing || (!state.edit.drag && !state.edit.points.length && !state.edit.mask && !this.named.any);
     this.addButton.disabled = this.points.locked;
     this.loadButton.disabled = this.points.locked;
     this.clearButton.disabled = this.points.locked || !this.points.pairs.length;
     this.again.disabled = busy;
-    this.movements.set(this.parts, this.points.locked);
+    this.named.lock(this.points.locked);
     this.pointsHint.hidden = this.points.pairs.length > 0;
     const psnr = state.fidelity.tune?.after?.psnr;
     this.quality.textContent = psnr ? say("face.quality", { decibels: psnr, close: state.close_psnr }) : "";
     this.startButton.hidden = Boolean(drag) || choosing;
-    this.startButton.disabled = !this.points.anyMoves || this.points.locked;
+    this.startButton.disabled = !(this.points.anyMoves || this.named.any) || this.points.locked;
     this.startButton.querySelector("span").textContent = say(state.edit.drag ? "goOn" : "start");
     // When nothing is left to go, saving comes next.
     const arrived = Boolean(state.edit.drag) && !busy && this.startButton.disabled;
@@ -274,6 +277,7 @@ export class PhotoPage {
     const { look } = this.viewport;
     if (this.view !== "photo" || !this.state.face || this.isChoosing) look.field = null;
     else if (this.live) look.field = this.live.field;
+    else if (this.named.field && !this.points.gesture) look.field = this.named.field;
     else if (this.state.edit.stop && !this.points.gesture) look.field = null;
     else look.field = this.elastic.field(this.dragging ? this.state.edit.points : this.points.pairs, this.viewport.faceSize, this.area.values);
     if (quick) this.viewport.paint(true);
@@ -326,6 +330,9 @@ export class PhotoPage {
     const landmarks = await attempt(() => json("GET", place(state.id, "/landmarks")));
     if (face !== this.partsOf) return;
     this.parts = this.points.parts = new Parts(landmarks ?? []);
+    const ranges = await attempt(() => json("GET", place(state.id, "/controls")));
+    if (face !== this.partsOf) return;
+    this.named.setRanges(ranges ?? []);
     this.refresh();
   }
 

@@ -83,6 +83,7 @@ function choiceKey(state) {
 function ready(state) {
   const { edit } = state;
   if (edit.stop) return { text: canSay(`stop.${edit.stop}`) ? say(`stop.${edit.stop}`) : edit.stop_words, tone: "strong", share: undefined };
+  if (!edit.points.length && Object.keys(edit.controls).length) return { text: say("status.controls"), tone: "plain", share: undefined };
   if (!edit.points.length) return { text: say(edit.drag ? "status.edited" : "status.begin"), tone: "plain", share: undefined };
   return { text: say(edit.drag ? "status.goOn" : "status.start", { count: edit.points.length }), tone: "plain", share: undefined };
 }

@@ -39,9 +39,15 @@ class Points(Strict):
 class PointsChange(Strict):
     """What was done to points: some put where they are, some taken away by their numbers."""
 
-    what: Literal["add", "move", "pin", "mirror", "movement", "remove", "clear", "points"]
+    what: Literal["add", "move", "pin", "mirror", "remove", "clear", "points"]
     put: Annotated[list[NumberedPair], Field(max_length=MAX_POINTS)] = []
     remove: Annotated[list[int], Field(max_length=MAX_POINTS)] = []
+
+
+class Amounts(Strict):
+    """Controls of the face by name, -1 to 1, in place of those that are set."""
+
+    controls: Annotated[dict[str, float], Field(max_length=100)]
 
 
 class Landmarks(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -9,11 +10,13 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from pipeline.studio.controls import change_controls, preview, ranges
 from pipeline.studio.edits import How, change_area, change_points, read_points_file, replace_points
 from pipeline.studio.history import reset, undo_or_redo
+from pipeline.studio.live_motion import packed
 from pipeline.studio.sketch import mask_path
 from pipeline.studio.web.answers import FailureRoute
-from pipeline.studio.web.bodies import Action, Choice, Drift, Points, PointsChange
+from pipeline.studio.web.bodies import Action, Amounts, Choice, Drift, Points, PointsChange
 from pipeline.studio.web.depends import BYTES, Of, OfStudio
 
 routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
@@ -93,6 +96,33 @@ def check_drift(studio: OfStudio, workspace: Of) -> list[Drift]:
 def show_landmarks(studio: OfStudio, workspace: Of) -> list[list[float]]:
     """Tell where the parts of the shown face are: 68 points in iBUG order, or none."""
     return studio.landmarks.of(workspace)
+
+
+@routes.get("/controls")
+def show_controls(studio: OfStudio, workspace: Of) -> list[dict[str, Any]]:
+    """List the controls and from where to where each can go on the shown face."""
+    return ranges(studio.desk, studio.landmarks, workspace)
+
+
+@routes.put("/controls")
+def put_controls(studio: OfStudio, workspace: Of, asked: Amounts) -> dict[str, Any]:
+    """Set the controls."""
+    studio.check_idle(workspace)
+    change_controls(studio.desk, workspace, asked.controls)
+    return studio.edited(workspace)
+
+
+@routes.post("/controls/preview")
+def preview_controls(studio: OfStudio, workspace: Of, asked: Amounts) -> dict[str, Any] | None:
+    """Tell how the photo moves with controls, roughly: a field as a drag sends with its pictures.
+
+    Its way is base64, int16 little-endian.
+    """
+    way = preview(studio.desk, studio.landmarks, workspace, asked.controls)
+    if way is None:
+        return None
+    head, data = packed(way)
+    return {**head, "way": b64encode(data).decode()}
 
 
 @routes.put("/mask", openapi_extra=BYTES)

@@ -1,0 +1,116 @@
+// Named controls of the face: a slider each, from the studio's table. What they do is shown at once,
+// roughly; a drag makes it so.
+
+import { button, h, toast } from "./dom.js";
+import { say } from "./say.js";
+
+/** What is seen without opening the rest. */
+const FIRST = ["smile", "mouth", "eyes", "brows", "turn", "nod"];
+
+const STEP = 0.05;
+
+/** Sliders for the controls of the face that is shown, and presets of them. */
+export class Controls {
+  /**
+   * @param {(amounts: Record<string, number>) => Promise<any>} keep makes an edit of amounts
+   * @param {(amounts: Record<string, number>) => Promise<any>} ask for the field that shows them
+   * @param {() => void} changed called when what they show is another
+   */
+  constructor(keep, ask, changed) {
+    Object.assign(this, { keep, ask, changed });
+    /** @type {Record<string, number>} */
+    this.amounts = {};
+    /** How the photo moves by them. @type {import("./elastic.js").Field|null} */
+    this.field = null;
+    this.rows = new Map();
+    this.locked = true;
+    this.first = h("div", { class: "sliders" });
+    this.more = h("div", { class: "sliders" });
+    this.file = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", "aria-label": say("controls.load.title"),
+      onchange: () => { this.load(this.file.files[0]); this.file.value = ""; } }));
+    this.resetButton = button(say("controls.reset"), "reset", () => this.set({}, true));
+    this.saveButton = button(say("controls.save"), "save", () => this.save());
+    this.loadButton = button(say("controls.load"), "folder", () => this.file.click(), { title: say("controls.load.title") });
+    this.rest = h("details", { hidden: true }, h("summary", {}, say("controls.more")), this.more);
+    this.element = h("div", { class: "controls-list" }, this.first, this.rest, h("div", { class: "row wrap" }, this.resetButton, this.saveButton, this.loadButton, this.file));
+  }
+
+  /** Whether any of them is set. */
+  get any() {
+    return Object.values(this.amounts).some((amount) => amount !== 0);
+  }
+
+  /** How far the face can go. @param {{name: string, low: number, high: number}[]} ranges */
+  setRanges(ranges) {
+    this.rows.clear();
+    this.first.replaceChildren();
+    this.more.replaceChildren();
+    for (const { name, low, high } of ranges) {
+      const id = `control-${name}`;
+      const slider = /** @type {HTMLInputElement} */ (h("input", { type: "range", id, min: Math.min(low, 0), max: Math.max(high, 0), step: STEP, value: 0,
+        oninput: () => { this.amounts = { ...this.amounts, [name]: Number(slider.value) }; this.show(); },
+        onchange: () => this.keep(this.amounts) }));
+      this.rows.set(name, { slider, fixed: high - low < STEP });
+      (FIRST.includes(name) ? this.first : this.more).append(h("div", { class: "row" }, h("label", { for: id }, say(`control.${name}`)), slider));
+    }
+    this.rest.hidden = !this.more.children.length;
+    this.refresh();
+  }
+
+  /** Take over what the studio says. @param {Record<string, number>} amounts @param {boolean} [keep] whether that is an edit */
+  set(amounts, keep = false) {
+    const same = JSON.stringify(amounts) === JSON.stringify(this.amounts);
+    this.amounts = { ...amounts };
+    this.refresh();
+    if (!same) this.show();
+    if (keep) this.keep(this.amounts);
+  }
+
+  lock(locked) {
+    this.locked = locked;
+    this.refresh();
+  }
+
+  refresh() {
+    for (const [name, { slider, fixed }] of this.rows) {
+      const amount = this.amounts[name] ?? 0;
+      if (Number(slider.value) !== amount) slider.value = String(amount);
+      slider.disabled = this.locked || fixed;
+    }
+    this.resetButton.disabled = this.locked || !this.any;
+    this.saveButton.disabled = !this.any;
+    this.loadButton.disabled = this.locked || !this.rows.size;
+  }
+
+  /** Ask what is seen with them; one question at a time, the last of those that come meanwhile. */
+  async show() {
+    this.refresh();
+    this.asked = true;
+    if (this.asking) return;
+    this.asking = true;
+    while (this.asked) {
+      this.asked = false;
+      this.field = this.any ? await this.ask(this.amounts) : null;
+      this.changed();
+    }
+    this.asking = false;
+  }
+
+  save() {
+    const text = JSON.stringify({ version: 1, controls: this.amounts }, null, 1);
+    const link = /** @type {HTMLAnchorElement} */ (h("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: "preset.json" }));
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  /** Set what a preset says. @param {File|undefined} file */
+  async load(file) {
+    if (!file) return;
+    let content;
+    try {
+      content = JSON.parse(await file.text());
+    } catch { /* it is no JSON: said below */ }
+    if (content?.version === 1 && typeof content.controls === "object") await this.keep(content.controls);
+    else toast(say("controls.load.no", { name: file.name }), "error");
+  }
+}
