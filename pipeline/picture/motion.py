@@ -224,12 +224,14 @@ def plain_motion(
     resolution: int,
     movable_mask: BoolImage | None = None,
     fine: Sequence[DragPoint] = (),
+    n: int = FINE,
 ) -> Motion:
     """Move what is around the points as a soft brush does, where no generator says how.
 
     points, movable_mask and fine as in `face_motion`, in pixels of a picture of that resolution.
+    n is the side of the grid on which the motion is given.
     """
-    still = np.zeros((FINE, FINE, 2), np.float32)
+    still = np.zeros((n, n, 2), np.float32)
     whole = _exact(still, points, resolution, movable_mask)
     return _refined(whole, points, fine, resolution, movable_mask)
 

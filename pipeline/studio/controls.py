@@ -17,6 +17,10 @@ from pipeline.studio.sketch import Sketch, mask_path
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array
 
 
+SIDE = 128
+"""Of the grid on which a preview is worked out."""
+
+
 def change_controls(desk: Desk, workspace: Workspace, amounts: Mapping[str, float]) -> Sketch:
     """Set the controls in place of what was set. Raises ControlsInvalid, StageMissing."""
     kept = {name: amount for name, amount in checked(amounts).items() if amount}
@@ -68,7 +72,7 @@ def preview(
     around += [each.point for each in found if each.follow != "near"]
     near = [each.point for each in found if each.follow == "near"]
     size = int(desk.aligned(workspace).info["size"])
-    return plain_motion(around, size, _mask(workspace, now.mask, size), near).way
+    return plain_motion(around, size, _mask(workspace, now.mask, size), near, SIDE).way
 
 
 def _shown(landmarks: FaceLandmarks, workspace: Workspace) -> Float64Array | None:
@@ -90,4 +94,5 @@ def _mask(workspace: Workspace, mask: str | None, size: int) -> BoolImage | None
         return None
     from drag.masks import decode_mask
 
-    return decode_mask(mask_path(workspace.folder, mask), (size, size), "the aligned face")
+    with mask_path(workspace.folder, mask).open("rb") as png:
+        return decode_mask(png, (size, size), "the aligned face")
