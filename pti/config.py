@@ -50,7 +50,9 @@ class TuningConfig:
             "help": "Weight of the squared pixel difference.",
             "min": 0.0,
             "max": 1e3,
-            "source": "PTI, equation 2, has 1: ours is nearer to the pixels",
+            "source": "ours, measured: PTI, equation 2, has 1, which ends 1 dB farther and keeps "
+            "other faces no better (benchmarks/IDEAS.md); a mean over pixels, whatever their "
+            "number",
         },
     )
     perceptual_weight: float = field(
@@ -86,7 +88,8 @@ class TuningConfig:
             "help": "Weight of the locality regularization; 0 switches it off.",
             "min": 0.0,
             "max": 1e3,
-            "source": "PTI, equation 5",
+            "source": "PTI, equation 5; ten times as much, or its squares as heavy as the photo's, "
+            "keeps other faces no better: benchmarks/IDEAS.md",
         },
     )
     locality_alpha: float = field(
