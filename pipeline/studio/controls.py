@@ -16,7 +16,6 @@ from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.sketch import Sketch, mask_path
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array
 
-
 SIDE = 128
 """Of the grid on which a preview is worked out."""
 
