@@ -6,7 +6,7 @@ import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, photo_to_aligned
 from pipeline.picture.motion import Motion, region_of
-from stylegan2.arrays import Array, BoolImage, Float64Array, UInt8Image
+from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
 TILE_ROWS = 256
 """Rows of the photo that are moved at a time."""
@@ -37,16 +37,7 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
         bottom = min(top + TILE_ROWS, y1)
         from_tile = to_grid[:2].copy()
         from_tile[:, 2] += from_tile[:, :2] @ (x0, top)
-        across, down = (
-            cv2.warpAffine(
-                each,
-                from_tile,
-                (x1 - x0, bottom - top),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_CONSTANT,
-            )
-            for each in ways
-        )
+        across, down = (_laid_out(each, from_tile, (x1 - x0, bottom - top)) for each in ways)
         moves = (np.maximum(np.abs(across), np.abs(down)) > STILL).view(np.uint8)
         if not moves.any():
             continue
@@ -67,6 +58,15 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
         tile = result[top:bottom, x0:x1]
         cv2.copyTo(moved, moves, tile)
     return result
+
+
+def _laid_out(way: Float32Array, from_tile: Array, size: tuple[int, int]) -> Float32Array:
+    """Return a part of the way [n, n] for every pixel of a tile of (width, height)."""
+    import cv2
+
+    sampling = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(way, from_tile, size, flags=sampling, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(laid, np.float32)
 
 
 def _touched(
