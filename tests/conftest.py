@@ -12,6 +12,7 @@ import pytest
 
 # As the command line does, before torch is loaded: see pipeline/commands/root.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from tests.pipeline_cases import Case, make_case
 

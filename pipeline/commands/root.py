@@ -66,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
-    # Before torch is loaded: threads that wait by spinning take the cores from each other when
-    # anything else runs on the machine, and a step then takes many times as long.
+    # Before torch and NumPy are loaded: threads that wait by spinning take the cores from each
+    # other when anything else runs on the machine, and a step then takes many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = root.main(given, prog_name="realdrag", standalone_mode=False)
     except click.Abort:
