@@ -158,6 +158,7 @@ def test_a_drag_says_how_far_it_got_and_force_goes_on(finished: Case, run: Run) 
 def test_a_tuned_networks_pixels_are_taken_where_they_look_better(
     finished: Case, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.stages.drag.has_score", lambda photo: True)
     monkeypatch.setattr("pipeline.stages.drag.looks", lambda photo, moved: 2.0)
     for pasted, number, pixels in ((2.2, 7, "photo"), (2.3, 8, "network")):
         monkeypatch.setattr(

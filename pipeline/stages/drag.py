@@ -39,6 +39,7 @@ from pipeline.stages.guard import (
     HOLDS,
     Held,
     as_far_as_it_holds,
+    has_score,
     looks,
     looks_of_picture,
     where_it_tears,
@@ -134,7 +135,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         held = Held(moved, 1.0, looks(photo, moved))
     else:
         held = as_far_as_it_holds(made, partial(looks, photo))
-        if asked["moves"] == "auto" and "tune" in work.inputs:
+        if asked["moves"] == "auto" and "tune" in work.inputs and has_score(photo):
             pasted = looks_of_picture(photo, photo.pasted(*drawn))
             if pasted >= max(HOLDS, held.looks + BETTER):
                 pixels, held = "network", Held(made(1), 1.0, pasted)

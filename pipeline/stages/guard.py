@@ -74,6 +74,11 @@ def as_far_as_it_holds(made: Callable[[float], Moved], score: Callable[[Moved], 
     return best
 
 
+def has_score(photo: MovingPhoto) -> bool:
+    """Return whether pictures of it can be scored: what is no face has no landmarks."""
+    return photo.face is not None
+
+
 def looks(photo: MovingPhoto, moved: Moved) -> float:
     """Score the photo once it moved; what is no face is whole (3) or torn (0)."""
     if photo.face is None:
