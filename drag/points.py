@@ -46,6 +46,10 @@ class PointsFile:
     notices: tuple[str, ...] = ()
 
 
+MOST_BYTES = 16_000_000
+"""A points file larger than this is something else."""
+
+
 def read_points(path: str | Path) -> PointsFile:
     """Read a points file. A mask's relative path starts at the file's folder.
 
@@ -53,6 +57,10 @@ def read_points(path: str | Path) -> PointsFile:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise PointsInvalid(f"{path}: not a file")
+        if path.exists() and path.stat().st_size > MOST_BYTES:
+            raise PointsInvalid(f"{path}: larger than {MOST_BYTES // 1_000_000} MB")
         data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except OSError as error:
         raise PointsInvalid(f"{path}: cannot be read ({error.strerror or error})") from error

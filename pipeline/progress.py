@@ -107,18 +107,24 @@ class PointNotice(Notice):
 
 @dataclass(frozen=True)
 class PhotoEnded:
-    """A photo of a batch is done, or has failed; message says why."""
+    """A photo of a batch is done, or has failed; message says why. It is the number-th of total."""
 
     photo: str
     status: str
     seconds: float
     message: str | None
+    number: int
+    total: int
     event: ClassVar[str] = "photo"
 
     def __str__(self) -> str:
+        text = f"{self.number} of {self.total}: {self.photo}: {self.status.replace('_', ' ')}"
         if self.message is None:
-            return f"{self.photo}: {self.status} in {self.seconds:.1f} s"
-        return f"{self.photo}: {self.status.replace('_', ' ')}: {self.message.splitlines()[0]}"
+            text += f" in {self.seconds:.1f} s"
+        else:
+            text += f": {self.message.splitlines()[0]}"
+        # A file's name may hold what a terminal takes for a command.
+        return "".join(c if c.isprintable() else "?" for c in text)
 
 
 Event = StageStarted | Step | StageDone | Notice | PhotoEnded

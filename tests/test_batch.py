@@ -13,11 +13,22 @@ from typing import Any
 import psutil
 import pytest
 
+from pipeline.batch.batch import run_batch
 from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Outcome
-from pipeline.batch.ledger import Ledger
+from pipeline.batch.ledger import Ledger, Record
 from pipeline.batch.local import LocalEngine
-from pipeline.batch.photos import BatchPhoto, ForAll, ListInvalid, photos_in, read_photos, shard
+from pipeline.batch.photos import (
+    PLAN,
+    BatchPhoto,
+    ForAll,
+    ListInvalid,
+    labelled,
+    photos_in,
+    plain_name,
+    read_photos,
+    shard,
+)
 from pipeline.batch.report import page, table
 from pipeline.commands.root import main
 from pipeline.controls.presets import ControlsInvalid
@@ -99,6 +110,12 @@ def test_a_line_of_a_list_may_want_its_own_of_everything(photos: Path) -> None:
         ('{"photo": "a.png", "name": "../a"}', "name is a file name"),
         ('{"photo": "a.png", "controls": 1}', "controls is an object"),
         ("", "is empty"),
+        ('{"photo": "a\\u0000.jpg"}', "cannot be a file's name"),
+        ('{"photo": "\\ud800.jpg"}', "cannot be a file's name"),
+        ('{"photo": "a.png", "name": "a\\u0000b"}', "name is a file name"),
+        ('{"photo": "a.png", "points": "nope.json"}', "line 1: .*nope.json"),
+        ('{"photo": "a.png", "points": "/dev/zero"}', "not a file"),
+        ("[" * 100_000, "line 1: it is not JSON"),
     ],
 )
 def test_a_list_that_cannot_be_used_says_which_line_and_why(
@@ -124,6 +141,35 @@ def test_a_folder_without_photos_and_a_place_without_anything_are_told(tmp_path:
         read_photos(tmp_path, EVERY)
     with pytest.raises(ListInvalid, match="neither a folder"):
         read_photos(tmp_path / "gone", EVERY)
+
+
+def test_photos_keep_their_names_when_others_of_the_same_name_come(photos: Path) -> None:
+    first = read_photos(photos, EVERY)
+    names = {label: each.name for label, each in labelled(first, photos)}
+    make_photo(photos / "b.jpg", seed=7)
+    make_photo(photos / "more" / "B.png", seed=8)
+    after = {each.path: each.name for each in read_photos(photos, EVERY, names)}
+    assert all(after[each.path] == each.name for each in first)
+    assert len({name.casefold() for name in after.values()}) == 5
+
+
+def test_outputs_of_batches_are_no_photos(photos: Path) -> None:
+    out = photos / "out"
+    out.mkdir()
+    (out / PLAN).write_text("{}")
+    make_photo(out / "a.png")
+    assert len(photos_in(photos)) == 3
+    with pytest.raises(ListInvalid, match="is the output of a batch"):
+        photos_in(out)
+    job = run_batch(photos, EVERY, photos, lambda: Scripted({}))
+    with pytest.raises(ListInvalid, match="holds the photos"):
+        follow(job, lambda event: None)
+
+
+@pytest.mark.parametrize("stem", ["x" * 240, "a\x1b[31mred", "line\nbreak", "bad\udcff", "ü" * 100])
+def test_a_name_that_a_disk_or_a_screen_does_not_take_becomes_one_that_they_do(stem: str) -> None:
+    name = plain_name(stem)
+    assert name.isprintable() and len(name.encode()) <= 120 and plain_name(name) == name
 
 
 def test_every_photo_is_in_one_share_whoever_asks(photos: Path) -> None:
@@ -222,6 +268,19 @@ def test_a_photo_that_takes_too_long_is_told_from_one_that_fails(
     driven({"status": "failed", "kind": "NoFaceFound", "exit_code": 3, "message": "x"},
            retry_failed=True)  # fmt: skip
     assert records(tmp_path)["b"].kind == "NoFaceFound"
+
+
+def test_the_result_of_another_edit_is_taken_away_before_this_one(
+    photos: Path, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path / "out")
+    ledger.prepare()
+    photo = read_photos(photos, EVERY)[1]
+    old = tmp_path / "out" / "b.png"
+    old.write_bytes(b"old")
+    ledger.save(Record(photo.name, "", "another edit", "done", output="b.png"))
+    follow(drive([photo], ledger, lambda: Scripted({"b": ["late"]})), lambda event: None)
+    assert not old.exists()
 
 
 def test_a_full_disk_ends_the_batch_and_the_photo_waits_for_the_next_run(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Engine
 from pipeline.batch.ledger import Ledger, Record
-from pipeline.batch.photos import ForAll, ListInvalid, read_photos
+from pipeline.batch.photos import PLAN, ForAll, ListInvalid, labelled, read_photos
 from pipeline.batch.photos import shard as share_of
 from pipeline.batch.report import write_report
 from pipeline.disk.storage import replace_file, writing
 from pipeline.progress import Job
-
-PLAN = "batch.json"
-"""How many photos a batch has, for `status` while it runs."""
 
 
 class BatchRunning(Exception):
@@ -39,7 +38,10 @@ def run_batch(
     """
     from filelock import FileLock, Timeout
 
-    photos = read_photos(source, for_all)
+    if output.resolve() == source.resolve():
+        raise ListInvalid(f"{output} holds the photos: choose another folder for the results")
+    names = _plan(output).get("names", {})
+    photos = read_photos(source, for_all, names if isinstance(names, dict) else {})
     total = len(photos)
     name = "" if shard is None else f"-{shard[0]}-of-{shard[1]}"
     mine = photos if shard is None else share_of(photos, *shard)
@@ -48,7 +50,8 @@ def run_batch(
     try:
         with FileLock(output / f".lock{name}", timeout=0):
             with writing(output):
-                replace_file(output / PLAN, json.dumps({"photos": total}).encode())
+                kept = {label: photo.name for label, photo in labelled(photos, source)}
+                replace_file(output / PLAN, json.dumps({"photos": total, "names": kept}).encode())
             try:
                 return (yield from drive(mine, ledger, engine, retry_failed=retry_failed))
             finally:
@@ -60,11 +63,33 @@ def run_batch(
         ) from None
 
 
+def _plan(output: Path) -> dict[str, Any]:
+    """Read what a batch wrote of itself; nothing where there is none."""
+    with suppress(OSError, ValueError):
+        said = json.loads((output / PLAN).read_text(encoding="utf-8"))
+        if isinstance(said, dict):
+            return said
+    return {}
+
+
+def is_running(output: Path) -> bool:
+    """Tell whether a process works on a batch, or on a share of it."""
+    from filelock import FileLock, Timeout
+
+    for place in output.glob(".lock*"):
+        try:
+            with FileLock(place, timeout=0):
+                pass
+        except Timeout:
+            return True
+    return False
+
+
 def known(output: Path) -> tuple[dict[str, int], list[Record]]:
     """Count a batch's photos by what became of them. Raises ListInvalid where there is none."""
     try:
-        total = int(json.loads((output / PLAN).read_text(encoding="utf-8"))["photos"])
-    except (OSError, ValueError, KeyError, TypeError):
+        total = int(_plan(output)["photos"])
+    except (ValueError, KeyError, TypeError):
         raise ListInvalid(f"{output} is no output of realdrag batch") from None
     records = list(Ledger(output).all())
     done = sum(each.status == "done" for each in records)

@@ -60,6 +60,7 @@ def drive(
             while waiting and engine.free:
                 photo = waiting.popleft()
                 ledger.log("photo", photo=photo.name)
+                ledger.withdraw(photo)
                 engine.submit(photo)
                 running += 1
             for outcome in engine.wait(TICK):
@@ -75,8 +76,15 @@ def drive(
                     continue
                 said = {"status": record.status, "kind": record.kind, "made": record.made}
                 ledger.log("ended", photo=record.name, **said)
-                yield PhotoEnded(record.name, record.status, record.seconds or 0.0, record.message)
                 ended = len(photos) - before - len(waiting) - running
+                yield PhotoEnded(
+                    record.name,
+                    record.status,
+                    record.seconds or 0.0,
+                    record.message,
+                    before + ended,
+                    len(photos),
+                )
                 yield _progress(began, before + ended, ended, len(photos))
     finally:
         if engine is not None:

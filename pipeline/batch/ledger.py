@@ -67,6 +67,14 @@ class Ledger:
             return fresh
         return known
 
+    def withdraw(self, photo: BatchPhoto) -> None:
+        """Take away the result of another edit, so that nobody takes it for this one's."""
+        known = self._read(self._path(photo.name))
+        if known is not None and known.output is not None:
+            with writing(self.output):
+                (self.output / known.output).unlink(missing_ok=True)
+                (self.output / COMPARED / f"{photo.name}.jpg").unlink(missing_ok=True)
+
     def save(self, record: Record) -> None:
         """Keep a record. Raises StorageFailed."""
         with writing(self.output):

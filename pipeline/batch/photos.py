@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.controls.presets import checked as checked_amounts
+from pipeline.disk.places import SUFFIX
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.schema import RecipeInvalid
 from stylegan2.hashing import bytes_sha256
@@ -22,6 +24,12 @@ SUFFIXES = frozenset(
     )
 )  # fmt: skip
 """Endings by which a folder's photos are known; a list may name any file."""
+
+PLAN = "batch.json"
+"""A file in every output: how many photos the batch has, and what they are called."""
+
+LONGEST = 120
+"""Bytes of a name: disks take 255, and workspaces and partial files add to it."""
 
 KEYS = frozenset({"photo", "points", "controls", "mask", "face", "settings", "name"})
 """What a line of a list may say."""
@@ -83,8 +91,12 @@ class ForAll:
     recipe: Recipe
 
 
-def read_photos(source: Path, for_all: ForAll) -> list[BatchPhoto]:
+def read_photos(
+    source: Path, for_all: ForAll, names: Mapping[str, str] | None = None
+) -> list[BatchPhoto]:
     """Read a folder, with the folders below it, or a list.
+
+    names are those that photos of it have from before, by `label_of`: they keep them.
 
     A line of a list is JSON: photo, and, if it wants its own, points (a points file or its
     content), controls (amounts by name), mask, face, settings (parts of a recipe) and name; paths
@@ -102,12 +114,21 @@ def read_photos(source: Path, for_all: ForAll) -> list[BatchPhoto]:
     else:
         raise ListInvalid(f"{source} is neither a folder of photos nor a list of them")
     photos = [_photo(root, line, where, for_all) for line, where in asked]
-    return list(_named(photos, source))
+    return list(_named(photos, source, names or {}))
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """Find the photos in a folder and in those below it, in order. Raises ListInvalid for none."""
-    found = [path for path in folder.rglob("*") if _is_photo(path.relative_to(folder), path)]
+    """Find the photos in a folder and in those below it, in order. Raises ListInvalid for none.
+
+    Workspaces, outputs of batches and what is hidden are no photos of the user's.
+    """
+    if (folder / PLAN).exists():
+        raise ListInvalid(f"{folder} is the output of a batch: give the folder of the photos")
+    found = []
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = [each for each in folders if not _is_ours(here / each)]
+        found += [here / each for each in files if _is_photo(here / each)]
     if not found:
         raise ListInvalid(f"{folder} holds no photos")
     return sorted(found)
@@ -122,14 +143,18 @@ def shard(photos: Iterable[BatchPhoto], index: int, count: int) -> list[BatchPho
     ]
 
 
-def _is_photo(inside: Path, path: Path) -> bool:
-    ours = any(part.startswith(".") or part.endswith(".realdrag") for part in inside.parts)
-    return not ours and path.suffix.lower() in SUFFIXES and path.is_file()
+def _is_ours(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name.endswith(SUFFIX)
+    return hidden or (folder / PLAN).exists()
+
+
+def _is_photo(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _lines(path: Path) -> Iterable[tuple[dict[str, Any], str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ListInvalid(f"{path} cannot be read as a list of photos: {error}") from None
     for number, line in enumerate(text.splitlines(), start=1):
@@ -138,7 +163,7 @@ def _lines(path: Path) -> Iterable[tuple[dict[str, Any], str]]:
         where = f"{path.name}, line {number}: "
         try:
             said = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ListInvalid(f"{where}it is not JSON ({error})") from None
         if not isinstance(said, dict) or not isinstance(said.get("photo"), str):
             raise ListInvalid(f'{where}it needs at least {{"photo": "FILE"}}')
@@ -156,6 +181,8 @@ def _photo(
     where: str,
     for_all: ForAll,
 ) -> BatchPhoto:
+    if not _can_be_a_path(line["photo"]):
+        raise ListInvalid(f"{where}{line['photo']!r} cannot be a file's name")
     path = _absolute(root, line["photo"])
     own = line.get("points")
     if isinstance(own, str):
@@ -191,22 +218,27 @@ def _photo(
         whole = Recipe.from_json(merged).to_json()
     except RecipeInvalid as error:
         raise ListInvalid(f"{where}{error}") from None
-    name = line.get("name", path.stem)
-    if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
-        raise ListInvalid(f"{where}name is a file name without a folder")
+    name = line.get("name", plain_name(path.stem))
+    if not isinstance(name, str) or plain_name(name) != name:
+        raise ListInvalid(
+            f"{where}name is a file name without folder, special characters or a dot in front, at "
+            f"most {LONGEST} bytes long"
+        )
     return BatchPhoto(name, path, chosen, controls, whole)
 
 
 def read_points_json(path: Path, where: str = "") -> dict[str, Any]:
     """Read a points file as JSON whose mask is an absolute path; it is held against photos later.
 
-    Raises ListInvalid, PointsInvalid.
+    Raises ListInvalid.
     """
-    from drag.points import read_points
+    from drag.points import PointsInvalid, read_points
 
-    read_points(path)  # says what is wrong with it, once instead of once a photo
     try:
-        return with_absolute_mask(json.loads(path.read_text(encoding="utf-8")), path.parent)
+        read_points(path)  # says what is wrong with it, once instead of once a photo
+        return with_absolute_mask(json.loads(path.read_text(encoding="utf-8-sig")), path.parent)
+    except PointsInvalid as error:
+        raise ListInvalid(f"{where}{error}") from None
     except (OSError, ValueError) as error:
         raise ListInvalid(f"{where}{path}: {error}") from None
 
@@ -232,21 +264,54 @@ def _merged(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
-def _named(photos: list[BatchPhoto], source: Path) -> Iterable[BatchPhoto]:
-    """Tell photos of one name apart by a piece of their paths' hash, on every machine alike."""
-    root = source if source.is_dir() else source.parent
-    # Two names that differ only in case are one file on some disks.
-    counted = Counter(each.name.casefold() for each in photos)
-    taken: Counter[str] = Counter()
+def plain_name(text: str) -> str:
+    """Make a name that is a file's everywhere: what no screen or disk takes becomes "_".
+
+    One that is too long ends in a piece of its hash.
+    """
+    safe = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in text)
+    if safe.startswith("."):
+        safe = "_" + safe[1:]
+    if len(safe.encode()) > LONGEST:
+        piece = bytes_sha256(text.encode(errors="surrogateescape"))[:6]
+        safe = safe.encode()[: LONGEST - 7].decode(errors="ignore") + "-" + piece
+    return safe or "_"
+
+
+def _can_be_a_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeError:
+        return False
+
+
+def label_of(photo: BatchPhoto, source: Path, number: int) -> str:
+    """Tell the number-th edit of a photo from all others of a batch, on every machine alike."""
+    root = (source if source.is_dir() else source.parent).absolute()
+    path = photo.path.relative_to(root) if photo.path.is_relative_to(root) else photo.path
+    return f"{path.as_posix()}#{number}"
+
+
+def labelled(photos: Iterable[BatchPhoto], source: Path) -> Iterable[tuple[str, BatchPhoto]]:
+    """Yield every photo with its label."""
+    seen: Counter[Path] = Counter()
     for each in photos:
-        name = each.name
-        if counted[name.casefold()] > 1:
-            path = each.path
-            inside = (
-                path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
-            )
-            name = f"{name}-{bytes_sha256(inside.as_posix().encode())[:6]}"
-            taken[name.casefold()] += 1
-            if taken[name.casefold()] > 1:  # one photo with several edits
-                name = f"{name}-{taken[name.casefold()]}"
+        seen[each.path] += 1
+        yield label_of(each, source, seen[each.path]), each
+
+
+def _named(
+    photos: list[BatchPhoto], source: Path, names: Mapping[str, str]
+) -> Iterable[BatchPhoto]:
+    """Let photos keep their names, and tell new ones of one name apart by a piece of a hash."""
+    # Two names that differ only in case are one file on some disks.
+    known = list(labelled(photos, source))
+    old = {label: names[label] for label, _ in known if label in names}
+    taken = {name.casefold() for name in names.values()}
+    new = Counter(each.name.casefold() for label, each in known if label not in old)
+    for label, each in known:
+        name = old.get(label, each.name)
+        if label not in old and (new[name.casefold()] > 1 or name.casefold() in taken):
+            piece = bytes_sha256(label.encode(errors="surrogateescape"))[:6]
+            name = plain_name(f"{name[: LONGEST // 4]}-{piece}")
         yield replace(each, name=name)

@@ -42,8 +42,8 @@ def write_report(output: Path, records: Iterable[Record]) -> None:
     """Write report.html and results.csv. Raises StorageFailed."""
     known = list(records)
     with writing(output):
-        replace_file(output / PAGE, page(known).encode())
-        replace_file(output / TABLE, table(known).encode())
+        replace_file(output / PAGE, page(known).encode(errors="replace"))
+        replace_file(output / TABLE, table(known).encode(errors="replace"))
 
 
 def table(records: Sequence[Record]) -> str:

@@ -196,7 +196,7 @@ def run(
 
     job = run_batch(source, for_all, output, made, shard=shard, retry_failed=retry_failed)
     tally = console.run(job)
-    lines = [f"{output}: {tally.done} done, {tally.failed} not, in {tally.seconds:.0f} s"]
+    lines = [f"{output}: {tally.done} done, {tally.failed} failed, in {tally.seconds:.0f} s"]
     if tally.failed:
         lines.append(f"{output / 'report.html'} says why")
     console.done(
@@ -221,17 +221,19 @@ def run(
 @json_option
 def status(output: Path, as_json: bool) -> None:
     """Tell how far the batch in OUTPUT is, and what failed there and why."""
-    from pipeline.batch.batch import known
+    from pipeline.batch.batch import is_running, known
 
     counted, records = known(output)
+    running = is_running(output)
     failed = [each for each in records if each.status not in ("done", "waiting")]
-    lines = [_counts(counted)]
+    lines = [f"{_counts(counted)}{', running' if running else ''}"]
     for kind, count in Counter(each.kind or "" for each in failed).most_common():
         names = [each.name for each in failed if (each.kind or "") == kind]
         lines.append(f"{kind}: {count} ({_some(names)})")
     Console(as_json).done(
         {
             **counted,
+            "running": running,
             "failures": [
                 {"photo": each.name, "kind": each.kind, "message": each.message} for each in failed
             ],
@@ -241,7 +243,7 @@ def status(output: Path, as_json: bool) -> None:
 
 
 def _counts(counted: dict[str, int]) -> str:
-    named = {"done": "done", "failed": "not", "waiting": "still to do"}
+    named = {"done": "done", "failed": "failed", "waiting": "still to do"}
     return ", ".join(f"{counted[name]} {words}" for name, words in named.items())
 
 

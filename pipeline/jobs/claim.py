@@ -77,9 +77,14 @@ def _is_of_another(workspace: Workspace, sha256: str) -> bool:
 
 def photo_hash(photo: Path) -> str:
     """Return the sha256 of a photo's file. Raises PhotoUnreadable where there is none."""
+    from pipeline.picture.photo import PhotoUnreadable
+
     if not photo.is_file():
         _check_photo(photo)
-    return file_sha256(photo)
+    try:
+        return file_sha256(photo)
+    except OSError as error:
+        raise PhotoUnreadable(str(photo), f"cannot be read: {error.strerror or error}") from None
 
 
 def _check_photo(photo: Path) -> None:
