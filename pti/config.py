@@ -50,7 +50,7 @@ class TuningConfig:
             "help": "Weight of the squared pixel difference.",
             "min": 0.0,
             "max": 1e3,
-            "source": "ours, measured: PTI, equation 2, has 1, which ends 1 dB farther and keeps "
+            "source": "ours, measured: PTI, equation 2, has 1, which takes more steps and keeps "
             "other faces no better (benchmarks/IDEAS.md); a mean over pixels, whatever their "
             "number",
         },
