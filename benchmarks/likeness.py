@@ -59,8 +59,9 @@ def run(options: Options) -> Section:
         "People at rest, and `--like` their own smiling photo (Face Research Lab London Set; their "
         "mean smile had been looked at when the ways of smile and chin were set). *landmarks*: "
         "mean distance of the 68 points to those of the smiling photo, over the eye distance, both "
-        "from the landmark network, eyes on each other; the network itself errs by .03. *perceptual*: the offline distance of the "
-        "aligned crops. *looks*: the score of how an edit looks, 0 to 3.",
+        "from the landmark network, eyes on each other; the network itself errs by .03. "
+        "*perceptual*: the offline distance of the aligned crops. *looks*: the score of how an "
+        "edit looks, 0 to 3.",
     )
     return Section("likeness", TITLE, text, (Table("To the smiling photo", header, tuple(rows)),))
 
