@@ -505,7 +505,7 @@ def test_a_drag_says_what_its_points_cannot_do_and_what_became_of_them(
     assert told[4][0] == "clamped" and "its target (8, 99) lies outside the face crop" in told[4][2]
     done = lines[-1]
     assert 2 in done["held"] and done["distances"][1] > 1.5 and 5 not in done["held"]
-    assert "(held by the mask)" in run(finished.drag()).out
+    assert "(held by the mask)" in run(finished.drag("--force")).out
 
 
 def test_a_better_point_is_named_in_the_space_of_the_points_file(
