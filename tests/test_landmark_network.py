@@ -327,7 +327,8 @@ def test_training_starts_from_the_finders_features_and_goes_on_from_its_checkpoi
     folder, out = make_folder(tmp_path / "faces", 4), tmp_path / "out"
     fixed = [str(folder), "--out", str(out), "--batch", "2", "--workers", "0", "--held-out", "1"]
     train_landmarks.main([*fixed, "--steps", "1"])
-    first = load_file(out / "landmarks.safetensors")
+    # Some versions read from the file only when asked, and it is about to be another.
+    first = {name: each.clone() for name, each in load_file(out / "landmarks.safetensors").items()}
     start = train_landmarks.started().state_dict()
     assert torch.allclose(
         first["to32.2.unit.conv.weight"].float(), start["to32.2.unit.conv.weight"], atol=0.01
