@@ -30,48 +30,29 @@ if TYPE_CHECKING:
 output_type = click.Path(file_okay=False, path_type=Path)
 
 
-class Duration(click.ParamType[float]):
-    """Seconds, written as 90, 90s, 20m or 2h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return seconds."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip())
-        if found is None or not float(found[1]):
-            self.fail(f"{value!r} is not a time such as 90s, 20m or 2h", param, ctx)
-        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+def duration(text: str) -> float:
+    """Read seconds written as 90, 90s, 20m or 2h."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 20m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-class Shard(click.ParamType[tuple[int, int]]):
-    """Which share of the photos, as 2/8."""
-
-    name = "shard"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """Return (index from 1, count)."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+)/(\d+)", str(value).strip())
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"{value!r} is not a share such as 2/8", param, ctx)
-        return int(found[1]), int(found[2])
+def share(text: str) -> tuple[int, int]:
+    """Read which share of the photos, as 2/8: (index from 1, count)."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{text!r} is not a share such as 2/8")
+    return int(found[1]), int(found[2])
 
 
-class Workers(click.ParamType[int | None]):
-    """A number of workers, or auto."""
-
-    name = "workers"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
-        """Return a number, or None for auto."""
-        if value in (None, "auto"):
-            return None
-        if not str(value).isdigit() or int(value) < 1:
-            self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
-        return int(value)
+def worker_number(text: str) -> int | None:
+    """Read a number of workers; None is auto."""
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is neither auto nor a number from 1")
+    return int(text)
 
 
 class DefaultGroup(click.Group):
@@ -132,18 +113,18 @@ def batch() -> None:
 @click.option("--ray-address", help="A Ray cluster to join; left out, Ray is started here.")
 @click.option(
     "--workers",
-    type=Workers(),
+    type=worker_number,
     default=None,
     metavar="N|auto",
     help="How many photos at a time.  [default auto: one for each two cores, or for a GPU]",
 )
 @click.option(
     "--shard",
-    type=Shard(),
+    type=share,
     metavar="I/N",
     help="Edit only share I of N; which photos are in it depends on their names alone.",
 )
-@click.option("--timeout", type=Duration(), metavar="TIME", help="Most time for a photo: 90s, 20m.")
+@click.option("--timeout", type=duration, metavar="TIME", help="Most time for a photo: 90s, 20m.")
 @click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
 @network_option
 @perceptual_option
