@@ -323,15 +323,17 @@ def test_on_a_phone_messages_cover_nothing(page: Any, server: RunningStudio) -> 
     ident = server.ready(photo_bytes(seed=116), "phone.jpg")
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{server.origin}/#{ident}")
-    page.locator(".viewport").wait_for()
+    expect(status(page)).to_have_text(BEGIN)
     page.evaluate(
         """async () => {
           const { toast } = await import("/static/dom.js");
-          toast("Something went wrong, and this says so at some length on a phone.", "error");
+          toast("Something went wrong, and this says so at some length on a phone.");
         }"""
-    )
+    )  # an error goes with the next answer, which may come just now
+    page.locator(".toast").wait_for()
     box = page.locator(".toast").bounding_box()
     for other in (".toolbar", ".viewport", ".controls"):
+        page.locator(other).wait_for()
         there = page.locator(other).bounding_box()
         assert box["y"] + box["height"] <= there["y"] + 1, other
 
