@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Literal, cast
 import numpy as np
 
 from stylegan2.arrays import Float64Array
+from stylegan2.strict_json import read_strict_json
 
 Space = Literal["photo", "aligned"]
 
@@ -46,10 +46,6 @@ class PointsFile:
     notices: tuple[str, ...] = ()
 
 
-MOST_BYTES = 16_000_000
-"""A points file larger than this is something else."""
-
-
 def read_points(path: str | Path) -> PointsFile:
     """Read a points file. A mask's relative path starts at the file's folder.
 
@@ -57,19 +53,19 @@ def read_points(path: str | Path) -> PointsFile:
     """
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
-            raise PointsInvalid(f"{path}: not a file")
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise PointsInvalid(f"{path}: larger than {MOST_BYTES // 1_000_000} MB")
-        data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
-    except OSError as error:
-        raise PointsInvalid(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise PointsInvalid(f"{path}: not a JSON file: {error}") from error
-    try:
-        return parse_points(data, path.parent)
+        return parse_points(read_points_json(path), path.parent)
     except PointsInvalid as error:
         raise PointsInvalid(f"{path}: {error}") from error
+
+
+def read_points_json(path: Path) -> object:
+    """Read a points file as decoded JSON, not checked yet. Raises PointsInvalid."""
+    try:
+        return read_strict_json(path)
+    except OSError as error:
+        raise PointsInvalid(f"cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise PointsInvalid(str(error)) from error
 
 
 def parse_points(data: object, folder: Path) -> PointsFile:
@@ -150,14 +146,6 @@ def transform(matrix: Float64Array, xy: tuple[float, float]) -> tuple[float, flo
     """Apply a 3x3 matrix to one position."""
     x, y, scale = (float(v) for v in matrix @ np.array([*xy, 1.0]))
     return x / scale, y / scale
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key {key!r} appears twice in one object")
-    return dict(pairs)
 
 
 def _is_gooddrag(data: dict[str, object]) -> bool:

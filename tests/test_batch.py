@@ -30,6 +30,7 @@ from pipeline.batch.photos import (
     shard,
 )
 from pipeline.batch.report import page, table
+from pipeline.commands.batch import run
 from pipeline.commands.root import main
 from pipeline.controls.presets import ControlsInvalid
 from pipeline.disk.storage import StorageFailed
@@ -387,6 +388,12 @@ def test_photos_of_a_folder_are_tuned_into_one_generator_and_dragged_on_their_ow
     (tmp_path / "empty").mkdir()
     assert main(["tune", "--together", "empty"]) == BAD_INPUT
     assert "holds no photos" in capsys.readouterr().err
+
+
+def test_a_batch_offers_no_option_of_which_nothing_would_come() -> None:
+    offered = {parameter.name for parameter in run.params}
+    assert {"presets", "amounts"} <= offered
+    assert offered.isdisjoint({"like_photo", "parts", "strength", "save_preset"})
 
 
 def test_what_is_asked_wrongly_is_a_usage_error(

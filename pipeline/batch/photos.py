@@ -186,9 +186,9 @@ def _photo(
     path = _absolute(root, line["photo"])
     own = line.get("points")
     if isinstance(own, str):
-        own = read_points_json(_absolute(root, own), where)
+        own = points_of_file(_absolute(root, own), where)
     elif isinstance(own, Mapping):
-        own = with_absolute_mask(own, root)
+        own = _with_absolute_mask(own, root)
     elif own is not None:
         raise ListInvalid(f"{where}points is a points file's path, or its content")
     named = line.get("controls")
@@ -227,23 +227,23 @@ def _photo(
     return BatchPhoto(name, path, chosen, controls, whole)
 
 
-def read_points_json(path: Path, where: str = "") -> dict[str, Any]:
-    """Read a points file as JSON whose mask is an absolute path; it is held against photos later.
+def points_of_file(path: Path, where: str = "") -> dict[str, Any]:
+    """Read a points file as JSON whose mask is an absolute path.
 
-    Raises ListInvalid.
+    What is wrong with it is said once, and not for each photo. Raises ListInvalid.
     """
-    from drag.points import PointsInvalid, read_points
+    from drag.points import PointsInvalid, parse_points, read_points_json
 
     try:
-        read_points(path)  # says what is wrong with it, once instead of once a photo
-        return with_absolute_mask(json.loads(path.read_text(encoding="utf-8-sig")), path.parent)
+        points = read_points_json(path)
+        parse_points(points, path.parent)
     except PointsInvalid as error:
-        raise ListInvalid(f"{where}{error}") from None
-    except (OSError, ValueError) as error:
         raise ListInvalid(f"{where}{path}: {error}") from None
+    assert isinstance(points, dict)  # parsed
+    return _with_absolute_mask(points, path.parent)
 
 
-def with_absolute_mask(points: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _with_absolute_mask(points: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Make the mask's path independent of where the points came from."""
     plain = dict(points)
     if isinstance(plain.get("mask"), str):

@@ -20,6 +20,14 @@ from pipeline.controls.presets import (
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.storage import replace_file, writing
 
+preset_option = click.option(
+    "--preset",
+    "presets",
+    multiple=True,
+    metavar="FILE[:FACTOR]",
+    help="JSON file with amounts of controls, taken so many times; may be repeated.",
+)
+
 
 def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --preset, --like and what goes with them."""
@@ -49,20 +57,13 @@ def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write the amounts that were applied, all added up, to a JSON file.",
         ),
-        click.option(
-            "--preset",
-            "presets",
-            multiple=True,
-            metavar="FILE[:FACTOR]",
-            help="JSON file with amounts of controls, taken so many times; may be repeated.",
-        ),
     ):
         function = option(function)
-    return function
+    return preset_option(function)
 
 
 def read_amounts(texts: Sequence[str], options: Mapping[str, Any]) -> dict[str, float]:
-    """Add up what is given by name and by presets: options of `amounts_options`.
+    """Add up what is given by name and by presets: options with `preset_option`.
 
     Raises ControlsInvalid.
     """

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.commands.amounts import amounts_options, read_amounts
+from pipeline.commands.amounts import preset_option, read_amounts
 from pipeline.commands.console import Console
-from pipeline.commands.edit import part_options, read_parts
 from pipeline.commands.options import (
     GroupedCommand,
     json_option,
@@ -21,8 +20,9 @@ from pipeline.commands.options import (
     perceptual_option,
     seed_option,
 )
+from pipeline.commands.parts import part_options, read_recipe
 from pipeline.failures import OK, SOME_FAILED
-from pipeline.settings.recipe import PARTS, Recipe
+from pipeline.settings.recipe import PARTS
 
 if TYPE_CHECKING:
     from pipeline.batch.engine import Engine
@@ -102,7 +102,7 @@ def batch() -> None:
     help="A control and its amount from -1 to 1, for every photo that says nothing else; may be "
     "repeated (see realdrag controls).",
 )
-@amounts_options
+@preset_option
 @click.option(
     "--engine",
     type=click.Choice(("local", "ray")),
@@ -153,15 +153,10 @@ def run(
     photos, report.html, results.csv and log.jsonl.
     """
     from pipeline.batch.batch import run_batch
-    from pipeline.batch.photos import ForAll, read_points_json
+    from pipeline.batch.photos import ForAll, points_of_file
 
-    recipe = Recipe(
-        network=options["network"],
-        perceptual=options["perceptual"],
-        seed=options["seed"],
-        **read_parts(options, *PARTS, prefixed=True),
-    )
-    points = None if points_path is None else read_points_json(points_path)
+    recipe = read_recipe(options, *PARTS, prefixed=True)
+    points = None if points_path is None else points_of_file(points_path)
     for_all = ForAll(points, read_amounts(amounts, options), recipe)
     console = Console(as_json, options["device"])
 

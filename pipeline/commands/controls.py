@@ -10,17 +10,16 @@ import click
 
 from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
 from pipeline.commands.console import Console
-from pipeline.commands.edit import part_options, read_parts, read_point_options
 from pipeline.commands.options import (
     GroupedCommand,
     machine_options,
-    points_option,
     workspace_option,
 )
 from pipeline.commands.outcome import chosen, done
+from pipeline.commands.parts import part_options, read_recipe
+from pipeline.commands.points import points_option, read_point_options
 from pipeline.controls.table import CONTROLS
 from pipeline.disk.places import open_workspace
-from pipeline.settings.recipe import Recipe
 
 
 @click.command(
@@ -63,7 +62,7 @@ def apply(
     if not amounts and like is None:
         raise click.UsageError("say what to apply: NAME=AMOUNT, --preset FILE or --like PHOTO")
     points = read_point_options(points_path, point_texts)
-    recipe = Recipe(**read_parts(options, "drag", "result"))
+    recipe = read_recipe(options, "drag", "result")
     console = Console(as_json, options["device"])
     place = chosen(workspace)
     asked = DragRequest(points, continued, controls=amounts, like=like)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,48 +12,21 @@ from pipeline.batch.photos import photos_in
 from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
-    Decorator,
     GroupedCommand,
-    config_from_options,
-    config_options,
     landmarks_option,
     machine_options,
     network_option,
     perceptual_option,
-    points_option,
     seed_option,
     workspace_option,
 )
 from pipeline.commands.outcome import chosen, done, where
-from pipeline.settings.recipe import PARTS, Recipe
-from pipeline.stage_table import STAGES
+from pipeline.commands.parts import part_options, read_recipe
+from pipeline.commands.points import points_option, read_point_options
+from pipeline.settings.recipe import PARTS
 from stylegan2.embedded import EMBEDDED
 
-if TYPE_CHECKING:
-    from drag.points import PointsFile
-
 photo_argument = click.argument("photo", type=click.Path(path_type=Path))
-
-
-def part_options(*parts: str, prefixed: bool = False) -> Decorator:
-    """Add the options of some stages' configs."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for part in reversed(parts):
-            prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-            function = config_options(PARTS[part], STAGES[part].heading, prefix)(function)
-        return function
-
-    return decorate
-
-
-def read_parts(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> dict[str, Any]:
-    """Build the configs from what `part_options` added."""
-    built = {}
-    for part in parts:
-        prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-        built[part] = config_from_options(PARTS[part], options, prefix)
-    return built
 
 
 @click.command(
@@ -77,12 +50,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     """
     from pipeline.jobs.prepare import invert as job
 
-    recipe = Recipe(
-        network=options["network"],
-        perceptual=options["perceptual"],
-        seed=options["seed"],
-        **read_parts(options, "align", "invert"),
-    )
+    recipe = read_recipe(options, "align", "invert")
     console = Console(as_json, options["device"])
     made = console.run(
         job(
@@ -141,12 +109,7 @@ def tune(
         raise click.UsageError("give either --together or workspaces, not both")
     if network is not None and together is None:
         raise click.UsageError("--network goes with --together: a workspace has its network")
-    recipe = Recipe(
-        network=network or EMBEDDED,
-        perceptual=options["perceptual"],
-        seed=options["seed"],
-        **read_parts(options, "tune"),
-    )
+    recipe = read_recipe({**options, "network": network or EMBEDDED}, "tune")
     console = Console(as_json, options["device"])
     if together is not None:
         tuned = console.run(
@@ -198,7 +161,7 @@ def drag(
     points = read_point_options(points_path, point_texts)
     if points is None and not continued:
         raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
-    recipe = Recipe(**read_parts(options, "drag", "result"))
+    recipe = read_recipe(options, "drag", "result")
     console = Console(as_json, options["device"])
     place = chosen(workspace)
     dragged = console.run(job(place, DragRequest(points, continued), recipe, console.bench))
@@ -251,12 +214,7 @@ def edit(
         raise click.UsageError(
             "say what to move: --points FILE, -p X,Y:X,Y, --apply NAME=AMOUNT, or --like PHOTO"
         )
-    recipe = Recipe(
-        network=options["network"],
-        perceptual=options["perceptual"],
-        seed=options["seed"],
-        **read_parts(options, *PARTS, prefixed=True),
-    )
+    recipe = read_recipe(options, *PARTS, prefixed=True)
     console = Console(as_json, options["device"])
     made, dragged = console.run(
         job(
@@ -298,25 +256,3 @@ def demo(output: Path, as_json: bool, device: str) -> None:
     console = Console(as_json, device)
     made, dragged = console.run(job(photo, points, RECIPE, console.bench, parent=output))
     done(console, made, dragged)
-
-
-def read_point_options(path: Path | None, texts: Sequence[str]) -> PointsFile | None:
-    """Read --points or -p. Raises PointsInvalid; a usage error when both are given."""
-    if path is not None and texts:
-        raise click.UsageError("give either --points or -p, not both")
-    if path is None and not texts:
-        return None
-    from drag.points import parse_points, read_points
-
-    if path is not None:
-        return read_points(path)
-    points = [_point(text) for text in texts]
-    return parse_points({"version": 1, "space": "photo", "points": points}, Path.cwd())
-
-
-def _point(text: str) -> dict[str, list[float]]:
-    try:
-        handle, target = ([float(v) for v in side.split(",")] for side in text.split(":"))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not X,Y:X,Y", param_hint="-p") from None
-    return {"handle": handle, "target": target}

@@ -169,27 +169,3 @@ landmarks_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with eyes and mouth, or 68 points, in pixels of the photo.",
 )
-
-points_options: list[Decorator] = [
-    click.option(
-        "--points",
-        "points_path",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="JSON file with handles and targets.",
-    ),
-    click.option(
-        "-p",
-        "--point",
-        "point_texts",
-        multiple=True,
-        metavar="X,Y:X,Y",
-        help="Handle and target in pixels of the photo, instead of a file; may be repeated.",
-    ),
-]
-
-
-def points_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --points and -p."""
-    for option in reversed(points_options):
-        function = option(function)
-    return function

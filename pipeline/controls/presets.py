@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.controls.table import CONTROLS
+from stylegan2.strict_json import read_strict_json
 
 VERSION = 1
 
@@ -49,11 +50,11 @@ def read_preset(path: str | Path) -> dict[str, float]:
     """Read a preset's amounts by control. Raises ControlsInvalid."""
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
+        data = read_strict_json(path)
     except OSError as error:
         raise ControlsInvalid(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ControlsInvalid(f"{path}: not a JSON file: {error}") from error
+    except ValueError as error:
+        raise ControlsInvalid(f"{path}: {error}") from error
     if not isinstance(data, dict) or data.keys() != {"version", "controls"}:
         raise ControlsInvalid(f'{path}: {{"version": {VERSION}, "controls": {{...}}}} is expected')
     if data["version"] != VERSION or isinstance(data["version"], bool):
@@ -107,11 +108,3 @@ def _amount(name: str, value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
         raise ControlsInvalid(f"{where}{name} must be a number from -1 to 1, got {value!r}")
     return float(value)
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key {key!r} appears twice in one object")
-    return dict(pairs)

@@ -1,0 +1,37 @@
+"""The parts of a recipe on a command line: options of stages' configs, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.commands.options import Decorator, config_from_options, config_options
+from pipeline.settings.recipe import PARTS, Recipe
+from pipeline.stage_table import STAGES
+
+
+def part_options(*parts: str, prefixed: bool = False) -> Decorator:
+    """Add the options of some stages' configs."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for part in reversed(parts):
+            prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
+            function = config_options(PARTS[part], STAGES[part].heading, prefix)(function)
+        return function
+
+    return decorate
+
+
+def read_parts(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> dict[str, Any]:
+    """Build the configs from what `part_options` added."""
+    built = {}
+    for part in parts:
+        prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
+        built[part] = config_from_options(PARTS[part], options, prefix)
+    return built
+
+
+def read_recipe(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> Recipe:
+    """Build a recipe of these parts, and of the network, the distance and the seed if asked for."""
+    whole = {name: options[name] for name in ("network", "perceptual", "seed") if name in options}
+    return Recipe(**whole, **read_parts(options, *parts, prefixed=prefixed))
