@@ -20,7 +20,6 @@ from pipeline.picture.smooth_field import (
     ROUNDS,
     STRETCHING,
     UNIT,
-    _solved,
     smooth_field,
 )
 from pipeline.picture.warp import warp
@@ -259,16 +258,3 @@ def test_two_motions_in_one_go_are_one_after_the_other() -> None:
 def test_pictures_of_different_sizes_are_a_mistake() -> None:
     with pytest.raises(ValueError, match=r"\(64, 64, 3\)"):
         face_motion(textured(SIZE), textured(64), POINTS)
-
-
-def test_band_matrices_are_solved_as_lapack_solves_them() -> None:
-    from scipy.linalg import cho_solve_banded, cholesky_banded
-
-    rng = np.random.default_rng(0)
-    for size, bands in ((400, 43), (37, 9), (64, 64)):
-        matrix = np.zeros((bands, size))
-        matrix[0] = 10
-        for k in range(1, bands):
-            matrix[k, : size - k] = rng.normal(size=size - k) * 4 / bands
-        factor, right = cholesky_banded(matrix, lower=True), rng.normal(size=(size, 2))
-        np.testing.assert_allclose(_solved(factor, right), cho_solve_banded((factor, True), right))

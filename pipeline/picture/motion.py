@@ -291,10 +291,8 @@ def _refined(
         return whole
     n = len(whole.way)
     ends = np.array([[point.handle, point.target] for point in (*fine, *coarse)], np.float64)
-    handles, targets = in_region(ends, resolution, n).transpose(1, 0, 2)
-    starts = handles.copy()
-    for _ in range(_TURNS):
-        starts = handles - _read(whole.way, starts) * n
+    starts = in_region(whole.goes(ends[:, 0], resolution), resolution, n)
+    targets = in_region(ends[:, 1], resolution, n)
     y, x = np.mgrid[0:n, 0:n]
     fade = _fade(n, movable_mask, FADE)
     reach = FINE_REACH * n
@@ -306,7 +304,7 @@ def _refined(
 
 
 def _turned_round(there: Float32Array) -> Float32Array:
-    """Give the way back of a way there, both in shares of the side: a fixed point."""
+    """Return the way back of a way there, both in shares of the side: a fixed point."""
     import cv2  # large; only an edit needs it
 
     n = len(there)

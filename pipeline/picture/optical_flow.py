@@ -142,16 +142,20 @@ def weighted_flow(before: Array, after: Array) -> tuple[Float32Array, Float32Arr
     return (back / np.float32(side)).astype(np.float32), weight.astype(np.float32)
 
 
-def _both_ways(before: Array, after: Array) -> tuple[Array, Array]:
-    """Return the way back from after to before, in pixels, and by how much it misses coming back.
+def searched(here: Array, there: Array) -> Float32Array:
+    """Measure where things of here are there: [H, W, 2] xy, in pixels, of grey uint8 [H, W].
 
-    By dense inverse search.
+    By dense inverse search (Kroeger et al., 2016).
     """
     import cv2
 
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
     unset: Any = None
-    back: Array = search.calc(after, before, unset)
-    forth: Array = search.calc(before, after, unset)
+    return np.asarray(search.calc(here, there, unset), np.float32)
+
+
+def _both_ways(before: Array, after: Array) -> tuple[Array, Array]:
+    """Return the way back from after to before, and by how much it misses coming back: pixels."""
+    back, forth = searched(after, before), searched(before, after)
     return back, np.linalg.norm(back + moved(forth, back), axis=2)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from inversion.faces.shape68 import (
     Points,
     eye_distance,
 )
-from pipeline.picture.optical_flow import moved
+from pipeline.picture.optical_flow import moved, searched
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
 BEST_SCORE = 3.0
@@ -95,11 +94,8 @@ def measures(before: UInt8Image, after: UInt8Image, landmarks: Points) -> dict[s
         )
     points = (np.asarray(landmarks, np.float64) + 0.5) * (SIDE / len(before)) - 0.5
     a, b = _at_side(before), _at_side(after)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
     grey_a, grey_b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (a, b))
-    unset: Any = None
-    way = np.asarray(search.calc(grey_b, grey_a, unset), np.float32)
+    way = searched(grey_b, grey_a)
     strain = _strain(way)
     places = _regions(points)
     found = {name: _worst(strain[place], _WORST_STRAINED) for name, place in places.items()}

@@ -23,9 +23,6 @@ UNIT = 128
 AGREEMENT = 1.0
 """A measured value this far from the smooth field counts half, farther ones ever less."""
 
-ROWS = 32
-"""Rows of the triangle that are solved at a time: few enough for one thread."""
-
 ROUNDS = 4
 """Solutions after the first, each with the weights that the one before suggests."""
 
@@ -50,7 +47,7 @@ def smooth_field(
     and Welsch, 1977), so that what contradicts its surroundings counts for little. Each solution
     is exact, by a Cholesky factor of the band matrix.
     """
-    from scipy.linalg import cholesky_banded  # large; only an edit needs it
+    from scipy.linalg import cho_solve_banded, cholesky_banded  # large; only an edit needs it
 
     n = len(measured)
     scale = n / UNIT
@@ -67,43 +64,9 @@ def smooth_field(
         system[0] += believed
         factor = cholesky_banded(system, overwrite_ab=True, lower=True, check_finite=False)
         right = (pull + believed[:, None] * goal) * inside[:, None]
-        field = _solved(factor, right)
+        field = cho_solve_banded((factor, True), right, overwrite_b=True, check_finite=False)
         agreeing = 1 / (1 + ((field - goal) ** 2).sum(axis=1) / (AGREEMENT * scale) ** 2)
     return np.asarray(field.reshape(n, n, 2))
-
-
-def _solved(factor: Float64Array, right: Float64Array) -> Float64Array:
-    """Solve L L^T x = right [N, C] for the lower bands [K, N] of L, a few rows at a time.
-
-    LAPACK goes row by row, and wakes all threads of BLAS for each: many times as long as this.
-    """
-    bands, size = factor.shape
-    blocks = -(-size // ROWS)
-    reach = -(-(bands - 1) // ROWS) * ROWS
-    # Rows of a block from the first column that they reach: L[r, c] is factor[r - c, c].
-    padded = np.zeros((ROWS + reach + ROWS, blocks * ROWS + reach))
-    padded[ROWS : ROWS + bands, reach : reach + size] = factor
-    padded[ROWS, reach + size :] = 1
-    down, right_on = padded.strides
-    rows = np.lib.stride_tricks.as_strided(
-        padded[ROWS + reach :],
-        (blocks, ROWS, reach + ROWS),
-        (ROWS * right_on, down, right_on - down),
-        writeable=False,
-    )
-    before, inverse = rows[:, :, :reach], np.linalg.inv(rows[:, :, reach:])
-    found = np.zeros((reach + blocks * ROWS, right.shape[1]))
-    found[reach : reach + size] = right
-    for i in range(blocks):
-        top = reach + i * ROWS
-        own = slice(top, top + ROWS)
-        found[own] = inverse[i] @ (found[own] - before[i] @ found[top - reach : top])
-    for i in reversed(range(blocks)):
-        top = reach + i * ROWS
-        own = slice(top, top + ROWS)
-        found[own] = inverse[i].T @ found[own]
-        found[top - reach : top] -= before[i].T @ found[own]
-    return found[reach : reach + size]
 
 
 def _stiffness(

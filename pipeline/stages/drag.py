@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -118,11 +118,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
     after = render(end_ws)
     handles = photo.places(end, end.step)
-    went = handles if stop is StopReason.CANCELLED else photo.ends
-    ends = went
-
+    ends = handles if stop is StopReason.CANCELLED else photo.ends
     drawn = to_uint8(before), to_uint8(after)
 
+    @cache  # the whole way is asked for again where it does not hold
     def made(share: float) -> Moved:
         return photo.moved(*drawn, photo.on_the_way(ends, share))
 
@@ -139,8 +138,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
             pasted = looks_of_picture(photo, photo.pasted(*drawn))
             if pasted >= max(HOLDS, held.looks + BETTER):
                 pixels, held = "network", Held(made(1), 1.0, pasted)
+    went = photo.on_the_way(ends, held.share)
     if held.share < 1:
-        went = photo.on_the_way(ends, held.share)
         near = where_it_tears(made(1), ends, len(photo.aligned))
         there = f" near point {near}" if near <= len(own) else ""
         yield Notice(
