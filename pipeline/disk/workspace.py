@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -214,8 +215,13 @@ class Workspace:
                         (self.folder / name).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Take away a workspace that came to nothing."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Take the workspace away, at once for whoever is about to write into it."""
+        gone = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}.gone")
+        try:
+            self.folder.rename(gone)
+        except OSError:  # Windows moves no folder in which a file is open
+            gone = self.folder
+        shutil.rmtree(gone, ignore_errors=True)
 
     def lend(self, artifact: Artifact) -> None:
         """Let stages here stand on a verified artifact of another workspace."""

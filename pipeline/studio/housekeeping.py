@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -15,9 +14,6 @@ from pipeline.progress import Job, follow
 from pipeline.studio.desk import Desk, at_once, gone
 from pipeline.studio.jobs import safe_stem
 from pipeline.studio.sketch import Sketch, studio_folder
-
-LATE, LATE_SECONDS = 3, 0.05
-"""How often, and after how many seconds each, a deleted workspace is looked at again."""
 
 
 class NameTaken(Exception):
@@ -50,11 +46,6 @@ def delete(desk: Desk, workspace: Workspace) -> None:
             workspace.discard()
 
     follow(job(), at_once)
-    # A request that was being answered meanwhile, or a job that ended, may keep a file there yet.
-    for _ in range(LATE):
-        time.sleep(LATE_SECONDS)
-        if workspace.folder.is_dir():
-            shutil.rmtree(workspace.folder, ignore_errors=True)
 
 
 def prune(desk: Desk, workspace: Workspace, sketch: Sketch) -> None:
