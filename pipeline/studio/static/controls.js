@@ -1,7 +1,8 @@
 // Named controls of the face: a slider each, from the studio's table. What they do is shown at once,
 // roughly; a drag makes it so.
 
-import { button, h, toast } from "./dom.js";
+import { button, h } from "./dom.js";
+import { jsonButton, saveAs } from "./files.js";
 import { say } from "./say.js";
 
 /** What is seen without opening the rest. */
@@ -26,13 +27,14 @@ export class Controls {
     this.locked = true;
     this.first = h("div", { class: "sliders" });
     this.more = h("div", { class: "sliders" });
-    this.file = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", "aria-label": say("controls.load.title"),
-      onchange: () => { this.load(this.file.files[0]); this.file.value = ""; } }));
     this.resetButton = button(say("controls.reset"), "reset", () => this.set({}, true));
     this.saveButton = button(say("controls.save"), "save", () => this.save());
-    this.loadButton = button(say("controls.load"), "folder", () => this.file.click(), { title: say("controls.load.title") });
+    const isPreset = ({ version, controls }) => version === 1 && typeof controls === "object";
+    const words = { name: say("controls.load"), title: say("controls.load.title"), no: (name) => say("controls.load.no", { name }) };
+    const [loadButton, file] = jsonButton(words, isPreset, ({ controls }) => this.keep(controls));
+    this.loadButton = loadButton;
     this.rest = h("details", { hidden: true }, h("summary", {}, say("controls.more")), this.more);
-    this.element = h("div", { class: "controls-list" }, this.first, this.rest, h("div", { class: "row wrap" }, this.resetButton, this.saveButton, this.loadButton, this.file));
+    this.element = h("div", { class: "controls-list" }, this.first, this.rest, h("div", { class: "row wrap" }, this.resetButton, this.saveButton, this.loadButton, file));
   }
 
   /** Whether any of them is set. */
@@ -98,19 +100,6 @@ export class Controls {
 
   save() {
     const text = JSON.stringify({ version: 1, controls: this.amounts }, null, 1);
-    const link = /** @type {HTMLAnchorElement} */ (h("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: "preset.json" }));
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }
-
-  /** Set what a preset says. @param {File|undefined} file */
-  async load(file) {
-    if (!file) return;
-    let content;
-    try {
-      content = JSON.parse(await file.text());
-    } catch { /* it is no JSON: said below */ }
-    if (content?.version === 1 && typeof content.controls === "object") await this.keep(content.controls);
-    else toast(say("controls.load.no", { name: file.name }), "error");
+    saveAs(new Blob([text], { type: "application/json" }), "preset.json");
   }
 }

@@ -5,8 +5,9 @@ import { attempt, blob, fieldOf, json, place } from "./api.js";
 import { Choosing } from "./choosing.js";
 import { Controls } from "./controls.js";
 import { Divider } from "./compare.js";
-import { button, h, toast } from "./dom.js";
+import { button, h } from "./dom.js";
 import { Elastic } from "./elastic.js";
+import { jsonButton } from "./files.js";
 import { apply } from "./geometry.js";
 import { Keys } from "./keys.js";
 import { Parts } from "./parts.js";
@@ -131,9 +132,9 @@ export class PhotoPage {
   buildPanel() {
     this.addButton = button(say("points.add"), "plus", () => { this.setTool("points"); this.points.add(); }, { title: say("points.add.title") });
     this.clearButton = button(say("points.clear"), "close", () => this.points.clear());
-    this.pointsFile = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", "aria-label": say("points.load.title"),
-      onchange: () => { this.loadPoints(this.pointsFile.files[0]); this.pointsFile.value = ""; } }));
-    this.loadButton = button(say("points.load"), "folder", () => this.pointsFile.click(), { title: say("points.load.title") });
+    const words = { name: say("points.load"), title: say("points.load.title"), no: (name) => say("points.load.no", { name }) };
+    const [loadButton, pointsFile] = jsonButton(words, (content) => typeof content === "object", (content) => this.act("POST", "/points/file", content));
+    this.loadButton = loadButton;
     this.pointsHint = h("p", { class: "hint" }, say("points.hint"));
     this.tracksBox = /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: "tracks", checked: true, onchange: () => { this.points.showTracks = this.tracksBox.checked; this.points.render(); } }));
     this.again = button(say("face.again"), "photo", () => this.chooseFace(), { title: say("face.again.title") });
@@ -142,7 +143,7 @@ export class PhotoPage {
     const section = (about, ...content) => h("section", { "data-about": about }, h("h2", {}, say(`panel.${about}`)), ...content);
     this.sections = [
       section("controls", this.named.element),
-      section("points", this.points.list, this.pointsHint, h("div", { class: "row wrap" }, this.addButton, this.clearButton, this.loadButton, this.pointsFile),
+      section("points", this.points.list, this.pointsHint, h("div", { class: "row wrap" }, this.addButton, this.clearButton, this.loadButton, pointsFile),
         h("label", { class: "row", for: "tracks" }, this.tracksBox, h("span", {}, say("points.tracks")))),
       section("save", this.saving.element),
       folded("area", this.area.element),
@@ -432,17 +433,6 @@ export class PhotoPage {
 
   async putArea(png, how) {
     if (!(await this.act("PUT", `/mask?how=${how}`, png ?? new Blob([])))) this.loadArea();
-  }
-
-  /** Set the points of a points file. @param {File|undefined} file */
-  async loadPoints(file) {
-    if (!file) return;
-    let content;
-    try {
-      content = JSON.parse(await file.text());
-    } catch { /* it is no JSON: said below */ }
-    if (content && typeof content === "object") await this.act("POST", "/points/file", content);
-    else toast(say("points.load.no", { name: file.name }), "error");
   }
 
   step(name) {

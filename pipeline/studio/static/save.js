@@ -2,6 +2,7 @@
 
 import { ask, attempt, place, read } from "./api.js";
 import { button, h } from "./dom.js";
+import { saveAs } from "./files.js";
 import { say } from "./say.js";
 
 /** What can be saved: a row each, with its formats. The last part of a file's name comes last. */
@@ -68,11 +69,6 @@ export class Saving {
     this.making = false;
     this.set(this.state());
     if (!saved) return;
-    const address = URL.createObjectURL(saved.data);
-    const link = h("a", { href: address, download: `${name}-${what}${drawn ? "-with-points" : ""}.${saved.suffix}` });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    saveAs(saved.data, `${name}-${what}${drawn ? "-with-points" : ""}.${saved.suffix}`);
   }
 }
