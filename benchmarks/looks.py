@@ -35,9 +35,9 @@ from inversion.faces.landmark_network import load_landmarker
 from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
 from pipeline.jobs.drag import MOTION_FEATURES
+from pipeline.picture.brush import plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
-from pipeline.picture.motion import plain_motion
 from pipeline.picture.photo import read_photo
 from pipeline.picture.plausibility import plausibility
 from pipeline.picture.warp import warp

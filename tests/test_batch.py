@@ -18,15 +18,14 @@ from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Outcome
 from pipeline.batch.ledger import Ledger, Record
 from pipeline.batch.local import LocalEngine
+from pipeline.batch.photo_list import ForAll, read_photos
 from pipeline.batch.photos import (
     PLAN,
     BatchPhoto,
-    ForAll,
     ListInvalid,
     labelled,
     photos_in,
     plain_name,
-    read_photos,
     shard,
 )
 from pipeline.batch.report import page, table

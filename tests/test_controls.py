@@ -24,7 +24,7 @@ from pipeline.controls.presets import (
 )
 from pipeline.controls.table import CONTROLS, LIPS, MIRRORED
 from pipeline.failures import BAD_INPUT, OK
-from pipeline.picture.motion import plain_motion
+from pipeline.picture.brush import plain_motion
 from stylegan2.arrays import Float64Array
 from tests.conftest import Run
 from tests.factories import AVERAGE_FACE

@@ -17,8 +17,8 @@ from inversion.faces.face import Face
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import face_width
 from pipeline.failures import OK
+from pipeline.picture.brush import plain_motion
 from pipeline.picture.fresh_mouth import FreshMouth
-from pipeline.picture.motion import plain_motion
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.guard import (
     HOLDS,

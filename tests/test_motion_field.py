@@ -11,8 +11,10 @@ import pytest
 
 from drag.points import DragPoint
 from inversion.faces.alignment import aligned_to_photo
+from pipeline.picture.brush import plain_motion
 from pipeline.picture.face_area import on_face
-from pipeline.picture.motion import REGION, Motion, face_motion, plain_motion
+from pipeline.picture.face_motion import face_motion
+from pipeline.picture.motion import REGION, Motion
 from pipeline.picture.smooth_field import (
     AGREEMENT,
     BENDING,

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from drag.points import DragPoint
+from pipeline.picture.brush import plain_motion
+from pipeline.picture.face_motion import face_motion
 from pipeline.picture.fresh_mouth import LIGHT, FreshMouth, with_mouth
-from pipeline.picture.motion import face_motion, plain_motion
 from pipeline.picture.mouth import (
     MOUTH,
     Faces,

@@ -182,7 +182,7 @@ def test_the_elastic_preview_is_the_plain_motion_of_the_result(
     import numpy as np
 
     from drag.points import DragPoint
-    from pipeline.picture.motion import plain_motion
+    from pipeline.picture.brush import plain_motion
 
     pairs = [((100.0, 180.0), (92.0, 172.0)), ((156.0, 180.0), (166.0, 174.0))]
     told = page.evaluate(ELASTIC, [[{"handle": h, "target": t} for h, t in pairs], 256])

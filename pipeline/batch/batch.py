@@ -11,7 +11,8 @@ from typing import Any
 from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Engine
 from pipeline.batch.ledger import Ledger, Record
-from pipeline.batch.photos import PLAN, ForAll, ListInvalid, labelled, read_photos
+from pipeline.batch.photo_list import ForAll, read_photos
+from pipeline.batch.photos import PLAN, ListInvalid, labelled
 from pipeline.batch.photos import shard as share_of
 from pipeline.batch.report import write_report
 from pipeline.disk.storage import replace_file, writing

@@ -153,7 +153,7 @@ def run(
     photos, report.html, results.csv and log.jsonl.
     """
     from pipeline.batch.batch import run_batch
-    from pipeline.batch.photos import ForAll, points_of_file
+    from pipeline.batch.photo_list import ForAll, points_of_file
 
     recipe = read_recipe(options, *PARTS, prefixed=True)
     points = None if points_path is None else points_of_file(points_path)

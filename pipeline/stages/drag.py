@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from drag.config import DragConfig
-from drag.distinctness import check_handles, handle_features
-from drag.masks import keep_outside, may_change, movable_mask
+from drag.distinctness import handle_features
+from drag.masks import keep_outside, movable_mask
 from drag.methods import METHODS
-from drag.points import DragPoint, PointsFile, transform
+from drag.points import DragPoint, PointsFile
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Bench, Preview
 from pipeline.picture.animation import MAX_SIDE, gif_bytes, moments
 from pipeline.picture.photo_writer import write_photo
-from pipeline.progress import Job, Notice, PointNotice, Step
+from pipeline.progress import Job, Notice, Step
 from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
@@ -46,10 +45,22 @@ from pipeline.stages.guard import (
 )
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
+from pipeline.stages.point_notices import drift_notices, kept_notices
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
+
+
+@dataclass
+class Course:
+    """The way that the network's face went: its steps with their ws, and where it ends."""
+
+    steps: list[DragStep]
+    track: list[Tensor]
+    end: DragStep
+    end_ws: Tensor
+    stop: StopReason
 
 
 def run(work: Work) -> Job[Mapping[str, Any]]:
@@ -84,9 +95,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
     own = points[: int(work.request.hints.get("own_points", len(points)))]
     if movable is not None:
-        yield from _kept_points(work, own, movable.cpu())
-    steps, track = [DragStep(0, 0.0, (), (), (), None)], [start]
-    stop = StopReason.ARRIVED
+        yield from kept_notices(work, own, movable.cpu())
+    still = DragStep(0, 0.0, (), (), (), None)
+    course = Course([still], [start], still, start, StopReason.ARRIVED)
     if photo.followed:
         followed = photo.for_network(ground.generator.resolution)
         session = DragSession(
@@ -94,29 +105,15 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         )
         if "warn_in" in work.request.hints:
             features = handle_features(ground.generator, ground.noise_consts, start)
-            yield from _warnings(work, features, photo, len(own))
-        steps = [session.last]
-        limit = asked.get("stopped_at")
-        if limit == 0 or bench.stop.is_set():
-            session.cancel()
-        for step in session.run():
-            if step.step == len(steps):
-                steps.append(step)
-                track.append(session.ws)
-            else:  # cancelled: nothing moved, only the reason is new
-                steps[-1] = step
-            _show(bench, asked, photo, steps, track, picture_of, way_of)
-            values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
-            yield Step("drag", step.step, config.steps, values)
-            if step.stop is None and (step.step == limit or bench.stop.is_set()):
-                session.cancel()
-        assert session.last.stop is not None
-        stop = session.last.stop
-        end, end_ws = session.result
-    else:
-        end, end_ws = steps[0], start
+            yield from drift_notices(work, features, photo, len(own))
 
-    after = render(end_ws)
+        def show(course: Course) -> None:
+            parts = METHODS[config.method].live_moments
+            _show(bench, parts, photo, course, picture_of, way_of)
+
+        course = yield from _followed(session, asked, bench, config.steps, show)
+    end, stop = course.end, course.stop
+    after = render(course.end_ws)
     handles = photo.places(end, end.step)
     ends = handles if stop is StopReason.CANCELLED else photo.ends
     drawn = to_uint8(before), to_uint8(after)
@@ -125,19 +122,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     def made(share: float) -> Moved:
         return photo.moved(*drawn, photo.on_the_way(ends, share))
 
-    pixels = "photo"
-    if asked["moves"] == "network":
-        pixels = "network"
-        held = Held(made(1), 1.0, looks_of_picture(photo, photo.pasted(*drawn)))
-    elif asked.get("force"):
-        moved = made(1)
-        held = Held(moved, 1.0, looks(photo, moved))
-    else:
-        held = as_far_as_it_holds(made, partial(looks, photo))
-        if asked["moves"] == "auto" and "tune" in work.inputs and has_score(photo):
-            pasted = looks_of_picture(photo, photo.pasted(*drawn))
-            if pasted >= max(HOLDS, held.looks + BETTER):
-                pixels, held = "network", Held(made(1), 1.0, pasted)
+    pixels, held = _chosen(work, photo, made, lambda: photo.pasted(*drawn))
     went = photo.on_the_way(ends, held.share)
     if held.share < 1:
         near = where_it_tears(made(1), ends, len(photo.aligned))
@@ -151,7 +136,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     write_made(work.draft, "network.png", after)
     if pixels == "network":
         write_made(work.draft, "edited.png", after)
-        path = torch.cat(track)
+        path = torch.cat(course.track)
         ways = torch.cat([between(path, moment) for moment in moments(end.step)])
         pictures = film_pictures(ground, ways, MAX_SIDE)
         frames = [to_uint8(masked(picture)) for picture in pictures]
@@ -159,11 +144,11 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         write_photo(photo.shown(held.moved), work.draft.path("edited.png"))
         frames = photo.film(held.moved)
     work.draft.write("drag.gif", gif_bytes(frames))
-    paths = [photo.places(step, end.step) for step in steps]
+    paths = [photo.places(step, end.step) for step in course.steps]
     gaps = [[math.dist(*pair) for pair in zip(path, photo.targets, strict=True)] for path in paths]
     tensors = {
-        "ws": end_ws,
-        "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in track]).half(),
+        "ws": course.end_ws,
+        "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in course.track]).half(),
         "handles": torch.tensor(paths, dtype=torch.float64),
         "distances": torch.tensor(gaps, dtype=torch.float64),
         **held.moved.write(work.draft),
@@ -174,7 +159,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     work.draft.info.update(_origin(work))
     work.draft.info.update(
         stop=stop.value,
-        steps=steps[-1].step,
+        steps=course.steps[-1].step,
         step=end.step,
         handles=[list(xy) for xy in handles],
         targets=[list(xy) for xy in photo.targets],
@@ -186,23 +171,73 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         looks=round(held.looks, 2),
         pixels=pixels,
     )
-    return {"stopped_at": steps[-1].step} if stop is StopReason.CANCELLED else {}
+    return {"stopped_at": course.steps[-1].step} if stop is StopReason.CANCELLED else {}
+
+
+def _followed(
+    session: DragSession,
+    asked: Mapping[str, Any],
+    bench: Bench,
+    most: int,
+    show: Callable[[Course], None],
+) -> Job[Course]:
+    """Let the network's face follow its points until it has come to the end, or is to stop."""
+    course = Course([session.last], [session.ws], session.last, session.ws, StopReason.CANCELLED)
+    limit = asked.get("stopped_at")
+    if limit == 0 or bench.stop.is_set():
+        session.cancel()
+    for step in session.run():
+        if step.step == len(course.steps):
+            course.steps.append(step)
+            course.track.append(session.ws)
+        else:  # cancelled: nothing moved, only the reason is new
+            course.steps[-1] = step
+        show(course)
+        values = {"distance": float(np.mean(step.distances)), "loss": step.loss}
+        yield Step("drag", step.step, most, values)
+        if step.stop is None and (step.step == limit or bench.stop.is_set()):
+            session.cancel()
+    assert session.last.stop is not None
+    course.stop = session.last.stop
+    course.end, course.end_ws = session.result
+    return course
+
+
+def _chosen(
+    work: Work,
+    photo: MovingPhoto,
+    made: Callable[[float], Moved],
+    pasted: Callable[[], UInt8Image],
+) -> tuple[str, Held]:
+    """Say whose pixels are shown, the photo's or the network's, and how far they go.
+
+    pasted makes the aligned photo with the network's pixels in it.
+    """
+    asked = work.request.config
+    if asked["moves"] == "network":
+        return "network", Held(made(1), 1.0, looks_of_picture(photo, pasted()))
+    if asked.get("force"):
+        return "photo", Held(made(1), 1.0, looks(photo, made(1)))
+    held = as_far_as_it_holds(made, partial(looks, photo))
+    if asked["moves"] == "auto" and "tune" in work.inputs and has_score(photo):
+        score = looks_of_picture(photo, pasted())
+        if score >= max(HOLDS, held.looks + BETTER):
+            return "network", Held(made(1), 1.0, score)
+    return "photo", held
 
 
 def _show(
     bench: Bench,
-    asked: Mapping[str, Any],
+    parts: int,
     photo: MovingPhoto,
-    steps: Sequence[DragStep],
-    track: Sequence[Tensor],
+    course: Course,
     picture_of: Callable[[Tensor], UInt8Image],
     way_of: Callable[[Sequence[XY], UInt8Image], Float32Array],
 ) -> None:
-    """Offer the way from the step before to the last one to whoever watches."""
-    way = torch.cat(list(track[-2:]))
-    parts = METHODS[asked["drag"]["method"]].live_moments
-    step = steps[-1]
-    path = torch.tensor([each.handles for each in steps[-2:]], dtype=torch.float64)
+    """Offer the way from the step before to the last one, in parts, to whoever watches."""
+    way = torch.cat(course.track[-2:])
+    step = course.steps[-1]
+    path = torch.tensor([each.handles for each in course.steps[-2:]], dtype=torch.float64)
     for part in range(1, parts + 1):
         moment = part / parts * (len(way) - 1)
         now = replace(step, handles=tuple((x, y) for x, y in between(path, moment)[0].tolist()))
@@ -254,68 +289,6 @@ def _movable(work: Work) -> Job[Tensor | None]:
     for notice in mask.notices:
         yield Notice(notice)
     return mask.movable.to(work.bench.device)
-
-
-def _warnings(work: Work, features: Tensor, photo: MovingPhoto, own: int) -> Job[None]:
-    """Say which of the first handles may drift, and where near them another would hold better."""
-    info = work.inputs["align"].info
-    followed = [i for i in photo.followed if i < own]
-    if not followed:
-        return
-    handles = [photo.points[i].handle for i in followed]
-    to_space, limits = _space(work)
-    checks = check_handles(features, handles, info["size"])
-    for i, handle, check in zip(followed, handles, checks, strict=True):
-        if not check.may_drift:
-            continue
-        number = i + 1
-        x, y = (round(v, 1) for v in transform(to_space, handle))
-        better = None
-        if check.better is not None:
-            near_x, near_y = (round(v, 1) for v in transform(to_space, check.better))
-            # Where the face is cut off by the photo's edge, the crop goes on beyond it.
-            if 0 <= near_x <= limits[0] - 1 and 0 <= near_y <= limits[1] - 1:
-                better = near_x, near_y
-        text = f"point {number} at ({x:g}, {y:g}) has little texture around it and may drift; "
-        if better is None:
-            text += "there is no better point near it"
-        else:
-            text += f"({better[0]:g}, {better[1]:g}) is a nearby point that holds better"
-        yield PointNotice(text, number, (x, y), "drift", round(check.distinctness, 3), better)
-
-
-def _kept_points(work: Work, points: Sequence[DragPoint], movable: Tensor) -> Job[None]:
-    """Say which points cannot do what is asked, because the mask keeps the picture there."""
-    to_space, _ = _space(work)
-    for number, point in enumerate(points, start=1):
-        if point.handle == point.target:
-            continue
-        handle, target = (
-            tuple(round(v, 1) for v in transform(to_space, xy))
-            for xy in (point.handle, point.target)
-        )
-        at = handle[0], handle[1]
-        if not may_change(point.handle, movable):
-            text = (
-                f"point {number} at ({at[0]:g}, {at[1]:g}) lies where the mask keeps the picture, "
-                "so it stays where it is: make the mask white there to let it move"
-            )
-            yield PointNotice(text, number, at, "held")
-        elif not may_change(point.target, movable):
-            text = (
-                f"point {number}: its target ({target[0]:g}, {target[1]:g}) lies where the mask "
-                "keeps the picture, so it cannot be seen there: make the mask white there, too"
-            )
-            yield PointNotice(text, number, at, "hidden")
-
-
-def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
-    """Return the way from the aligned face to the space of the user's points, and its size."""
-    info = work.inputs["align"].info
-    if work.request.hints.get("warn_in") != "photo":
-        return np.eye(3), (info["size"], info["size"])
-    matrix = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
-    return matrix.astype(np.float64), tuple(info["photo_size"])
 
 
 def _origin(work: Work) -> dict[str, Any]:

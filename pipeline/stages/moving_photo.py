@@ -14,10 +14,12 @@ from drag.points import DragPoint
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
+from pipeline.picture.brush import plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
+from pipeline.picture.face_motion import face_motion, quick_motion
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
-from pipeline.picture.motion import Motion, face_motion, plain_motion, quick_motion
+from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
     MOUTH,
     Faces,

@@ -52,7 +52,7 @@ def preview(
     Raises ControlsInvalid, StageMissing.
     """
     from pipeline.controls.macros import points_of
-    from pipeline.picture.motion import plain_motion
+    from pipeline.picture.brush import plain_motion
 
     face = _shown(landmarks, workspace)
     if face is None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.picture.motion import FADE, GRID, REACH, REGION, WALL, Motion
+from pipeline.picture.brush import FADE, GRID, REACH, WALL
+from pipeline.picture.motion import REGION, Motion
 from stylegan2.arrays import Float32Array
 
 UNIT = 0.5 / 32767

@@ -1,0 +1,78 @@
+"""What is said of points before a drag: which may drift, and which the mask holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from drag.distinctness import check_handles
+from drag.masks import may_change
+from drag.points import DragPoint, transform
+from pipeline.progress import Job, PointNotice
+from pipeline.stages.moving_photo import MovingPhoto
+from pipeline.stages.work import Work
+
+
+def drift_notices(work: Work, features: Tensor, photo: MovingPhoto, own: int) -> Job[None]:
+    """Say which of the first handles may drift, and where near them another would hold better."""
+    info = work.inputs["align"].info
+    followed = [i for i in photo.followed if i < own]
+    if not followed:
+        return
+    handles = [photo.points[i].handle for i in followed]
+    to_space, limits = _space(work)
+    checks = check_handles(features, handles, info["size"])
+    for i, handle, check in zip(followed, handles, checks, strict=True):
+        if not check.may_drift:
+            continue
+        number = i + 1
+        x, y = (round(v, 1) for v in transform(to_space, handle))
+        better = None
+        if check.better is not None:
+            near_x, near_y = (round(v, 1) for v in transform(to_space, check.better))
+            # Where the face is cut off by the photo's edge, the crop goes on beyond it.
+            if 0 <= near_x <= limits[0] - 1 and 0 <= near_y <= limits[1] - 1:
+                better = near_x, near_y
+        text = f"point {number} at ({x:g}, {y:g}) has little texture around it and may drift; "
+        if better is None:
+            text += "there is no better point near it"
+        else:
+            text += f"({better[0]:g}, {better[1]:g}) is a nearby point that holds better"
+        yield PointNotice(text, number, (x, y), "drift", round(check.distinctness, 3), better)
+
+
+def kept_notices(work: Work, points: Sequence[DragPoint], movable: Tensor) -> Job[None]:
+    """Say which points cannot do what is asked, because the mask keeps the picture there."""
+    to_space, _ = _space(work)
+    for number, point in enumerate(points, start=1):
+        if point.handle == point.target:
+            continue
+        handle, target = (
+            tuple(round(v, 1) for v in transform(to_space, xy))
+            for xy in (point.handle, point.target)
+        )
+        at = handle[0], handle[1]
+        if not may_change(point.handle, movable):
+            text = (
+                f"point {number} at ({at[0]:g}, {at[1]:g}) lies where the mask keeps the picture, "
+                "so it stays where it is: make the mask white there to let it move"
+            )
+            yield PointNotice(text, number, at, "held")
+        elif not may_change(point.target, movable):
+            text = (
+                f"point {number}: its target ({target[0]:g}, {target[1]:g}) lies where the mask "
+                "keeps the picture, so it cannot be seen there: make the mask white there, too"
+            )
+            yield PointNotice(text, number, at, "hidden")
+
+
+def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
+    """Return the way from the aligned face to the space of the user's points, and its size."""
+    info = work.inputs["align"].info
+    if work.request.hints.get("warn_in") != "photo":
+        return np.eye(3), (info["size"], info["size"])
+    matrix = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
+    return matrix.astype(np.float64), tuple(info["photo_size"])
