@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def opened(path: Path) -> Any:
         return image
 
 
+@cache  # a profile holds the second in which it was made
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
