@@ -485,3 +485,30 @@ def test_ray_edits_what_local_workers_edit(case: Case, photos: Path, tmp_path: P
     for name in records(tmp_path):
         ours = (tmp_path / "here" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == ours
+
+
+def test_a_machine_that_dies_costs_its_photo_one_try(
+    case: Case, photos: Path, tmp_path: Path
+) -> None:
+    clusters = pytest.importorskip("ray.cluster_utils")
+    for seed in range(6):
+        make_photo(photos / f"{seed}.png", seed=20 + seed)
+    cluster = clusters.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        _, third = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        arguments = command(case, photos, tmp_path / "out", "--engine", "ray")
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *arguments, "--ray-address", cluster.address]
+        )
+        log = tmp_path / "out" / "log.jsonl"
+        end = time.monotonic() + 120
+        while not (log.exists() and '"ended"' in log.read_text()):
+            assert time.monotonic() < end and driver.poll() is None
+            time.sleep(0.05)
+        cluster.remove_node(third, allow_graceful=False)
+        assert driver.wait(timeout=180) == OK
+    finally:
+        cluster.shutdown()
+    assert {each.status for each in records(tmp_path).values()} == {"done"}
+    assert max(each.killed for each in records(tmp_path).values()) <= 1

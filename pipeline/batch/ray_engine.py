@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,11 @@ class RayMissing(Exception):
 
 @dataclass
 class _Busy:
+    """An actor with a photo. ready is done when it has a place in the cluster; None: it had."""
+
     actor: Any
     photo: BatchPhoto
+    ready: Any
     deadline: float | None
 
 
@@ -53,16 +57,30 @@ class RayEngine:
         having = ray.cluster_resources()
         gpu = device not in ("cpu", "mps") and having.get("GPU", 0) >= 1
         cores = float(min(CORES_EACH, max(having.get("CPU", 1), 1)))
-        fitting = having.get("GPU", 0) if gpu else having.get("CPU", 1) // cores
-        self._count = workers or max(1, int(fitting))
+        # A machine with one core has room for a worker, too.
+        each = [node["Resources"].get("CPU", 0) for node in self._nodes()]
+        cores = min([cores, *(count for count in each if count >= 1)])
         if workers and not gpu:
             cores = min(cores, having.get("CPU", 1) / workers)
-        share = {"num_gpus": min(1.0, having["GPU"] / self._count)} if gpu else {}
-        self._class = ray.remote(PhotoWorker).options(num_cpus=0 if gpu else cores, **share)
+        share = min(1.0, having["GPU"] / workers) if gpu and workers else 1.0
+        self._takes = ("GPU", share) if gpu else ("CPU", cores)
+        self._most = workers
+        self._count = self._fitting()
+        resources = {"num_cpus": 0, "num_gpus": share} if gpu else {"num_cpus": cores}
+        self._class = ray.remote(PhotoWorker).options(**resources)
         self._arguments = (output.absolute(), device, max(1, int(cores)))
         self._timeout = timeout
         self._idle: list[Any] = []
         self._busy: dict[Any, _Busy] = {}
+
+    def _nodes(self) -> list[Any]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _fitting(self) -> int:
+        """Count the workers that have room in the cluster as it is now; one at least."""
+        name, amount = self._takes
+        room = sum(int(node["Resources"].get(name, 0) / amount + 1e-6) for node in self._nodes())
+        return max(1, room if self._most is None else min(self._most, room))
 
     @property
     def free(self) -> int:
@@ -71,12 +89,29 @@ class RayEngine:
 
     def submit(self, photo: BatchPhoto) -> None:
         """Give a photo to a free worker."""
-        actor = self._idle.pop() if self._idle else self._class.remote(*self._arguments)
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        self._busy[actor.edit.remote(photo.to_json())] = _Busy(actor, photo, deadline)
+        if self._idle:
+            actor, ready = self._idle.pop(), None
+        else:
+            actor = self._class.remote(*self._arguments)
+            ready = actor.__ray_ready__.remote()
+        busy = _Busy(actor, photo, ready, None)
+        self._busy[actor.edit.remote(photo.to_json())] = busy
+        self._limit(busy)
+
+    def _limit(self, busy: _Busy) -> None:
+        """Count an actor's time from when it has a place: it may wait for one."""
+        if self._timeout is None or busy.deadline is not None:
+            return
+        if busy.ready is None or self._ray.wait([busy.ready], timeout=0)[0]:
+            busy.deadline = time.monotonic() + self._timeout
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait until something has come of a photo, at most so long."""
+        # Nothing is left for those that are idle now; another may wait for their place.
+        self._let_go(self._idle)
+        self._idle.clear()
+        for each in self._busy.values():
+            self._limit(each)
         now = time.monotonic()
         ends = [each.deadline - now for each in self._busy.values() if each.deadline is not None]
         ready, _ = self._ray.wait(
@@ -92,9 +127,9 @@ class RayEngine:
                 outcomes.append(Outcome(busy.photo, None))
                 # Its machine may have gone, and idle workers with it: the next photo must not
                 # be blamed for that.
-                for actor in self._idle:
-                    self._ray.kill(actor)
+                self._let_go(self._idle)
                 self._idle.clear()
+                self._count = self._fitting()
         now = time.monotonic()
         for reference, busy in list(self._busy.items()):
             if busy.deadline is not None and now >= busy.deadline:
@@ -105,8 +140,11 @@ class RayEngine:
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
-        for actor in [*self._idle, *(each.actor for each in self._busy.values())]:
-            with suppress(Exception):
-                self._ray.kill(actor)
+        self._let_go([*self._idle, *(each.actor for each in self._busy.values())])
         self._idle.clear()
         self._busy.clear()
+
+    def _let_go(self, actors: Iterable[Any]) -> None:
+        for actor in actors:
+            with suppress(Exception):
+                self._ray.kill(actor)
