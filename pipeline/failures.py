@@ -55,6 +55,7 @@ def _table() -> Mapping[str, Failure]:
         ("inversion.faces.no_face.NoFaceFound", NO_FACE, 422),
         ("inversion.perceptual.PerceptualUnavailable", WEIGHTS, 503),
         ("pipeline.batch.batch.BatchRunning", MACHINE, 409),
+        ("pipeline.batch.copies.CopyFailed", MACHINE, 502),
         ("pipeline.batch.photos.ListInvalid", BAD_INPUT, 422),
         ("pipeline.batch.ray_engine.RayMissing", BAD_INPUT, 503),
         ("pipeline.controls.presets.ControlsInvalid", BAD_INPUT, 422),

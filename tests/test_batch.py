@@ -33,7 +33,7 @@ from pipeline.commands.batch import run
 from pipeline.commands.root import main
 from pipeline.controls.presets import ControlsInvalid
 from pipeline.disk.storage import StorageFailed
-from pipeline.failures import BAD_INPUT, NO_FACE, OK, SOME_FAILED
+from pipeline.failures import BAD_INPUT, MACHINE, NO_FACE, OK, SOME_FAILED
 from pipeline.jobs.prepare import tune_together
 from pipeline.machine.bench import Bench
 from pipeline.progress import Event, follow
@@ -512,3 +512,44 @@ def test_a_machine_that_dies_costs_its_photo_one_try(
         cluster.shutdown()
     assert {each.status for each in records(tmp_path).values()} == {"done"}
     assert max(each.killed for each in records(tmp_path).values()) <= 1
+
+
+def test_results_are_copied_to_any_address_and_only_when_they_are_new(
+    case: Case, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fsspec
+
+    arguments = command(case, photos, tmp_path / "out", "--copy-to", "memory://edited")
+    assert main(arguments) == OK
+    bucket = fsspec.filesystem("memory")
+    ours = {f"{name}.png" for name in records(tmp_path)}
+    names = {Path(each).name for each in bucket.ls("/edited", detail=False)}
+    assert names == {*ours, "report.html", "results.csv"}
+    for name in ours:
+        assert bucket.cat(f"/edited/{name}") == (tmp_path / "out" / name).read_bytes()
+    gone, *_ = sorted(ours)
+    bucket.pipe(f"/edited/{gone}", b"theirs")
+    assert main(arguments) == OK
+    assert bucket.cat(f"/edited/{gone}") == b"theirs"
+    (tmp_path / "out" / gone).unlink()
+    assert main(arguments) == OK
+    assert bucket.cat(f"/edited/{gone}") == (tmp_path / "out" / gone).read_bytes()
+    capsys.readouterr()
+    assert main([*arguments[:-1], "nowhere://edited"]) == BAD_INPUT
+    assert "nothing can be copied to nowhere://edited" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_copied_are_kept_and_copied_by_the_next_run(
+    case: Case, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").write_text("a file where a folder should be")
+    arguments = command(case, photos, tmp_path / "out", "--copy-to", str(tmp_path / "there"))
+    assert main(arguments) == MACHINE
+    said = capsys.readouterr().err
+    assert "could not be copied" in said and "the same command copies what is missing" in said
+    assert {each.status for each in records(tmp_path).values()} == {"done"}
+    (tmp_path / "there").unlink()
+    assert main(arguments) == OK
+    for name in records(tmp_path):
+        copy = tmp_path / "there" / f"{name}.png"
+        assert copy.read_bytes() == (tmp_path / "out" / f"{name}.png").read_bytes()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.batch.copies import Copies, copied
 from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Engine
 from pipeline.batch.ledger import Ledger, Record
@@ -31,11 +32,13 @@ def run_batch(
     *,
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    copy_to: str | None = None,
 ) -> Job[Tally]:
     """Edit the photos of a folder or a list that are not done yet, and write the report.
 
-    The report covers what every share of the batch has done. Raises ListInvalid, PointsInvalid,
-    ControlsInvalid, BatchRunning, StorageFailed.
+    The report covers what every share of the batch has done. copy_to is an address that fsspec
+    knows, which gets results and report, too. Raises ListInvalid, PointsInvalid, ControlsInvalid,
+    BatchRunning, StorageFailed, CopyFailed.
     """
     from filelock import FileLock, Timeout
 
@@ -53,11 +56,19 @@ def run_batch(
             with writing(output):
                 kept = {label: photo.name for label, photo in labelled(photos, source)}
                 replace_file(output / PLAN, json.dumps({"photos": total, "names": kept}).encode())
+            job = drive(mine, ledger, engine, retry_failed=retry_failed)
+            copies = None
+            if copy_to is not None:
+                copies = Copies(ledger, copy_to, name)
+                job = copied(job, ledger, copies)
             try:
-                return (yield from drive(mine, ledger, engine, retry_failed=retry_failed))
+                tally = yield from job
             finally:
                 names = {photo.name for photo in photos}
                 write_report(output, (each for each in ledger.all() if each.name in names))
+            if copies is not None:
+                copies.copy_all()
+            return tally
     except Timeout:
         raise BatchRunning(
             f"another realdrag works on {output}: wait for it, or give this one a --shard"

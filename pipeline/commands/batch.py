@@ -125,6 +125,12 @@ def batch() -> None:
     help="Edit only share I of N; which photos are in it depends on their names alone.",
 )
 @click.option("--timeout", type=duration, metavar="TIME", help="Most time for a photo: 90s, 20m.")
+@click.option(
+    "--copy-to",
+    metavar="ADDRESS",
+    help="Also copy each result there, and the report: s3://bucket/edited, or whatever else fsspec "
+    "knows (pip install s3fs, gcsfs, ...).",
+)
 @click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
 @network_option
 @perceptual_option
@@ -142,6 +148,7 @@ def run(
     shard: tuple[int, int] | None,
     timeout: float | None,
     retry_failed: bool,
+    copy_to: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -170,7 +177,9 @@ def run(
         count = workers or worker_count(options["device"])
         return LocalEngine(output, options["device"], count, timeout)
 
-    job = run_batch(source, for_all, output, made, shard=shard, retry_failed=retry_failed)
+    job = run_batch(
+        source, for_all, output, made, shard=shard, retry_failed=retry_failed, copy_to=copy_to
+    )
     tally = console.run(job)
     lines = [f"{output}: {tally.done} done, {tally.failed} failed, in {tally.seconds:.0f} s"]
     if tally.failed:
