@@ -135,11 +135,10 @@ def test_json_is_one_object_a_line_from_the_first_step_to_done(finished: Case, r
     assert [e["step"] for e in told if e["event"] == "step" and e["stage"] == "drag"] == [
         *range(1, 7)
     ]
-    assert told[7]["info"]["stop"] == "step_limit"
+    assert told[7]["info"]["stop"] == "arrived"
     assert told[7]["reused"] is False
     done = told[-1]
-    assert done["stop"] == "step_limit"
-    assert len(done["distances"]) == 2
+    assert done["stop"] == "arrived" and done["distances"] == [0, 0]
     assert Path(done["pictures"]["result.png"]).exists()
 
 
@@ -448,7 +447,7 @@ def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path)
 
 def with_holds(monkeypatch: pytest.MonkeyPatch, *holds: HandleCheck) -> None:
     """Let the handles of a drag hold like that."""
-    monkeypatch.setattr("pipeline.stages.drag.check_handles", lambda *given: list(holds))
+    monkeypatch.setattr("pipeline.stages.point_notices.check_handles", lambda *given: list(holds))
 
 
 def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in_the_photo(
@@ -553,6 +552,6 @@ def test_more_moving_latents_than_the_network_has_are_refused_with_its_number(
 
 
 def test_a_drag_ends_with_its_reason_in_words(finished: Case, run: Run) -> None:
-    outcome = run(finished.drag())
+    outcome = run(finished.drag("--paste", "network"))
     assert outcome.out.startswith(StopReason.STEP_LIMIT.words)
     assert "6 steps, " in outcome.out and "pixels of the face left to go" in outcome.out

@@ -15,6 +15,7 @@ from PIL import Image
 from drag.config import DragConfig
 from drag.points import DragPoint
 from drag.session import DragSession
+from drag.stopping import StopReason
 from inversion.config import OFFLINE_PERCEPTUAL
 from inversion.encoders import encoder_for
 from pipeline.commands.console import Console
@@ -130,7 +131,8 @@ def test_every_manifest_names_network_distance_landmarks_and_why_it_stopped(
         assert info["network"].endswith("tiny.safetensors")
         assert info["perceptual"] == OFFLINE_PERCEPTUAL
         assert info["landmark_source"] in ("none", ["none"])
-        assert info["stop"] == "step_limit"
+        # The photo's points arrive although the network's do not in so few steps.
+        assert info["stop"] == ("arrived" if stage == "drag" else "step_limit")
     for stage in ("invert", "tune"):
         for when in ("before", "after"):
             measured = current(finished, stage).info["fidelity"][when]
@@ -268,10 +270,8 @@ def test_a_stopped_drag_is_no_hit_for_the_whole_one(
     stopping(2)
     assert run(finished.drag("--r1", "4")).code == OK
     stopping(-1)
-    assert (
-        "Stopped at the step limit. Go on from here, or allow more steps. 6 steps"
-        in run(finished.drag("--r1", "4")).out
-    )
+    assert "All points have arrived." in run(finished.drag("--r1", "4")).out
+    assert current(finished, "drag").info["step"] > 2
 
 
 def test_a_damaged_stopped_drag_is_made_again_up_to_the_same_step(
@@ -507,3 +507,13 @@ def test_the_embedded_networks_pivot_is_what_its_encoder_sees_and_tuning_steps_a
     # A gradient of lower rank than the weight makes the step shorter.
     assert 0.5 < float(step) / (QUICK.orthogonal_rate / WARM_UP) < 1.05
     assert "synthesis.b16.conv1.weight" not in delta
+
+
+def test_what_moves_the_photo_itself_has_arrived_even_where_the_network_gave_up(
+    finished: Case, run: Run
+) -> None:
+    outcome = run(finished.drag())
+    assert outcome.out.startswith(StopReason.ARRIVED.words)
+    info = current(finished, "drag").info
+    assert info["pixels"] == "photo" and info["distances"] == [0, 0]
+    assert all(went == target for went, target in zip(info["went"], info["targets"], strict=True))

@@ -51,6 +51,9 @@ from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
 
+NETWORKS_OWN = (StopReason.STEP_LIMIT, StopReason.NO_PROGRESS, StopReason.LOST_TRACK)
+"""Ends of the network's face short of its targets; the photo's own pixels go there all the same."""
+
 
 @dataclass
 class Course:
@@ -133,6 +136,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         )
     if held.broken or held.share < 1:
         stop = StopReason.TORN if held.broken else StopReason.AS_FAR
+    elif pixels == "photo" and stop in NETWORKS_OWN:
+        stop = StopReason.HELD if any(photo.held) else StopReason.ARRIVED
+    shown = went if pixels == "photo" else handles
     write_made(work.draft, "network.png", after)
     if pixels == "network":
         write_made(work.draft, "edited.png", after)
@@ -163,7 +169,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         step=end.step,
         handles=[list(xy) for xy in handles],
         targets=[list(xy) for xy in photo.targets],
-        distances=[math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)],
+        distances=[math.dist(*pair) for pair in zip(shown, photo.targets, strict=True)],
         held=[i for i, held in enumerate(photo.held, start=1) if held],
         followed=list(photo.followed),
         went=[list(xy) for xy in went],
