@@ -154,6 +154,30 @@ def test_a_paused_drag_can_be_continued_and_says_so(page: Any, server: RunningSt
     expect(status(page)).to_contain_text("You stopped it")
 
 
+def test_a_target_is_moved_while_paused_and_the_drag_goes_on_from_there(
+    page: Any, server: RunningStudio
+) -> None:
+    ident = open_ready(page, server, 163, "steered.jpg")
+    server.ok("PUT", f"/{ident}/settings", ENDLESS)
+    drag_mouse(page, (0.3, 0.3), (0.6, 0.6))
+    wait_for_points(server, ident, 1)
+    button(page, "Start").click()
+    expect(status(page)).to_contain_text("Moving")
+    drag_mouse(page, (0.6, 0.6), (0.7, 0.4))  # nothing is moved while it runs
+    button(page, "Pause").click()
+    expect(status(page)).to_contain_text("Paused")
+    before = server.ok("GET", f"/{ident}")["edit"]
+    drag_mouse(page, (0.6, 0.6), (0.6, 0.4))
+    state = server.idle(ident)
+    (point,) = state["edit"]["points"]
+    assert state["edit"]["drag"] is not None and not state["jobs"]
+    assert point["number"] == before["points"][0]["number"]
+    assert point["target"][1] < before["points"][0]["target"][1] - 5
+    expect(button(page, "Go on")).to_be_enabled()
+    server.ok("PUT", f"/{ident}/settings", MOVES)
+    drag_to_the_end(page, server)
+
+
 def test_progress_is_how_far_the_points_have_come(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 107, "progress.jpg")
     server.ok("PUT", f"/{ident}/settings", ENDLESS)

@@ -167,7 +167,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         stop=stop.value,
         steps=course.steps[-1].step,
         step=end.step,
-        handles=[list(xy) for xy in handles],
+        handles=[list(xy) for xy in shown],
         targets=[list(xy) for xy in photo.targets],
         distances=[math.dist(*pair) for pair in zip(shown, photo.targets, strict=True)],
         held=[i for i, held in enumerate(photo.held, start=1) if held],

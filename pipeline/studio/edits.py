@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,9 @@ from pipeline.studio.sketch import (
 from stylegan2.arrays import BoolImage
 
 MAX_POINTS = 200
+
+ROUNDED = 0.02
+"""Pixels of the face by which a handle on a page may differ from where it is."""
 
 How = Literal["replace", "paint", "erase"]
 """What a mask is sent for: to be the area, to be added to it, to be taken from it."""
@@ -64,13 +68,23 @@ def change_points(
     with desk.lock:
         before = desk.sketch(workspace).now.points
         moved = {each["number"]: each for each in put if each.get("number")}
-        kept = [moved.get(each["number"], each) for each in before if each["number"] not in remove]
+        kept = [
+            _moved(each, moved.get(each["number"], each))
+            for each in before
+            if each["number"] not in remove
+        ]
         asked = numbered([*kept, *(each for each in put if not each.get("number"))])
         after = _placed(asked, desk.aligned(workspace))
         about = {
             each["number"] for each in (*before, *after) if (each in before) != (each in after)
         }
         return desk.edit(workspace, what, about.pop() if len(about) == 1 else None, points=after)
+
+
+def _moved(before: Pair, after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keep a handle that nobody has moved: a page that watched a drag has it rounded."""
+    same = math.dist(before["handle"], after["handle"]) < ROUNDED
+    return {**after, "handle": before["handle"]} if same else after
 
 
 def change_area(desk: Desk, workspace: Workspace, png: bytes, how: How) -> Sketch:

@@ -33,8 +33,8 @@ DRAG_INTERVAL = 1 / 40
 OTHER_INTERVAL = 0.25
 """The same of projection and tuning, whose pictures change slowly."""
 
-DELETING_SECONDS = 20.0
-"""How long to wait for a step to end whose photo is to be deleted."""
+ENDING_SECONDS = 20.0
+"""How long to wait for a step to end whose photo is to be deleted, or whose points are moved."""
 
 LASTING = (Kind.PREPARE, Kind.DRAG)
 """What a person is told of when the studio was closed in the middle."""
@@ -183,6 +183,18 @@ class Studio:
         if ticket is not None:
             raise StudioBusy(BUSY_WITH[ticket.kind])
 
+    def end_paused_drag(self, workspace: Workspace) -> None:
+        """Let a drag that is paused keep its picture, so that its points can be moved.
+
+        Raises StudioBusy when it takes too long.
+        """
+        ticket = self.worker.ticket_of(workspace.name, Kind.DRAG)
+        if ticket is None or not ticket.paused:
+            return
+        self.worker.stop(ticket)
+        if not self.worker.wait_until_over(workspace.name, ENDING_SECONDS):
+            raise StudioBusy(BUSY_WITH[Kind.DRAG])
+
     def edited(self, workspace: Workspace) -> dict[str, Any]:
         """Tell the pages of an edit, after which an earlier failure is no news any more."""
         self._failures.pop(workspace.name, None)
@@ -199,7 +211,7 @@ class Studio:
         """Delete a workspace; what goes on there ends first. Raises StudioBusy."""
         for ticket in self.worker.tickets(workspace.name):
             self.worker.cancel(ticket)
-        if not self.worker.wait_until_over(workspace.name, DELETING_SECONDS):
+        if not self.worker.wait_until_over(workspace.name, ENDING_SECONDS):
             raise StudioBusy(BUSY_WITH[Kind.PREPARE])
         delete(self.desk, workspace)
         self._failures.pop(workspace.name, None)

@@ -174,8 +174,10 @@ export class PhotoPage {
     this.choosing.set(state, this.isChoosing);
     this.viewport.setWorld(this.view, this.isChoosing ? null : state.face, state.photo);
     const busy = Boolean(state.jobs.drag || state.jobs.film);
-    this.points.locked = busy || !state.face || this.isChoosing;
-    this.area.setLocked(this.points.locked);
+    // Points that are moved end a paused drag, with the picture that it has come to.
+    const steerable = state.jobs.drag?.paused && !state.jobs.film;
+    this.points.locked = (busy && !steerable) || !state.face || this.isChoosing;
+    this.area.setLocked(busy || this.points.locked);
     this.points.set(state.edit.points);
     this.points.drift.look(state);
     this.named.set(this.dragging ? this.named.amounts : state.edit.controls);
@@ -211,10 +213,10 @@ export class PhotoPage {
     this.redoButton.title = titled("redo", state.edit.redo, "Ctrl+Shift+Z");
     this.resetButton.disabled = busy || choosing || (!state.edit.drag && !state.edit.points.length && !state.edit.mask && !this.named.any);
     this.addButton.disabled = this.points.locked;
-    this.loadButton.disabled = this.points.locked;
+    this.loadButton.disabled = busy || this.points.locked;
     this.clearButton.disabled = this.points.locked || !this.points.pairs.length;
     this.again.disabled = busy;
-    this.named.lock(this.points.locked);
+    this.named.lock(busy || this.points.locked);
     this.pointsHint.hidden = this.points.pairs.length > 0;
     const psnr = state.fidelity.tune?.after?.psnr;
     this.quality.textContent = psnr ? say("face.quality", { decibels: psnr, close: state.close_psnr }) : "";

@@ -69,7 +69,8 @@ def put_points(studio: OfStudio, workspace: Of, asked: Points) -> dict[str, Any]
 
 @routes.patch("/points")
 def patch_points(studio: OfStudio, workspace: Of, asked: PointsChange) -> dict[str, Any]:
-    """Put, move or take away single points."""
+    """Put, move or take away single points; a drag that is paused ends with its picture."""
+    studio.end_paused_drag(workspace)
     studio.check_idle(workspace)
     put = [pair.model_dump() for pair in asked.put]
     change_points(studio.desk, workspace, asked.what, put, asked.remove)
