@@ -24,6 +24,9 @@ from stylegan2.latents import WStatistics, to_ws
 
 __all__ = ["Inversion", "ProjectionConfig", "ProjectionStep", "project", "settled"]
 
+NEAR_RATE = 0.02
+"""Largest learning rate from a start that is near."""
+
 SMALLEST_NOISE = 8
 """Noise images are regularised at every size down to this one."""
 
@@ -46,18 +49,29 @@ class ProjectionStep:
     inversion: Inversion
 
 
-def settled(config: ProjectionConfig, encoder: FaceEncoder | None) -> ProjectionConfig:
+def settled(
+    config: ProjectionConfig, encoder: FaceEncoder | None, given: Tensor | None = None
+) -> ProjectionConfig:
     """Put words and numbers in place of what was left open; encoder gives the start, or None.
 
     An encoder's start is so near that NVIDIA's rate would lose it: in W, in 100 small steps, the
-    latent stays where the generator makes faces. In W+ it is the result.
+    latent stays where the generator makes faces. In W+ it is the result, and so are latents that
+    are given, ws [1, num_ws, w_dim]. Raises ValueError where those are no single w and space is w.
     """
+    if given is not None:
+        single = bool((given == given[:, :1]).all())
+        if config.space == "w" and not single:
+            raise ValueError("space is w, and the latents given have another w for each layer")
+        space = ("w" if single else "w+") if config.space == "auto" else config.space
+        steps = 0 if config.steps is None else config.steps
+        rate = NEAR_RATE if config.learning_rate is None else config.learning_rate
+        return replace(config, space=space, steps=steps, learning_rate=rate)
     knows_layers = encoder is not None and encoder.delta is not None
     space = config.space
     if space == "auto":
         space = "w+" if knows_layers else "w"
     steps = 500 if encoder is None else 0 if knows_layers and space == "w+" else 100
-    rate = 0.1 if encoder is None else 0.02
+    rate = 0.1 if encoder is None else NEAR_RATE
     return replace(
         config,
         space=space,

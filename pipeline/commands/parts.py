@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipeline.commands.options import Decorator, config_from_options, config_options
@@ -10,13 +10,13 @@ from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.stage_table import STAGES
 
 
-def part_options(*parts: str, prefixed: bool = False) -> Decorator:
-    """Add the options of some stages' configs."""
+def part_options(*parts: str, prefixed: bool = False, but: Collection[str] = ()) -> Decorator:
+    """Add the options of some stages' configs, but for those that the command has itself."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for part in reversed(parts):
             prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-            function = config_options(PARTS[part], STAGES[part].heading, prefix)(function)
+            function = config_options(PARTS[part], STAGES[part].heading, prefix, but)(function)
         return function
 
     return decorate

@@ -129,10 +129,12 @@ def _frames(workspace: Workspace, drag: Artifact) -> list[Frame]:
         handles = tensors["handles"][: steps + 1]
         after = read_moved(each)
         whole = float((handles[-1] - handles[0]).norm())
-        for moment in moments(steps, LEAST_FRAMES, MAX_FRAMES["mp4"]):
+        # Where no generator was asked, there is no step, but there is a way.
+        last = max(steps, 1)
+        for moment in moments(last, LEAST_FRAMES, MAX_FRAMES["mp4"]):
             now = between(handles, moment)[0]
             past = torch.cat([handles[: int(moment) + 1], now[None]])
-            share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else 1.0
+            share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else moment / last
             frames.append(
                 Frame(
                     _between(before, after, share),

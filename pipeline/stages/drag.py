@@ -33,6 +33,7 @@ from pipeline.stages.artifact_files import (
     write_made,
     write_tensors,
 )
+from pipeline.stages.directed import shift_of
 from pipeline.stages.ground import Ground, read_ground
 from pipeline.stages.guard import (
     BETTER,
@@ -115,6 +116,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         end, end_ws = session.result
     else:
         end, end_ws = steps[0], start
+    shift = shift_of(work, ground.generator)
+    dragged_ws = end_ws
+    if shift is not None:
+        end_ws = end_ws + shift
 
     after = render(end_ws)
     handles = photo.places(end, end.step)
@@ -123,7 +128,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
     @cache  # the whole way is asked for again where it does not hold
     def made(share: float) -> Moved:
-        return photo.moved(*drawn, photo.on_the_way(ends, share))
+        pictures = drawn
+        if shift is not None and share < 1:
+            pictures = drawn[0], picture_of(dragged_ws + share * shift)
+        return photo.moved(*pictures, photo.on_the_way(ends, share))
 
     pixels = "photo"
     if asked["moves"] == "network":
@@ -140,11 +148,16 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
                 pixels, held = "network", Held(made(1), 1.0, pasted)
     went = photo.on_the_way(ends, held.share)
     if held.share < 1:
-        near = where_it_tears(made(1), ends, len(photo.aligned))
+        near = where_it_tears(made(1), ends, len(photo.aligned)) if ends else len(own) + 1
         there = f" near point {near}" if near <= len(own) else ""
+        who, whose = ("the points go", "their") if ends else ("the face goes", "its")
         yield Notice(
-            f"the points go {held.share:.0%} of their way: farther, the photo would look broken"
-            f"{there}"
+            f"{who} {held.share:.0%} of {whose} way: farther, the photo would look broken{there}"
+        )
+    if shift is not None and pixels == "photo":
+        yield Notice(
+            "the photo follows how the directions move the face; what else they change in the "
+            "network's picture (colours, hair, glasses) --paste network shows, after a tuning"
         )
     if held.broken or held.share < 1:
         stop = StopReason.TORN if held.broken else StopReason.AS_FAR
@@ -152,7 +165,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if pixels == "network":
         write_made(work.draft, "edited.png", after)
         path = torch.cat(track)
-        ways = torch.cat([between(path, moment) for moment in moments(end.step)])
+        times = moments(end.step if shift is None else max(end.step, 1))
+        ways = torch.cat([between(path, moment) for moment in times])
+        if shift is not None:
+            ways = ways + torch.linspace(0, 1, len(ways)).to(shift)[:, None, None] * shift
         pictures = film_pictures(ground, ways, MAX_SIDE)
         frames = [to_uint8(masked(picture)) for picture in pictures]
     else:

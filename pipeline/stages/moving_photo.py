@@ -96,7 +96,8 @@ class MovingPhoto:
     move only what is near, after all others. starts is where the
     content at each handle is in the photo by now, first what moved it there (None: nothing yet).
     face has the 68 points of the photo's face (None: it is none); fresh says whether the network
-    may draw what the photo does not have.
+    may draw what the photo does not have. directed says that the network's face moves as directions
+    of its own say, too.
     """
 
     aligned: UInt8Image
@@ -108,6 +109,7 @@ class MovingPhoto:
     face: Float32Array | None
     fresh: bool
     near: tuple[int, ...] = ()
+    directed: bool = False
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -134,7 +136,8 @@ class MovingPhoto:
             first = read_moved(work.inputs["from"])
         mask = None if movable is None else movable.cpu().numpy()
         fresh = asked == "auto"
-        return cls(aligned, points, everything, mask, starts, first, face, fresh, near)
+        directed = "directions" in work.request.config
+        return cls(aligned, points, everything, mask, starts, first, face, fresh, near, directed)
 
     @property
     def held(self) -> list[bool]:
@@ -184,7 +187,7 @@ class MovingPhoto:
     def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
         asked, alone, near = self._moves(ends)
-        if self.followed:
+        if self.followed or self.directed:
             lips, mouth, nose = self._lips(before, after, asked)
             motion = face_motion(before, after, asked, self.movable, alone, lips, near, nose)
             if mouth is not None:
@@ -224,9 +227,10 @@ class MovingPhoto:
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
-        parting = lips_that_part(faces, points) if self.fresh else []
+        parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
         if not parting or not self._may_change(parting):
-            return lips_as_far_apart(faces, points), None, nose
+            held = [] if self.directed else lips_as_far_apart(faces, points)
+            return held, None, nose
         ends = np.array([point.target for point in parting])
         drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
         return parting, FreshMouth(after, drawn, ends), nose

@@ -45,7 +45,8 @@ export class PhotoPage {
     this.divider = new Divider(this.viewport, () => this.paint());
     this.named = new Controls((controls) => this.act("PUT", "/controls", { controls }),
       async (controls) => fieldOf(await attempt(() => json("POST", place(this.state.id, "/controls/preview"), { controls }))),
-      () => { this.refresh(); this.stretch(); });
+      () => { this.refresh(); this.stretch(); },
+      (photo, parts, strength) => this.act("POST", `/controls/like?${new URLSearchParams({ parts: parts.join(","), strength: String(strength), file: photo.name })}`, photo));
     /** What is known of the parts of the shown face. */
     this.parts = new Parts([]);
     this.listen();
