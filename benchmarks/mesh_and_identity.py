@@ -12,11 +12,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
 import dlib
 import face_recognition_models
 import mediapipe
 import numpy as np
+from PIL import Image
 
 MESH_POINTS, EMBEDDING = 478, 128
 
@@ -36,8 +36,8 @@ def main(folder: Path) -> None:
         face_recognition_models.face_recognition_model_location()
     )
     for number, name in enumerate(fresh, start=1):
-        bgr = cv2.imread(str(folder / "crops" / f"{name}.png"))
-        pixels = np.ascontiguousarray(bgr[..., ::-1])
+        with Image.open(folder / "crops" / f"{name}.png") as image:
+            pixels = np.array(image.convert("RGB"))
         mesh = np.full((MESH_POINTS, 2), np.nan)
         found = find_mesh.process(pixels).multi_face_landmarks
         if found:

@@ -81,14 +81,14 @@ def test_a_factor_that_all_styles_share_is_found(generator: Generator) -> None:
     for _, layer in generator.synthesis.layers():
         rows = layer.affine.weight
         for i, each in enumerate(planted):
-            rows += torch.outer(torch.randn(len(rows)) * (4 - i), each)
+            rows.add_(torch.outer(torch.randn(len(rows)) * (4 - i), each))
     found = factor_directions(generator, 5, ALL)
     assert 2 <= len(found) <= 5
     plane = torch.linalg.qr(torch.stack(planted, dim=1))[0]
-    for each in found[:2]:
-        unit = each.way / each.way.norm()
+    for direction in found[:2]:
+        unit = direction.way / direction.way.norm()
         assert float((plane.T @ unit).norm()) > 0.9
-        assert float(each.way.norm()) == pytest.approx(
+        assert float(direction.way.norm()) == pytest.approx(
             UNIT * spread_along(sample_w(generator), unit), rel=1e-4
         )
 
