@@ -59,7 +59,7 @@ def project_face(
     perceptual: PerceptualDistance | None = None,
     progress: Callable[[ProjectionStep], object] | None = None,
 ) -> Inversion:
-    """Find the latent and the noise whose picture looks like face, uint8 [R, R, 3].
+    """Find the latent and the noise whose picture looks like face, uint8 [H, W, 3].
 
     Goes on from start, ws [1, num_ws, w_dim], by no steps unless config says how many; else from
     the network's encoder where it has one and config does not say otherwise, else from the mean of
@@ -96,7 +96,7 @@ def tune_to(
     perceptual: PerceptualDistance | None = None,
     progress: Callable[[TuningStep], object] | None = None,
 ) -> Generator:
-    """Return a generator that renders face, uint8 [R, R, 3], at the inversion's latent (PTI).
+    """Return a generator that renders face, uint8 [H, W, 3], at the inversion's latent (PTI).
 
     The generator that is given is not changed.
     """
@@ -119,7 +119,7 @@ def tune_to(
 
 
 def render(generator: Generator, inversion: Inversion) -> UInt8Image:
-    """Return the picture at an inversion's latent with its noise, uint8 [R, R, 3]."""
+    """Return the picture at an inversion's latent with its noise, uint8 [H, W, 3]."""
     with torch.no_grad():
         return to_uint8(generator.synthesis(inversion.w_pivot, inversion.noise_consts))
 

@@ -124,7 +124,7 @@ class Photo:
 
     @property
     def aligned(self) -> UInt8Image:
-        """The face that is dragged, uint8 [R, R, 3]."""
+        """The face that is dragged, uint8 [H, W, 3]."""
         return read_pixels(self._made("align"), "aligned.png")
 
     def find(self, folder: Path | None, progress: Progress | None = None) -> None:

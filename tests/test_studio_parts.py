@@ -170,7 +170,7 @@ ELASTIC = """
 async ([pairs, size]) => {
   const { Elastic } = await import("/static/elastic.js");
   const about = await (await fetch("/api/studio")).json();
-  const { n, way } = new Elastic(about.elastic).field(pairs, size, null);
+  const { n, way } = new Elastic(about.elastic).field(pairs, [size, size], null);
   return { n, way: [...way] };
 }
 """

@@ -97,6 +97,8 @@ def _facts(generator: Any) -> dict[str, Any]:
     config = generator.config
     return {
         "resolution": config.resolution,
+        "height": config.shape[0],
+        "width": config.shape[1],
         "num_ws": config.num_ws,
         "w_dim": config.w_dim,
         "z_dim": config.z_dim,

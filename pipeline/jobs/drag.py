@@ -20,6 +20,7 @@ from pipeline.machine.network_identity import NetworkIdentity
 from pipeline.progress import Job
 from pipeline.settings.recipe import Recipe
 from pipeline.stage_table import STAGES, stages_after
+from stylegan2.arrays import longer_side
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -70,7 +71,7 @@ def drag(
     with (yield from workspace.lock()):
         aligned = yield from current(workspace, "align", bench)
         config: dict[str, Any] = {
-            "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
+            "drag": drag_settings(_for_motion(recipe, longer_side(aligned.info["size"]))),
             "size": aligned.info["size"],
             "moves": recipe.result.paste,
         }

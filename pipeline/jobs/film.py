@@ -27,7 +27,7 @@ from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.stages.moving_photo import Moved, read_moved
-from stylegan2.arrays import Float64Array, UInt8Image
+from stylegan2.arrays import Float64Array, Size, UInt8Image
 
 Format = Literal["mp4", "gif", "webp"]
 FORMATS: Mapping[str, Format] = {".mp4": "mp4", ".gif": "gif", ".webp": "webp"}
@@ -109,7 +109,7 @@ class _Scene:
         part = Image.fromarray(np.ascontiguousarray(pixels[self._part.rows, self._part.columns]))
         return np.asarray(part.resize(self._size, Image.Resampling.LANCZOS))
 
-    def from_aligned(self, size: int) -> Float64Array:
+    def from_aligned(self, size: Size) -> Float64Array:
         """Return the matrix [3, 3] from pixels of the aligned face to the film's."""
         return aligned_to_photo(self.quad, size)
 

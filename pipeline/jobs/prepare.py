@@ -47,7 +47,7 @@ def align(
     this fails. points, if given, are held against the alignment.
     """
     network = identify(recipe.network, bench)
-    request = align_request(photo, network.resolution, recipe, landmarks)
+    request = align_request(photo, network.size, recipe, landmarks)
     claimed = yield from claim(photo, parent, folder)
     with claimed.held:
         with claimed.kept_if_it_comes_to_something():
@@ -84,7 +84,7 @@ def invert(
     network = identify(recipe.network, bench)
     if start is not None:
         _check_start(start, network, bench)
-    asked = align_request(photo, network.resolution, recipe, landmarks)
+    asked = align_request(photo, network.size, recipe, landmarks)
     claimed = yield from claim(photo, parent, folder)
     workspace = claimed.workspace
     with claimed.held:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a running stage has right now; `picture` renders it as uint8 [R, R, 3] when called.
+    """What a running stage has right now; `picture` renders it as uint8 [H, W, 3] when called.
 
     A drag alone has the rest: handles, xy in pixels of the picture, distances, and how the photo
     moves with that picture once it is rendered, as `pipeline.picture.motion.Motion` has it.

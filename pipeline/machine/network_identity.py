@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.disk.storage import read_sealed, write_sealed
 from pipeline.machine.bench import Bench
+from stylegan2.arrays import Size
 from stylegan2.environment import cache_folder
 from stylegan2.zoo import is_known_name
 
@@ -15,11 +16,11 @@ INDEX = "networks.json"
 
 @dataclass(frozen=True)
 class NetworkIdentity:
-    """A network file: how it was asked for, the hash of its weights, and its picture size."""
+    """A network file: how it was asked for, the hash of its weights, and its pictures' size."""
 
     name: str
     weights: str
-    resolution: int
+    size: Size
 
 
 def identify(name: str, bench: Bench) -> NetworkIdentity:
@@ -42,7 +43,7 @@ def identify(name: str, bench: Bench) -> NetworkIdentity:
             "size": state.st_size,
             "mtime_ns": state.st_mtime_ns,
             "weights": weights_hash(generator),
-            "resolution": generator.resolution,
+            "resolution": generator.size,
         }
         _remember(key, known, bench)
     return NetworkIdentity(name, known["weights"], known["resolution"])

@@ -13,13 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from drag.points import DragPoint
-from pipeline.picture.optical_flow import backward_flow, weighted_flow
+from pipeline.picture.optical_flow import backward_flow, fitted, weighted_flow
 from pipeline.picture.smooth_field import smooth_field
-from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
+from stylegan2.arrays import (
+    Array,
+    BoolImage,
+    Float32Array,
+    Float64Array,
+    Size,
+    UInt8Image,
+    longer_side,
+    sides,
+)
 
 REGION = 1.25
-"""Side of the square that may move, in sides of the crop around whose centre it lies: chins and
-hair go on beyond the crop."""
+"""Side of the square that may move, in longer sides of the crop around whose centre it lies: chins
+and hair go on beyond the crop."""
 
 GRID = 64
 """Side of the grid over the region on which the field is solved."""
@@ -87,11 +96,12 @@ class Motion:
         areas = (1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]
         return np.asarray(areas, np.float32)
 
-    def at(self, places: Float64Array, size: int) -> Float64Array:
-        """Read the ways [P, 2] at places of the crop, in pixels of the crop, size x size."""
-        return _read(self.way, in_region(places, size, len(self.way))) * (REGION * size)
+    def at(self, places: Float64Array, size: Size) -> Float64Array:
+        """Read the ways [P, 2] at places of the crop, in pixels of the crop, of that size."""
+        on_grid = in_region(places, size, len(self.way))
+        return _read(self.way, on_grid) * (REGION * longer_side(size))
 
-    def goes(self, places: Float64Array, size: int) -> Float64Array:
+    def goes(self, places: Float64Array, size: Size) -> Float64Array:
         """Return where what is at places [P, 2] of the crop ends, both in pixels of the crop."""
         ends: Float64Array = places.copy()
         for _ in range(ROUNDS_FORTH):
@@ -123,15 +133,32 @@ class Motion:
 
 def region_of(quad: Float64Array) -> Float64Array:
     """Return the corners [4, 2] of the region that may move, for those of a crop."""
+    top_left, bottom_left, _, top_right = quad
+    across, down = top_right - top_left, bottom_left - top_left
+    side = REGION * max(np.hypot(*across), np.hypot(*down))
+    across, down = (each * (side / 2 / np.hypot(*each)) for each in (across, down))
     centre = quad.mean(axis=0)
-    region: Float64Array = centre + (quad - centre) * REGION
-    return region
+    corners = [-across - down, down - across, across + down, across - down]
+    return np.stack([centre + corner for corner in corners])
 
 
-def in_region(places: Float64Array, size: int, n: int) -> Float64Array:
-    """Bring places [..., 2] of a crop, size x size, to a grid over the region, n x n: both xy."""
-    on_grid: Float64Array = (((places + 0.5) / size - 0.5) / REGION + 0.5) * n - 0.5
+def in_region(places: Float64Array, size: Size, n: int) -> Float64Array:
+    """Bring places [..., 2] of a crop of that size to a grid over the region, n x n: both xy."""
+    height, width = sides(size)
+    middle = np.array([width, height]) / 2
+    shares = (places + 0.5 - middle) / (REGION * longer_side(size))
+    on_grid: Float64Array = (shares + 0.5) * n - 0.5
     return on_grid
+
+
+def _over_region(field: Array) -> Array:
+    """Lay a field over the crop [h, w, ...] out over the region: zeros around it."""
+    height, width = field.shape[:2]
+    longer = max(height, width)
+    side = longer + 2 * round((REGION - 1) / 2 * longer)
+    top, left = (side - height) // 2, (side - width) // 2
+    padding = [(top, side - height - top), (left, side - width - left)]
+    return np.pad(field, padding + [(0, 0)] * (field.ndim - 2))
 
 
 def face_motion(
@@ -146,28 +173,28 @@ def face_motion(
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
-    before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
-    targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
+    before, after: uint8 [H, W, 3]. points: in pixels of these; their handles' content is at the
+    targets in the end, exactly. movable_mask: bool [H, W], True where the photo may change. alone:
     more points, of which the pictures say nothing: they move what is around them. lips: where
     the mouth's points go, roughly; there it is they that say so, and not the pictures. fine: points
     of small parts, which move only what is near, after all others. nose: where its points go,
     roughly, whatever pulls beside them.
     """
-    resolution = len(before)
-    if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
-        raise ValueError(f"before {before.shape} and after {after.shape} must be equal squares")
+    size = before.shape[:2]
+    if before.shape != (*size, 3) or after.shape != before.shape:
+        raise ValueError(f"before {before.shape} and after {after.shape} must be of one size")
     free = _free(GRID, movable_mask)
     flow, weight = _measured(before, after)
-    targets, ways = _on_grid(points, resolution, GRID)
-    lip_ends, lip_ways = _on_grid(lips, resolution, GRID)
+    targets, ways = _on_grid(points, size, GRID)
+    lip_ends, lip_ways = _on_grid(lips, size, GRID)
     if lips:
-        weight = weight * (1 - _share_inside(lips, resolution))
-    nose_ends, nose_ways = _on_grid(nose, resolution, GRID)
+        weight = weight * (1 - _share_inside(lips, size))
+    nose_ends, nose_ways = _on_grid(nose, size, GRID)
     soft = np.full(len(lips) + len(nose), LIP_FIRMNESS)
     firmness = np.concatenate([np.ones(len(points)), soft])
     # What the generator left of the way, everything else goes along with, not the point alone.
     followed = smooth_field(flow, weight, lip_ends, lip_ways, free, soft[: len(lips)])
-    lacking = _exact(followed / GRID, points, resolution, movable_mask).way * GRID - followed
+    lacking = _exact(followed / GRID, points, size, movable_mask).way * GRID - followed
     flow = flow + lacking
     pins = np.concatenate([targets, lip_ends, nose_ends])
     pin_ways = np.concatenate([ways, lip_ways + _read(lacking, lip_ends), nose_ways])
@@ -179,8 +206,8 @@ def face_motion(
         weight = np.where(_grown(folded, 2), DISBELIEF * weight, weight)
     way = _enlarged(field / GRID, FINE) * _fade(FINE, movable_mask, EDGE)[..., None]
     coarse = [*points, *alone]
-    whole = _exact(way, coarse, resolution, movable_mask)
-    return _refined(whole, coarse, fine, resolution, movable_mask)
+    whole = _exact(way, coarse, size, movable_mask)
+    return _refined(whole, coarse, fine, size, movable_mask)
 
 
 def quick_motion(
@@ -197,17 +224,17 @@ def quick_motion(
     """
     import cv2
 
-    side = (_QUICK_SIDE, _QUICK_SIDE)
+    size = before.shape[:2]
+    height, width = fitted(size, _QUICK_SIDE)
     small, small_after = (
-        np.asarray(cv2.resize(each, side, interpolation=cv2.INTER_AREA), np.float32)
+        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         for each in (before, after)
     )
     way, sure = backward_flow(small, small_after, 1.0)
-    margin = round((REGION - 1) / 2 * _QUICK_SIDE)
-    weight = np.pad(sure, margin)[..., None]
-    around = np.pad(way, [(margin, margin)] * 2 + [(0, 0)]) * weight
+    weight = _over_region(sure)[..., None]
+    around = _over_region(way) * weight
 
-    def averaged(field: Float32Array) -> Float32Array:
+    def averaged(field: Array) -> Float32Array:
         even = cv2.resize(field, (GRID, GRID), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(even, (0, 0), _QUICK_SMOOTHING), np.float32)
 
@@ -215,25 +242,25 @@ def quick_motion(
     fade = _fade(GRID, movable_mask, FADE)[..., None]
     faded = flow / (REGION * _QUICK_SIDE) * fade
     coarse = [*points, *alone]
-    whole = _exact(faded, coarse, len(before), movable_mask)
-    return _refined(whole, coarse, fine, len(before), movable_mask)
+    whole = _exact(faded, coarse, size, movable_mask)
+    return _refined(whole, coarse, fine, size, movable_mask)
 
 
 def plain_motion(
     points: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None = None,
     fine: Sequence[DragPoint] = (),
     n: int = FINE,
 ) -> Motion:
     """Move what is around the points as a soft brush does, where no generator says how.
 
-    points, movable_mask and fine as in `face_motion`, in pixels of a picture of that resolution.
+    points, movable_mask and fine as in `face_motion`, in pixels of a picture of that size.
     n is the side of the grid on which the motion is given.
     """
     still = np.zeros((n, n, 2), np.float32)
-    whole = _exact(still, points, resolution, movable_mask)
-    return _refined(whole, points, fine, resolution, movable_mask)
+    whole = _exact(still, points, size, movable_mask)
+    return _refined(whole, points, fine, size, movable_mask)
 
 
 def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:
@@ -241,11 +268,9 @@ def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Floa
     import cv2  # large; only an edit needs it
 
     way, weight = weighted_flow(before, after)
-    margin = round((REGION - 1) / 2 * len(way))
 
     def averaged(field: Float32Array) -> Float32Array:
-        sides = [(margin, margin)] * 2 + [(0, 0)] * (field.ndim - 2)
-        around = np.pad(field, sides)
+        around = _over_region(field)
         return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA))
 
     mean_weight = averaged(weight)
@@ -256,14 +281,14 @@ def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Floa
 def _exact(
     way: Array,
     points: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None,
 ) -> Motion:
     """Add what a field lacks at the points, by kernels (Wendland, 1995, C2) around them."""
     if not points:
         return Motion(np.asarray(way, np.float32))
     n = len(way)
-    targets, ways = _on_grid(points, resolution, n)
+    targets, ways = _on_grid(points, size, n)
     fade = _fade(n, movable_mask, FADE)
     y, x = np.mgrid[0:n, 0:n]
     kernels = np.stack(
@@ -279,7 +304,7 @@ def _refined(
     whole: Motion,
     coarse: Sequence[DragPoint],
     fine: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None,
 ) -> Motion:
     """Bring small parts to where they belong once everything else has moved.
@@ -291,8 +316,8 @@ def _refined(
         return whole
     n = len(whole.way)
     ends = np.array([[point.handle, point.target] for point in (*fine, *coarse)], np.float64)
-    starts = in_region(whole.goes(ends[:, 0], resolution), resolution, n)
-    targets = in_region(ends[:, 1], resolution, n)
+    starts = in_region(whole.goes(ends[:, 0], size), size, n)
+    targets = in_region(ends[:, 1], size, n)
     y, x = np.mgrid[0:n, 0:n]
     fade = _fade(n, movable_mask, FADE)
     reach = FINE_REACH * n
@@ -335,16 +360,16 @@ def _fade(n: int, movable_mask: BoolImage | None, over: float) -> Float64Array:
     return fade
 
 
-def _share_inside(lips: Sequence[DragPoint], resolution: int) -> Float64Array:
+def _share_inside(lips: Sequence[DragPoint], size: tuple[int, int]) -> Float64Array:
     """Return the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
     import cv2
 
-    mouth = np.zeros((resolution, resolution), np.uint8)
+    mouth = np.zeros(size, np.uint8)
     ends = np.array([point.target for point in lips], np.float32)
     cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
-    beside = 2 * round(BESIDE_LIPS * resolution) + 1
+    beside = 2 * round(BESIDE_LIPS * max(size)) + 1
     mouth = np.asarray(cv2.dilate(mouth, np.ones((beside, beside), np.uint8)), np.uint8)
-    around = np.pad(mouth, round((REGION - 1) / 2 * resolution)).astype(np.float32)
+    around = _over_region(mouth).astype(np.float32)
     return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float64)
 
 
@@ -356,18 +381,15 @@ def _free(n: int, movable_mask: BoolImage | None) -> BoolImage:
     free = np.zeros((n, n), np.bool_)
     free[border:-border, border:-border] = True
     if movable_mask is not None:
-        margin = round((REGION - 1) / 2 * len(movable_mask))
-        around = np.pad(movable_mask, margin).astype(np.float32)
+        around = _over_region(movable_mask).astype(np.float32)
         free &= cv2.resize(around, (n, n), interpolation=cv2.INTER_AREA) > 0.999
     return free
 
 
-def _on_grid(
-    points: Sequence[DragPoint], resolution: int, n: int
-) -> tuple[Float64Array, Float64Array]:
+def _on_grid(points: Sequence[DragPoint], size: Size, n: int) -> tuple[Float64Array, Float64Array]:
     """Return the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
     ends = np.array([[point.handle, point.target] for point in points], np.float64)
-    handles, targets = in_region(ends.reshape(-1, 2, 2), resolution, n).transpose(1, 0, 2)
+    handles, targets = in_region(ends.reshape(-1, 2, 2), size, n).transpose(1, 0, 2)
     return targets, handles - targets
 
 

@@ -48,7 +48,7 @@ from pipeline.stages.guard import (
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
-from stylegan2.arrays import Float32Array, UInt8Image
+from stylegan2.arrays import Float32Array, UInt8Image, longer_side, sides
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
 
@@ -89,7 +89,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     steps, track = [DragStep(0, 0.0, (), (), (), None)], [start]
     stop = StopReason.ARRIVED
     if photo.followed:
-        followed = photo.for_network(ground.generator.resolution)
+        followed = photo.for_network
         session = DragSession(
             ground.generator, start, ground.noise_consts, followed, config, movable
         )
@@ -148,7 +148,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
                 pixels, held = "network", Held(made(1), 1.0, pasted)
     went = photo.on_the_way(ends, held.share)
     if held.share < 1:
-        near = where_it_tears(made(1), ends, len(photo.aligned)) if ends else len(own) + 1
+        near = where_it_tears(made(1), ends, photo.size) if ends else len(own) + 1
         there = f" near point {near}" if near <= len(own) else ""
         who, whose = ("the points go", "their") if ends else ("the face goes", "its")
         yield Notice(
@@ -280,7 +280,7 @@ def _warnings(work: Work, features: Tensor, photo: MovingPhoto, own: int) -> Job
         return
     handles = [photo.points[i].handle for i in followed]
     to_space, limits = _space(work)
-    checks = check_handles(features, handles, info["size"])
+    checks = check_handles(features, handles, longer_side(info["size"]))
     for i, handle, check in zip(followed, handles, checks, strict=True):
         if not check.may_drift:
             continue
@@ -329,7 +329,7 @@ def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
     """Return the way from the aligned face to the space of the user's points, and its size."""
     info = work.inputs["align"].info
     if work.request.hints.get("warn_in") != "photo":
-        return np.eye(3), (info["size"], info["size"])
+        return np.eye(3), sides(info["size"])[::-1]
     matrix = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
     return matrix.astype(np.float64), tuple(info["photo_size"])
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from drag.masks import may_change
-from drag.points import DragPoint
+from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
@@ -57,7 +57,7 @@ class Moved:
         mouth = self.mouth
         if mouth is not None:
             # The lips' way is known where they are in the end, and so is where they came from.
-            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, len(mouth.picture))
+            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, mouth.picture.shape[:2])
             mouth = replace(mouth, ends=ends)
         return Moved(Motion(self.motion.way * np.float32(share)), mouth)
 
@@ -65,7 +65,7 @@ class Moved:
         """Return the new mouth as it is once the photo has moved further."""
         if self.mouth is None:
             return None
-        ends = self.mouth.ends - later.at(self.mouth.ends, len(self.mouth.picture))
+        ends = self.mouth.ends - later.at(self.mouth.ends, self.mouth.picture.shape[:2])
         return replace(self.mouth, ends=ends)
 
     def write(self, draft: Draft) -> dict[str, Tensor]:
@@ -89,7 +89,7 @@ def read_moved(drag: Artifact) -> Moved:
 
 @dataclass(frozen=True)
 class MovingPhoto:
-    """An aligned photo, uint8 [R, R, 3], and what is to move in it.
+    """An aligned photo, uint8 [H, W, 3], and what is to move in it.
 
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. near are those that
@@ -140,6 +140,12 @@ class MovingPhoto:
         return cls(aligned, points, everything, mask, starts, first, face, fresh, near, directed)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the aligned photo, and of the network's pictures."""
+        height, width = self.aligned.shape[:2]
+        return height, width
+
+    @property
     def held(self) -> list[bool]:
         """Which points the mask holds where they are."""
         if self.movable is None:
@@ -158,13 +164,13 @@ class MovingPhoto:
         """Where the points are to go."""
         return [point.target for point in self.points]
 
-    def for_network(self, resolution: int) -> list[DragPoint]:
-        """Return the points that the network is asked for; their targets in its picture."""
-        inside = []
-        for i in self.followed:
-            x, y = (min(max(v, -0.5), resolution - 0.5) for v in self.points[i].target)
-            inside.append(DragPoint(self.points[i].handle, (x, y)))
-        return inside
+    @property
+    def for_network(self) -> list[DragPoint]:
+        """The points that the network is asked for; their targets in its picture."""
+        return [
+            DragPoint(self.points[i].handle, inside(self.points[i].target, self.size))
+            for i in self.followed
+        ]
 
     def places(self, step: DragStep, steps: int) -> list[XY]:
         """Say where all handles are at a step of so many: those alone go along evenly."""
@@ -192,10 +198,10 @@ class MovingPhoto:
             motion = face_motion(before, after, asked, self.movable, alone, lips, near, nose)
             if mouth is not None:
                 lips_before = np.array([point.handle for point in lips])
-                mouth = replace(mouth, ends=motion.goes(lips_before, len(self.aligned)))
+                mouth = replace(mouth, ends=motion.goes(lips_before, self.size))
         else:
             mouth = None
-            motion = plain_motion(alone, len(self.aligned), self.movable, near)
+            motion = plain_motion(alone, self.size, self.movable, near)
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
@@ -252,8 +258,8 @@ class MovingPhoto:
 
     @property
     def _quad(self) -> Float64Array:
-        size = len(self.aligned)
-        return np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
+        height, width = self.size
+        return np.array([[0, 0], [0, height], [width, height], [width, 0]]) - 0.5
 
     def film(self, moved: Moved) -> list[UInt8Image]:
         """Show the photo on its way, in even steps from the beginning to the end."""

@@ -15,7 +15,7 @@ from pipeline.disk.workspace import Workspace
 from pipeline.studio.desk import Desk
 from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.sketch import Sketch, mask_path
-from stylegan2.arrays import BoolImage, Float32Array, Float64Array
+from stylegan2.arrays import BoolImage, Float32Array, Float64Array, Size, sides
 
 SIDE = 128
 """Of the grid on which a preview is worked out."""
@@ -127,7 +127,7 @@ def preview(
     ]
     around += [each.point for each in found if each.follow != "near"]
     near = [each.point for each in found if each.follow == "near"]
-    size = int(desk.aligned(workspace).info["size"])
+    size = desk.aligned(workspace).info["size"]
     return plain_motion(around, size, _mask(workspace, now.mask, size), near, SIDE).way
 
 
@@ -145,10 +145,10 @@ def _reached(
     return reaches(in_photo(face, desk.aligned(workspace)))
 
 
-def _mask(workspace: Workspace, mask: str | None, size: int) -> BoolImage | None:
+def _mask(workspace: Workspace, mask: str | None, size: Size) -> BoolImage | None:
     if mask is None:
         return None
     from drag.masks import decode_mask
 
     with mask_path(workspace.folder, mask).open("rb") as png:
-        return decode_mask(png, (size, size), "the aligned face")
+        return decode_mask(png, sides(size)[::-1], "the aligned face")

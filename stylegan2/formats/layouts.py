@@ -73,6 +73,10 @@ def load_all(stored: Mapping[str, object], limit: int) -> dict[str, Tensor]:
 
 def with_noise(tensors: dict[str, Tensor], make: Callable[..., Tensor]) -> dict[str, Tensor]:
     """Complete a generator that was built without noise: images from make, strength zero."""
+    const = tensors.get("synthesis.b4.const", torch.zeros(0))
+    if const.ndim != 3:
+        return tensors  # whoever builds the generator says what is wrong with it
+    height, width = const.shape[1:]
     complete = dict(tensors)
     for name in tensors:
         if found := re.fullmatch(r"(synthesis\.b([1-9]\d{0,3})\.conv[01]\.)weight", name):
@@ -80,7 +84,7 @@ def with_noise(tensors: dict[str, Tensor], make: Callable[..., Tensor]) -> dict[
             if size not in BLOCK_SIZES:
                 continue
             if f"{found[1]}noise_const" not in tensors:
-                complete[f"{found[1]}noise_const"] = make(size, size)
+                complete[f"{found[1]}noise_const"] = make(height * size // 4, width * size // 4)
             if f"{found[1]}noise_strength" not in tensors:
                 complete[f"{found[1]}noise_strength"] = torch.zeros([])
     return complete
