@@ -141,7 +141,7 @@ def project(
         raise ValueError("config leaves something open: pass settled(config, ...)")
     wanted_shape = (1, 3, *generator.config.shape)
     if target.shape != wanted_shape:
-        raise ValueError(f"target must be {list(wanted_shape)}, got {list(target.shape)}")
+        raise ValueError(f"target must be {list(wanted_shape)}, got {tuple(target.shape)}")
     device = target.device
     start = (statistics.mean[None] if start is None else start).to(device)
     w = start if start.ndim == 3 else to_ws(start, generator.num_ws)

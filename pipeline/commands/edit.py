@@ -19,6 +19,7 @@ from pipeline.commands.amounts import (
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     GroupedCommand,
+    class_option,
     landmarks_option,
     machine_options,
     network_option,
@@ -101,6 +102,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     "--network",
     help="With --together: name of a known network, or a file; embedded if left out.",
 )
+@class_option
 @perceptual_option
 @seed_option
 @machine_options
@@ -118,7 +120,7 @@ def tune(
 
     if together is not None and folders:
         raise click.UsageError("give either --together or workspaces, not both")
-    if network is not None and together is None:
+    if together is None and (network, options["network_class"]) != (None, None):
         raise click.UsageError("--network goes with --together: a workspace has its network")
     recipe = read_recipe({**options, "network": network or EMBEDDED}, "tune")
     console = Console(as_json, options["device"])

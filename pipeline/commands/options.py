@@ -153,12 +153,25 @@ seed_option = click.option(
     help="Equal seeds give equal results.",
 )
 
-network_option = click.option(
-    "--network",
-    default=EMBEDDED,
-    show_default=True,
-    help="Name of a known network (see realdrag models list), or a file.",
+
+class_option = click.option(
+    "--class",
+    "network_class",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Which class, where the network has several (realdrag models info FILE counts them).",
 )
+
+
+def network_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --network and --class."""
+    return click.option(
+        "--network",
+        default=EMBEDDED,
+        show_default=True,
+        help="Name of a known network (see realdrag models list), or a file.",
+    )(class_option(function))
+
 
 perceptual_option = click.option(
     "--perceptual",

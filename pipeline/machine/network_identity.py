@@ -9,6 +9,7 @@ from pipeline.disk.storage import read_sealed, write_sealed
 from pipeline.machine.bench import Bench
 from stylegan2.arrays import Size
 from stylegan2.environment import cache_folder
+from stylegan2.network_names import split_class, with_class
 from stylegan2.zoo import is_known_name
 
 INDEX = "networks.json"
@@ -30,8 +31,9 @@ def identify(name: str, bench: Bench) -> NetworkIdentity:
     the network is found again from another folder. Raises what finding or reading it raises.
     """
     path = bench.network_path(name)
-    key = str(path.resolve())
-    if not is_known_name(name):
+    base, number = split_class(name)
+    key = with_class(str(path.resolve()), number)
+    if not is_known_name(base):
         name = key
     state = path.stat()
     known = _read_index().get(key)

@@ -62,9 +62,9 @@ def _cropped(photo: Photo, quad: Float64Array) -> str | None:
     if left_out < 0.05:
         return None
     return (
-        f"the network's pictures have another shape: of the photo's {whole[0]} x {whole[1]} pixels "
-        f"the middle {taken[0]:.0f} x {taken[1]:.0f} can be dragged; to drag another part, crop the "
-        "photo around it"
+        f"the network's pictures have another shape: of the photo's {whole[0]} x {whole[1]} "
+        f"pixels the middle {taken[0]:.0f} x {taken[1]:.0f} can be dragged; to drag another part, "
+        "crop the photo around it"
     )
 
 

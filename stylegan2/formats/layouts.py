@@ -121,11 +121,12 @@ def check_activation(activation: object) -> None:
         raise UnsupportedNetwork(f"the activation is {_short(activation)}; realdrag needs 'lrelu'")
 
 
-def check_labels(count: object) -> None:
-    """Raise UnsupportedNetwork when the generator takes class labels."""
-    if number(count) not in (None, 0):
+def check_labels(count: object, names: Mapping[str, object]) -> None:
+    """Raise UnsupportedNetwork for class labels (their count) without an embedding among names."""
+    if number(count) not in (None, 0) and not any("mapping.embed." in name for name in names):
         raise UnsupportedNetwork(
-            "the network is class-conditional (it takes labels); realdrag has none to give"
+            "the network is class-conditional (it takes labels), and not as StyleGAN2-ADA's are; "
+            "realdrag does not know how"
         )
 
 
