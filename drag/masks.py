@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from drag.points import PointsFile, PointsInvalid
-from stylegan2.arrays import BoolImage, Float64Array, Size, sides
+from stylegan2.arrays import BoolImage, Float64Array
+from stylegan2.sizes import Size, sides
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 

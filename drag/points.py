@@ -10,7 +10,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from stylegan2.arrays import Float64Array, Size, sides
+from stylegan2.arrays import Float64Array
+from stylegan2.sizes import Size, sides
 from stylegan2.strict_json import read_strict_json
 
 Space = Literal["photo", "aligned"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,3 @@ Float64Array = npt.NDArray[np.float64]
 
 Array = npt.NDArray[Any]
 """An array of any type: what another library gives."""
-
-Size = int | Sequence[int]
-"""A picture's size: the side of a square, else (height, width)."""
-
-
-def sides(size: Size) -> tuple[int, int]:
-    """Return height and width."""
-    if isinstance(size, int):
-        return size, size
-    height, width = size
-    return height, width
-
-
-def longer_side(size: Size) -> int:
-    """Return what lengths are shares of, where a picture need not be square."""
-    return max(sides(size))

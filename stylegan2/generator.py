@@ -15,9 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from stylegan2.arrays import Size
 from stylegan2.layers import SynthesisBlock, SynthesisLayer
 from stylegan2.ops import FullyConnected, bias_act, normalize_2nd_moment, upsample
+from stylegan2.sizes import Size
 
 NoiseConsts = Mapping[str, Tensor]
 """One noise image [h, w] per synthesis layer, as large as its block, keyed by the layer's name

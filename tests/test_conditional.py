@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.disk.workspace import Workspace
-from pipeline.failures import BAD_INPUT, OK
+from pipeline.failures import OK, WEIGHTS
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
 from stylegan2.checkpoint import load_generator, save_generator
@@ -168,7 +168,7 @@ def test_a_photo_is_inverted_and_dragged_in_the_class_that_was_asked_for(
     network = conditional_file(case.folder)
     invert = ["invert", str(case.photo), "--network", str(network), *QUICK_INVERT]
     refused = run([*invert, *QUICK_STEPS["invert"]])
-    assert refused.code == BAD_INPUT and "choose one from 0 to 2" in refused.err
+    assert refused.code == WEIGHTS and "choose one from 0 to 2" in refused.err
     requests = []
     for number in ("0", "2"):
         made = run([*invert, *QUICK_STEPS["invert"], "--class", number])
@@ -198,4 +198,4 @@ def test_info_counts_the_classes_and_convert_writes_one(
     wanted = literal_w(conditional_tensors(), z, 1)
     torch.testing.assert_close(load_generator(target).mapping(z), wanted, rtol=1e-4, atol=1e-5)
     refused = run(["models", "convert", str(network), str(tmp_path / "no.safetensors")])
-    assert refused.code == BAD_INPUT and not (tmp_path / "no.safetensors").exists()
+    assert refused.code == WEIGHTS and not (tmp_path / "no.safetensors").exists()

@@ -10,7 +10,8 @@ from PIL import Image, ImageFilter
 
 from inversion.faces.face import Face
 from inversion.faces.landmarks_file import LandmarksInvalid
-from stylegan2.arrays import Float64Array, Size, UInt8Image, sides
+from stylegan2.arrays import Float64Array, UInt8Image
+from stylegan2.sizes import Size, sides
 
 # Where the crop leaves the photo, the mirrored filling is blurred: this sigma, fully blurred at
 # this distance from the photo's edge, both as shares of the crop's side (as soft as FFHQ's).

@@ -20,7 +20,7 @@ from pipeline.machine.network_identity import NetworkIdentity
 from pipeline.progress import Job
 from pipeline.settings.recipe import Recipe
 from pipeline.stage_table import STAGES, stages_after
-from stylegan2.arrays import longer_side
+from stylegan2.sizes import longer_side
 
 if TYPE_CHECKING:
     from drag.points import PointsFile

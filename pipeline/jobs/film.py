@@ -27,7 +27,8 @@ from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.stages.moving_photo import Moved, read_moved
-from stylegan2.arrays import Float64Array, Size, UInt8Image
+from stylegan2.arrays import Float64Array, UInt8Image
+from stylegan2.sizes import Size
 
 Format = Literal["mp4", "gif", "webp"]
 FORMATS: Mapping[str, Format] = {".mp4": "mp4", ".gif": "gif", ".webp": "webp"}

@@ -16,8 +16,8 @@ from pipeline.progress import Job, Notice, PointNotice
 from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES, Stage
-from stylegan2.arrays import Size, sides
 from stylegan2.hashing import file_sha256
+from stylegan2.sizes import Size, sides
 
 if TYPE_CHECKING:
     from drag.points import PointsFile

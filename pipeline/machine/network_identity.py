@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.disk.storage import read_sealed, write_sealed
 from pipeline.machine.bench import Bench
-from stylegan2.arrays import Size
 from stylegan2.environment import cache_folder
 from stylegan2.network_names import split_class, with_class
+from stylegan2.sizes import Size
 from stylegan2.zoo import is_known_name
 
 INDEX = "networks.json"

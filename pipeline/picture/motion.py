@@ -15,16 +15,8 @@ import numpy as np
 from drag.points import DragPoint
 from pipeline.picture.optical_flow import backward_flow, fitted, weighted_flow
 from pipeline.picture.smooth_field import smooth_field
-from stylegan2.arrays import (
-    Array,
-    BoolImage,
-    Float32Array,
-    Float64Array,
-    Size,
-    UInt8Image,
-    longer_side,
-    sides,
-)
+from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
+from stylegan2.sizes import Size, longer_side, sides
 
 REGION = 1.25
 """Side of the square that may move, in longer sides of the crop around whose centre it lies: chins

@@ -48,9 +48,10 @@ from pipeline.stages.guard import (
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
-from stylegan2.arrays import Float32Array, UInt8Image, longer_side, sides
+from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.generator import Generator
 from stylegan2.images import to_tensor, to_uint8
+from stylegan2.sizes import longer_side, sides
 
 
 def run(work: Work) -> Job[Mapping[str, Any]]:

@@ -12,7 +12,8 @@ from inversion.faces.landmark_network import load_landmarker
 from pipeline.picture.motion import in_region
 from pipeline.picture.plausibility import BEST_SCORE, plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
-from stylegan2.arrays import Float32Array, Size, UInt8Image
+from stylegan2.arrays import Float32Array, UInt8Image
+from stylegan2.sizes import Size
 
 HOLDS = 1.4
 """An edit below this score looks broken (pipeline/picture/plausibility.py). Of 224 edits scored by

@@ -15,7 +15,8 @@ from pipeline.disk.workspace import Workspace
 from pipeline.studio.desk import Desk
 from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.sketch import Sketch, mask_path
-from stylegan2.arrays import BoolImage, Float32Array, Float64Array, Size, sides
+from stylegan2.arrays import BoolImage, Float32Array, Float64Array
+from stylegan2.sizes import Size, sides
 
 SIDE = 128
 """Of the grid on which a preview is worked out."""

@@ -11,7 +11,7 @@ from pipeline.machine.bench import Bench
 from pipeline.studio.desk import Desk
 from pipeline.studio.ground import ground_request, load_ground
 from pipeline.studio.sketch import Pair
-from stylegan2.arrays import longer_side
+from stylegan2.sizes import longer_side
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,8 @@ from pipeline.studio.sketch import (
     mask_path,
     numbered,
 )
-from stylegan2.arrays import BoolImage, sides
+from stylegan2.arrays import BoolImage
+from stylegan2.sizes import sides
 
 MAX_POINTS = 200
 

@@ -16,7 +16,7 @@ from pipeline.stage_table import STAGES
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import closeup_of, photo_size
 from pipeline.studio.sketch import Edit, Sketch, load_sketch
-from stylegan2.arrays import sides
+from stylegan2.sizes import sides
 
 MAX_TRACK = 120
 """Positions of a handle's track that the page gets of a finished drag."""
