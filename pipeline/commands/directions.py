@@ -18,6 +18,7 @@ from pipeline.commands.options import (
 )
 from pipeline.disk.storage import writing
 from pipeline.jobs.fit_directions import Fitting, Method
+from stylegan2.network_names import with_class
 
 if TYPE_CHECKING:
     from stylegan2.directions import Direction
@@ -120,6 +121,7 @@ def fit(
 def show(
     files: Sequence[Path],
     network: str,
+    network_class: int | None,
     output: Path | None,
     seed: int,
     as_json: bool,
@@ -136,7 +138,9 @@ def show(
     if target.suffix.lower() != ".png":
         raise click.BadParameter(f"{target} should end in .png", param_hint="--output")
     console = Console(as_json, device)
-    found, sheet = console.run(show_directions(files, network, seed, console.bench))
+    found, sheet = console.run(
+        show_directions(files, with_class(network, network_class), seed, console.bench)
+    )
     write_strips(sheet, target)
     _done(console, {"picture": str(target)}, found, str(target))
 

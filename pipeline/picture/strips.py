@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stylegan2.arrays import UInt8Image
 
@@ -15,7 +15,7 @@ NAME = 18
 
 
 def strips(rows: Sequence[tuple[str, Sequence[UInt8Image]]], tile: int = TILE) -> UInt8Image:
-    """Draw a strip for each name: uint8 pictures [R, R, 3] side by side, `tile` pixels each."""
+    """Draw a strip for each name: uint8 pictures [H, W, 3] side by side, in squares of `tile`."""
     width = max((len(pictures) for _, pictures in rows), default=1)
     sheet = Image.new("RGB", (width * tile, max(1, len(rows)) * (tile + NAME)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -24,6 +24,8 @@ def strips(rows: Sequence[tuple[str, Sequence[UInt8Image]]], tile: int = TILE) -
         top = number * (tile + NAME)
         draw.text((4, top + 1), name, fill="black", font=font)
         for column, pixels in enumerate(pictures):
-            small = Image.fromarray(pixels).resize((tile, tile), Image.Resampling.LANCZOS)
+            small = ImageOps.contain(
+                Image.fromarray(pixels), (tile, tile), Image.Resampling.LANCZOS
+            )
             sheet.paste(small, (column * tile, top + NAME))
     return np.asarray(sheet)
