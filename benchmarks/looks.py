@@ -142,7 +142,7 @@ class Maker:
         features = min(MOTION_FEATURES, generator.resolution // 2)
         config = DragConfig(features=features)
         photo = photo_of(case, edit)
-        asked = photo.for_network(generator.resolution)
+        asked = photo.for_network
         session = DragSession(generator, ws, None, asked, config, mask)
         before = to_uint8(session.picture())
         for _ in session.run():

@@ -75,7 +75,7 @@ class HandleCheck:
 
 @torch.no_grad()
 def handle_features(generator: Generator, noise_consts: NoiseConsts | None, ws: Tensor) -> Tensor:
-    """Return the features [1, C, F, F] that a drag from ws [1, num_ws, w_dim] tracks."""
+    """Return the features [1, C, h, w] that a drag from ws [1, num_ws, w_dim] tracks."""
     size = feature_resolution(generator.resolution)
     return features_at(generator, ws, noise_consts, size).features
 
@@ -84,12 +84,12 @@ def handle_features(generator: Generator, noise_consts: NoiseConsts | None, ws: 
 def distinctness(features: Tensor, handles: Sequence[XY], resolution: int) -> list[float]:
     """Return how distinct each handle is, from 0, not at all (after Shi and Tomasi, 1994).
 
-    features [1, C, F, F] are those of `handle_features`; handles are xy in pixels of the picture
-    of that resolution. It is how much the default method's patch changes, to first order, when it
-    moves by its own radius the way in which that changes least, divided by how unlike the patch
-    the picture's pixels are; both root mean square.
+    features [1, C, h, w] are those of `handle_features`; handles are xy in pixels of the picture,
+    whose longer side is resolution. It is how much the default method's patch changes, to first
+    order, when it moves by its own radius the way in which that changes least, divided by how
+    unlike the patch the picture's pixels are; both root mean square.
     """
-    size, channels = features.shape[-1], features.shape[1]
+    size, channels = max(features.shape[2:]), features.shape[1]
     radius = max(to_feature_length(METHODS["newton"].r1, size), 1.0)
     patch = patch_offsets(radius).to(features)
     weights = patch_weights(patch, features.new_tensor([radius]))[0]
@@ -118,7 +118,8 @@ def better_handle(
     Positions are xy in pixels of the picture; features as in `distinctness`. What is found keeps
     APART from the handles of other points.
     """
-    size = features.shape[-1]
+    size = max(features.shape[2:])
+    height, width = (side * resolution // size for side in features.shape[2:])
     reach = max(to_feature_length(NEAR, size), 1.0)
     ways = disk_offsets(reach, max(GRID_STEP, reach / NEAR_POSITIONS))[1:]
     start = to_feature_xy(torch.tensor(handle, dtype=torch.float64), resolution, size)
@@ -127,8 +128,8 @@ def better_handle(
     free = [
         (x, y)
         for x, y in places
-        if min(x, y) >= 0
-        and max(x, y) <= resolution - 1
+        if 0 <= x <= width - 1
+        and 0 <= y <= height - 1
         and all(math.dist((x, y), other) >= apart for other in others)
     ]
     for i in range(0, len(free), 4 * AT_ONCE):

@@ -59,7 +59,7 @@ class DragGan:
             self._whole,
             self._handles,
             self._search,
-            self._scene.size,
+            self._scene.extent,
         )
         self._handles = found.handles
         moved = Moved.read(loss, found, self.view.ws)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from drag.points import PointsFile, PointsInvalid
 from stylegan2.arrays import BoolImage, Float64Array
+from stylegan2.sizes import Size, sides
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
@@ -27,7 +28,7 @@ FEATHER = 12.0
 
 @dataclass(frozen=True)
 class MovableMask:
-    """Which pixels of the aligned face may change: bool [R, R] on the CPU, and notices."""
+    """Which pixels of the aligned face may change: bool [H, W] on the CPU, and notices."""
 
     movable: Tensor
     notices: tuple[str, ...]
@@ -36,7 +37,7 @@ class MovableMask:
 def movable_mask(
     points_file: PointsFile,
     photo_to_aligned: Float64Array,
-    size: int,
+    size: Size,
     photo_size: tuple[int, int],
 ) -> MovableMask | None:
     """Read the mask that a points file names, in pixels of the aligned face; None without one.
@@ -49,7 +50,7 @@ def movable_mask(
     if path is None:
         return None
     if points_file.space == "aligned":
-        movable = read_mask(path, (size, size), "the aligned face")
+        movable = read_mask(path, sides(size)[::-1], "the aligned face")
     else:
         whole = read_mask(path, photo_size, "the photo")
         movable = warp_mask(whole, photo_to_aligned, size)
@@ -64,14 +65,14 @@ def movable_mask(
 
 
 def keep_outside(picture: Tensor, kept: Tensor, movable: Tensor) -> Tensor:
-    """Put a picture [1, 3, R, R] into another one where it may change (bool [R, R]).
+    """Put a picture [1, 3, H, W] into another one where it may change (bool [H, W]).
 
     Outside the mask the other picture stays as it is; inside, within FEATHER of the mask's edge,
     the two are mixed. The generator alone keeps what a mask protects only nearly.
     """
     share = movable.to(picture.dtype)[None, None]
     inner, alpha = share, share.clone()
-    steps = max(round(FEATHER * movable.shape[0] / 512), 1)
+    steps = max(round(FEATHER * max(movable.shape) / 512), 1)
     for _ in range(steps):
         inner = 1 - F.max_pool2d(1 - inner, 3, stride=1, padding=1)
         alpha += inner
@@ -81,8 +82,10 @@ def keep_outside(picture: Tensor, kept: Tensor, movable: Tensor) -> Tensor:
 
 
 def may_change(xy: tuple[float, float], movable: Tensor) -> bool:
-    """Tell whether the picture may change at a position: movable is bool [R, R]."""
-    x, y = (min(max(round(v), 0), len(movable) - 1) for v in xy)
+    """Tell whether the picture may change at a position: movable is bool [H, W]."""
+    height, width = movable.shape
+    x = min(max(round(xy[0]), 0), width - 1)
+    y = min(max(round(xy[1]), 0), height - 1)
     return bool(movable[y, x])
 
 
@@ -124,8 +127,8 @@ def decode_mask(file: BinaryIO, size: tuple[int, int], of_what: str) -> BoolImag
     return white
 
 
-def warp_mask(mask: BoolImage, photo_to_aligned: Float64Array, size: int) -> BoolImage:
-    """Bring a photo's mask [H, W] to the aligned face [size, size].
+def warp_mask(mask: BoolImage, photo_to_aligned: Float64Array, size: Size) -> BoolImage:
+    """Bring a photo's mask [H, W] to the aligned face of that size.
 
     A pixel may change when at least half of the positions looked up inside it may.
     """
@@ -133,8 +136,9 @@ def warp_mask(mask: BoolImage, photo_to_aligned: Float64Array, size: int) -> Boo
     scale = math.sqrt(abs(np.linalg.det(aligned_to_photo[:2, :2])))
     samples = min(max(math.ceil(scale), 1), MAX_SAMPLES_PER_PIXEL)
     shifts = (np.arange(samples) + 0.5) / samples - 0.5
-    y, x = np.mgrid[0:size, 0:size].astype(np.float64)
-    count = np.zeros((size, size), np.int32)
+    height, width = sides(size)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    count = np.zeros((height, width), np.int32)
     for shift_y in shifts:
         for shift_x in shifts:
             place = np.stack([x + shift_x, y + shift_y, np.ones_like(x)])

@@ -30,7 +30,7 @@ def directions(handles: Tensor, targets: Tensor, length: float, tolerance: float
 def motion_loss(features: Tensor, handles: Tensor, towards: Tensor, patch: Tensor) -> Tensor:
     """Compare the patch around each handle with the place it shall move to.
 
-    features [1, C, F, F]; handles and towards (the d_i) [P, 2] and patch [K, 2] in feature
+    features [1, C, h, w]; handles and towards (the d_i) [P, 2] and patch [K, 2] in feature
     pixels. Differentiable with respect to features at the moved positions only: the source is
     detached, so that the content moves along d_i and not back. A handle with d_i = 0 adds
     neither loss nor gradient.
@@ -42,11 +42,11 @@ def motion_loss(features: Tensor, handles: Tensor, towards: Tensor, patch: Tenso
 
 
 def mask_loss(features: Tensor, first_features: Tensor, kept: Tensor) -> Tensor:
-    """Compare features with the first ones [1, C, F, F] where they are kept ([F, F] in 0..1)."""
+    """Compare features with the first ones [1, C, h, w] where they are kept ([h, w] in 0..1)."""
     return ((features - first_features).abs() * kept).mean()
 
 
 def kept_share(movable_mask: Tensor, feature_size: int) -> Tensor:
-    """Turn a bool movable_mask [R, R] into the share [F, F] of each feature pixel that is kept."""
+    """Turn a bool movable_mask [H, W] into the share [h, w] of each feature pixel that is kept."""
     kept = (~movable_mask).float()[None, None]
-    return F.avg_pool2d(kept, movable_mask.shape[0] // feature_size)[0, 0]
+    return F.avg_pool2d(kept, max(movable_mask.shape) // feature_size)[0, 0]

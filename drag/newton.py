@@ -134,7 +134,7 @@ class GaussNewton:
             self._weights,
             expected,
             self._search,
-            scene.size,
+            scene.extent,
             self._distrust,
         )
         far = (scene.targets - found.handles).square().sum(dim=1).mean().sqrt()
@@ -250,7 +250,7 @@ def _radii(handles: Tensor, radius: float, least: float) -> Tensor:
 def _kept_share(scene: Scene) -> Tensor | None:
     """Return what makes a change of the features one of mean square, where a mask keeps them.
 
-    [1, C, F, F], in units of each channel's own spread; None without a mask.
+    [1, C, h, w], in units of each channel's own spread; None without a mask.
     """
     if scene.kept is None:
         return None

@@ -11,6 +11,7 @@ from typing import Literal, cast
 import numpy as np
 
 from stylegan2.arrays import Float64Array
+from stylegan2.sizes import Size, sides
 from stylegan2.strict_json import read_strict_json
 
 Space = Literal["photo", "aligned"]
@@ -112,16 +113,17 @@ class PlacedPoints:
 def to_aligned(
     points_file: PointsFile,
     photo_to_aligned: Float64Array,
-    size: int,
+    size: Size,
     photo_size: tuple[int, int],
 ) -> PlacedPoints:
-    """Bring points to the aligned face, size x size; a target outside it comes to its edge.
+    """Bring points to the aligned face of that size; a target outside it comes to its edge.
 
     photo_to_aligned is 3x3 and acts on (x, y, 1); photo_size is (width, height).
     Raises PointsInvalid naming the first point whose handle lies outside the photo or the crop.
     """
     if photo_to_aligned.shape != (3, 3):
         raise ValueError(f"photo_to_aligned must be 3x3, got {photo_to_aligned.shape}")
+    height, width = sides(size)
     photo = points_file.space == "photo"
     aligned, clamped = [], []
     for number, point in enumerate(points_file.points, start=1):
@@ -134,12 +136,18 @@ def to_aligned(
             what = f"{what} {where}({handle[0]:.1f}, {handle[1]:.1f})"
         else:
             what = f"{what} lies outside the aligned face"
-        _check_inside(handle, (size, size), what)
-        if not _is_inside(target, (size, size)):
-            target = min(max(target[0], 0.0), size - 1.0), min(max(target[1], 0.0), size - 1.0)
+        _check_inside(handle, (width, height), what)
+        if not _is_inside(target, (width, height)):
+            target = min(max(target[0], 0.0), width - 1.0), min(max(target[1], 0.0), height - 1.0)
             clamped.append(number)
         aligned.append(DragPoint(handle, target))
     return PlacedPoints(tuple(aligned), tuple(clamped))
+
+
+def inside(xy: Sequence[float], size: Size) -> tuple[float, float]:
+    """Return the nearest place that lies in a picture of that size."""
+    height, width = sides(size)
+    return min(max(xy[0], -0.5), width - 0.5), min(max(xy[1], -0.5), height - 0.5)
 
 
 def transform(matrix: Float64Array, xy: tuple[float, float]) -> tuple[float, float]:

@@ -2,9 +2,9 @@
 
 Positions are xy throughout. A picture position x (an integer is a pixel's centre, the picture
 spans -0.5 to R - 0.5) is the feature position (x + 0.5) * F / R - 0.5: both grids cover the same
-square. DragGAN's released code resizes the features to the picture instead, with positions that
-are off by up to 0.9 px; reading them where they are needed is the same interpolation without the
-resized map and without the shift.
+area, and R and F are its longer sides. DragGAN's released code resizes the features to the picture
+instead, with positions that are off by up to 0.9 px; reading them where they are needed is the same
+interpolation without the resized map and without the shift.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def to_feature_length(length: float, feature_size: int) -> float:
 
 
 def sample(features: Tensor, xy: Tensor) -> Tensor:
-    """Read features [1, C, F, F] at feature positions xy [..., 2], bilinearly: [..., C].
+    """Read features [1, C, h, w] at feature positions xy [..., 2], bilinearly: [..., C].
 
     Beyond the outermost pixel centres the edge is repeated. Differentiable with respect to
     features.
     """
     if features.ndim != 4 or features.shape[0] != 1:
-        raise ValueError(f"features must be [1, C, F, F], got {tuple(features.shape)}")
+        raise ValueError(f"features must be [1, C, h, w], got {tuple(features.shape)}")
     height, width = features.shape[2:]
     corner, right_share, lower_share = _corners(xy.reshape(-1, 2), height, width)
     # All channels of a pixel in one row: reading rows is four times as fast as columns.
@@ -100,7 +100,7 @@ def _corners(xy: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tenso
 
 
 def slopes(features: Tensor, xy: Tensor) -> Tensor:
-    """Return what features [1, C, F, F] change by a pixel along x and y at xy: [2, ..., C]."""
+    """Return what features [1, C, h, w] change by a pixel along x and y at xy: [2, ..., C]."""
     across = GRID_STEP * torch.eye(2, device=xy.device)
     return torch.stack(
         [(sample(features, xy + e) - sample(features, xy - e)) / (2 * GRID_STEP) for e in across]

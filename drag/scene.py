@@ -55,7 +55,7 @@ class View:
         return self.found.ws
 
     def picture(self) -> Tensor:
-        """Render the picture [1, img_channels, R, R]."""
+        """Render the picture [1, img_channels, H, W]."""
         return self.found.picture()
 
     def products(self, count: int, cotangents: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
@@ -70,9 +70,10 @@ class View:
 class Scene:
     """A network, the ws a drag starts from, its points and its mask; lengths in feature pixels.
 
-    r1 is the radius of the patch that moves with a handle, r2 that of search; handles and targets
-    are [P, 2]; first_features [1, C, F, F] are those of the start; kept [F, F] is the share of
-    each feature pixel that a mask keeps, None when all may change.
+    size is the longer side of the features, extent their width and height [2]. r1 is the radius of
+    the patch that moves with a handle, r2 that of search; handles and targets are [P, 2];
+    first_features [1, C, h, w] are those of the start; kept [h, w] is the share of each feature
+    pixel that a mask keeps, None when all may change.
     """
 
     def __init__(
@@ -92,12 +93,15 @@ class Scene:
         self.resolution = generator.resolution
         usual = feature_resolution(generator.resolution)
         self.size = size = config.features or usual
+        height, width = generator.config.block_shape(size)
+        self._whole = Window(0, 0, width, height)
         self.coarser = max(usual / size, 1.0)
         self.tolerance = max(to_feature_length(tolerance_of(len(points)), size), MIN_LENGTH)
         r1 = METHODS[config.method].r1 if config.r1 is None else config.r1
         # Below one feature pixel a patch has no neighbours, and a search has nowhere to go.
         self.r1 = max(to_feature_length(r1, size), 1.0)
         self.r2 = max(to_feature_length(config.r2, size), 1.0)
+        self.extent = torch.tensor([float(width), float(height)], device=ws.device)
         self.handles = self._to_features([point.handle for point in points])
         self.targets = self._to_features([point.target for point in points])
         with torch.no_grad():
@@ -123,15 +127,14 @@ class Scene:
 
     @torch.no_grad()
     def picture(self, ws: Tensor) -> Tensor:
-        """Render ws in full: [1, img_channels, R, R]."""
+        """Render ws in full: [1, img_channels, H, W]."""
         picture: Tensor = self._generator.synthesis(ws, self._noise_consts)
         return picture
 
     def render(self, moving: Tensor, places: Places, reach: float) -> View:
         """Render the features within `reach` of places; with a mask, one field holds all."""
-        around = [_window(x, y, reach, self.size) for x, y in places]
-        whole = [Window(0, 0, self.size, self.size)]
-        windows = merged(around) if self.kept is None else whole
+        around = [_window(x, y, reach, self._whole) for x, y in places]
+        windows = merged(around) if self.kept is None else [self._whole]
         found = WindowedFeatures(
             self._generator, self.join(moving), self._noise_consts, self.size, windows
         )
@@ -141,7 +144,7 @@ class Scene:
         """Return the same features within `reach` of places only: their gradients cost less."""
         if self.kept is None:
             return view
-        around = [_window(x, y, reach, self.size) for x, y in places]
+        around = [_window(x, y, reach, self._whole) for x, y in places]
         windows = merged(around)
         return self._view(view.found.within(windows), around, windows)
 
@@ -172,14 +175,14 @@ class Scene:
         return to_feature_xy(xy, self.resolution, self.size).to(self._ws.device)
 
 
-def _window(x: float, y: float, reach: float, size: int) -> Window:
+def _window(x: float, y: float, reach: float, whole: Window) -> Window:
     """Return the pixels that bilinear reading needs within `reach` of (x, y)."""
 
-    def span(middle: float) -> tuple[int, int]:
+    def span(middle: float, size: int) -> tuple[int, int]:
         low = min(max(math.floor(middle - reach), 0), size - 2)
         return low, max(min(math.floor(middle + reach) + 2, size), low + 2)
 
-    (left, right), (top, bottom) = span(x), span(y)
+    (left, right), (top, bottom) = span(x, whole.right), span(y, whole.bottom)
     return Window(left, top, right, bottom)
 
 

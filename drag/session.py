@@ -51,7 +51,7 @@ class DragSession:
     """One drag: the first ws change until the content at the handles is at the targets.
 
     ws is [1, num_ws, w_dim] on the generator's device; points are in pixels of its picture;
-    movable_mask is bool [R, R], True where the picture may change (None: everywhere). What ws
+    movable_mask is bool [H, W], True where the picture may change (None: everywhere). What ws
     renders when it comes in here is what the handles are recognised by and what the mask keeps.
     A point whose target is its handle is a pin: it holds its place while others move. So does a
     handle where the mask keeps the picture; it is reported as held.
@@ -71,6 +71,7 @@ class DragSession:
         method = METHODS[config.method]
         _check_arguments(generator, ws, points, config, movable_mask)
         self._points = tuple(points)
+        self._shape = generator.config.shape
         self._movable = None if movable_mask is None else movable_mask.cpu()
         self._kept = [self._is_kept(point.handle) for point in points]
         aims = [
@@ -122,7 +123,7 @@ class DragSession:
 
     @property
     def first_features(self) -> Tensor:
-        """The features [1, C, F, F] of the first picture, by which handles are recognised."""
+        """The features [1, C, h, w] of the first picture, by which handles are recognised."""
         return self._scene.first_features
 
     @property
@@ -171,7 +172,7 @@ class DragSession:
         self._cancelled = True
 
     def picture(self) -> Tensor:
-        """Render the current ws in full: [1, img_channels, R, R]."""
+        """Render the current ws in full: [1, img_channels, H, W]."""
         view = self._mover.view
         # After numbers that are not finite the view is that of the step that was given up.
         return view.picture() if view.ws is self._ws else self._scene.picture(self._ws)
@@ -244,9 +245,12 @@ class DragSession:
 
     def _at_edge(self, xy: tuple[float, float]) -> bool:
         """Tell whether a position is at or beyond the centres of the outermost feature pixels."""
-        resolution = self._scene.resolution
-        margin = (resolution / self._scene.size - 1) / 2
-        return not all(margin < value < resolution - 1 - margin for value in xy)
+        margin = (self._scene.resolution / self._scene.size - 1) / 2
+        height, width = self._shape
+        return not all(
+            margin < value < side - 1 - margin
+            for value, side in zip(xy, (width, height), strict=True)
+        )
 
 
 def _distances(
@@ -273,7 +277,7 @@ def _check_arguments(
     config: DragConfig,
     movable_mask: Tensor | None,
 ) -> None:
-    resolution = generator.resolution
+    height, width = generator.config.shape
     if config.num_moving_ws > generator.num_ws:
         raise ValueError(
             f"num_moving_ws must be at most {generator.num_ws}, as many latents as this network "
@@ -285,12 +289,15 @@ def _check_arguments(
     if not points:
         raise ValueError("points is empty")
     for point in points:
-        if not all(-0.5 <= value <= resolution - 0.5 for value in (*point.handle, *point.target)):
-            raise ValueError(f"{point} lies outside the picture of {resolution} pixels")
+        if not all(
+            -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+            for x, y in (point.handle, point.target)
+        ):
+            raise ValueError(f"{point} lies outside the picture of {width} x {height} pixels")
     if movable_mask is not None and (
-        movable_mask.dtype != torch.bool or movable_mask.shape != (resolution, resolution)
+        movable_mask.dtype != torch.bool or movable_mask.shape != (height, width)
     ):
         raise ValueError(
-            f"movable_mask must be bool [{resolution}, {resolution}], "
+            f"movable_mask must be bool [{height}, {width}], "
             f"got {movable_mask.dtype} {list(movable_mask.shape)}"
         )

@@ -25,7 +25,8 @@ AT_ONCE = 8
 """Handles that are compared at once, to bound the memory of wide patches."""
 
 PLACES = 32
-"""Places a side at which a picture is compared with a patch, to know how unlike it usually is."""
+"""Places along the longer side at which a picture is compared with a patch, to know how unlike it
+usually is."""
 
 VALUES_AT_ONCE = 2**22
 """Values of features that are read at once where the whole picture is looked at."""
@@ -76,7 +77,7 @@ def track(
 ) -> Tracked:
     """Find each handle's template again near where the handle was, or is expected.
 
-    features [1, C, F, F]; template [P, C], the features at the first handles in the first
+    features [1, C, h, w]; template [P, C], the features at the first handles in the first
     picture; handles [P, 2] and search offsets [K, 2], nearest first, in feature pixels.
     Distance is L1 as in the paper (the released code takes L2). Of equal positions the least
     moved one wins; positions outside the picture are never taken.
@@ -92,7 +93,8 @@ def track(
         weights = handles.new_full(template.shape[:2], 1 / template.shape[1])
     if limits is None:
         least = handles.new_tensor([-0.5, -0.5])
-        limits = least, least + features.shape[-1]
+        height, width = features.shape[2:]
+        limits = least, least + least.new_tensor([width, height])
     expected, found = handles, Tracked(handles, handles.new_zeros(len(handles)))
     rows = torch.arange(len(handles), device=handles.device)
     neighbours = _neighbours(search.device, search.dtype)
@@ -140,10 +142,13 @@ def track_in_fields(
     weights: Tensor,
     handles: Tensor,
     search: Tensor,
-    size: int,
+    extent: Tensor,
     distrust: Tensor | None = None,
 ) -> Tracked:
-    """Find all handles [P, 2] again, each in its field of a map of that size. See `track`."""
+    """Find all handles [P, 2] again, each in its field. See `track`.
+
+    extent [2] is width and height of the map that the fields are windows of.
+    """
     places, mismatch = torch.empty_like(handles), handles.new_empty(len(handles))
     for field in fields:
         own, least = field.handles, -0.5 - field.origin
@@ -154,7 +159,7 @@ def track_in_fields(
             search,
             patch=patch,
             weights=weights[own],
-            limits=(least, least + size),
+            limits=(least, least + extent),
             distrust=None if distrust is None else distrust[own],
         )
         places[own] = found.handles + field.origin
@@ -166,13 +171,16 @@ def track_in_fields(
 def unlikeness(features: Tensor, template: Tensor, patch: Tensor, weights: Tensor) -> Tensor:
     """Return how unlike each template [P, Q, C] the picture is: the median mismatch [P].
 
-    Over PLACES places a side, at least two feature pixels apart; patch [Q, 2] holds the template's
-    positions, weights [P, Q] what each counts.
+    Over PLACES places along its longer side, at least two feature pixels apart; patch [Q, 2] holds
+    the template's positions, weights [P, Q] what each counts.
     """
-    size = features.shape[-1]
-    step = max(size // PLACES, 2)
-    line = torch.arange(0, size, step, device=features.device, dtype=features.dtype)
-    places = torch.cartesian_prod(line, line)[:, None] + patch
+    height, width = features.shape[2:]
+    step = max(max(height, width) // PLACES, 2)
+    columns, rows = (
+        torch.arange(0, side, step, device=features.device, dtype=features.dtype)
+        for side in (width, height)
+    )
+    places = torch.cartesian_prod(columns, rows)[:, None] + patch
     # Each place reads a whole patch of all channels.
     parts = places.split(max(VALUES_AT_ONCE // template[0].numel(), 1))
     found = []

@@ -23,8 +23,8 @@ class ProjectionConfig:
     steps: int | None = field(
         default=None,
         metadata={
-            "help": "Optimisation steps; left out, none from an encoder's start in W+, 100 from "
-            "one in W, else 500.",
+            "help": "Optimisation steps; left out, none from an encoder's start in W+ or latents "
+            "of a file, 100 from an encoder's in W, else 500.",
             "min": 0,
             "max": 10_000,
             "source": "NVIDIA's projector takes 1000 from the mean; ours starts nearer, and where "
@@ -34,8 +34,8 @@ class ProjectionConfig:
     learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Largest learning rate of Adam; left out, 0.02 from an encoder's start, "
-            "else 0.1.",
+            "help": "Largest learning rate of Adam; left out, 0.02 from an encoder's start or "
+            "latents of a file, else 0.1.",
             "min": 1e-7,
             "max": 10.0,
             "source": "0.1 is NVIDIA's projector's",
@@ -110,7 +110,7 @@ class ProjectionConfig:
         default="auto",
         metadata={
             "help": "One w for all layers, or one for each (w+); auto is w+ where the network's "
-            "encoder knows it and gives the start, else w.",
+            "encoder knows it and gives the start, or where latents of a file have it, else w.",
             "choices": ("auto", "w", "w+"),
             "source": "PTI projects into W; Abdal et al. 2019 into W+; encoders that keep the "
             "layers' w together stay editable: Tov et al. 2021 (arXiv 2102.02766)",

@@ -55,7 +55,7 @@ def ms_ssim(a: Tensor, b: Tensor) -> float:
 
 @torch.no_grad()
 def fidelity(a: Tensor, b: Tensor, perceptual: PerceptualDistance) -> dict[str, float]:
-    """Compare two pictures [1, 3, R, R] in [-1, 1].
+    """Compare two pictures [1, 3, H, W] in [-1, 1].
 
     Returns the perceptual distance, l2 (mean squared difference in [-1, 1], as PTI reports it),
     psnr in dB of the 0..255 range (100 for equal pictures), and ms_ssim.

@@ -25,7 +25,7 @@ TRUNCATION_PSI = 0.7
 
 @dataclass(frozen=True)
 class StartTable:
-    """Sampled latents w [N, w_dim] and their pictures, uint8 [N, 3, s, s]."""
+    """Sampled latents w [N, w_dim] and their pictures, uint8 [N, 3, h, w]."""
 
     w: Tensor
     pictures: Tensor
@@ -51,9 +51,9 @@ def build_start_table(generator: Generator, samples: int, rng: torch.Generator) 
 
 @torch.no_grad()
 def nearest_w(table: StartTable, target: Tensor, perceptual: PerceptualDistance) -> Tensor:
-    """Return the w [1, w_dim] of the table whose picture is nearest to target [1, 3, R, R]."""
-    size = table.pictures.shape[-1]
-    wanted = perceptual.features(F.interpolate(target, size=(size, size), mode="area"))
+    """Return the w [1, w_dim] of the table whose picture is nearest to target [1, 3, H, W]."""
+    size = list(table.pictures.shape[2:])
+    wanted = perceptual.features(F.interpolate(target, size=size, mode="area"))
     distances = []
     for chunk in table.pictures.split(64):
         pictures = chunk.to(target.device).float() / 127.5 - 1.0

@@ -18,7 +18,8 @@ from stylegan2.downloads.known_file import KnownFile, obtain
 from stylegan2.downloads.transfer import DownloadFailed, OnProgress
 
 MAX_SIZE = 256
-"""Larger pictures are area-averaged to this before comparison, as NVIDIA's projector does."""
+"""Pictures of a longer side are area-averaged to it before comparison, as NVIDIA's projector
+does."""
 
 
 class PerceptualUnavailable(Exception):
@@ -48,12 +49,12 @@ class PerceptualDistance(nn.Module):
 
 
 def _shrink(images: Tensor) -> Tensor:
-    size = images.shape[-1]
-    return (
-        images
-        if size <= MAX_SIZE
-        else F.interpolate(images, size=(MAX_SIZE, MAX_SIZE), mode="area")
-    )
+    height, width = images.shape[2:]
+    longer = max(height, width)
+    if longer <= MAX_SIZE:
+        return images
+    size = [max(round(side * MAX_SIZE / longer), 1) for side in (height, width)]
+    return F.interpolate(images, size=size, mode="area")
 
 
 class LpipsDistance(PerceptualDistance):

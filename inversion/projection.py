@@ -24,13 +24,16 @@ from stylegan2.latents import WStatistics, to_ws
 
 __all__ = ["Inversion", "ProjectionConfig", "ProjectionStep", "project", "settled"]
 
+NEAR_RATE = 0.02
+"""Largest learning rate from a start that is near."""
+
 SMALLEST_NOISE = 8
-"""Noise images are regularised at every size down to this one."""
+"""Noise images are regularised at every size down to this longer side."""
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """What projection found: w_pivot [1, num_ws, w_dim] and one [r, r] noise image per layer."""
+    """What projection found: w_pivot [1, num_ws, w_dim] and one [h, w] noise image per layer."""
 
     w_pivot: Tensor
     noise_consts: dict[str, Tensor]
@@ -46,18 +49,29 @@ class ProjectionStep:
     inversion: Inversion
 
 
-def settled(config: ProjectionConfig, encoder: FaceEncoder | None) -> ProjectionConfig:
+def settled(
+    config: ProjectionConfig, encoder: FaceEncoder | None, given: Tensor | None = None
+) -> ProjectionConfig:
     """Put words and numbers in place of what was left open; encoder gives the start, or None.
 
     An encoder's start is so near that NVIDIA's rate would lose it: in W, in 100 small steps, the
-    latent stays where the generator makes faces. In W+ it is the result.
+    latent stays where the generator makes faces. In W+ it is the result, and so are latents that
+    are given, ws [1, num_ws, w_dim]. Raises ValueError where those are no single w and space is w.
     """
+    if given is not None:
+        single = bool((given == given[:, :1]).all())
+        if config.space == "w" and not single:
+            raise ValueError("space is w, and the latents given have another w for each layer")
+        space = ("w" if single else "w+") if config.space == "auto" else config.space
+        steps = 0 if config.steps is None else config.steps
+        rate = NEAR_RATE if config.learning_rate is None else config.learning_rate
+        return replace(config, space=space, steps=steps, learning_rate=rate)
     knows_layers = encoder is not None and encoder.delta is not None
     space = config.space
     if space == "auto":
         space = "w+" if knows_layers else "w"
     steps = 500 if encoder is None else 0 if knows_layers and space == "w+" else 100
-    rate = 0.1 if encoder is None else 0.02
+    rate = 0.1 if encoder is None else NEAR_RATE
     return replace(
         config,
         space=space,
@@ -67,7 +81,7 @@ def settled(config: ProjectionConfig, encoder: FaceEncoder | None) -> Projection
 
 
 def encoded_start(encoder: FaceEncoder, target: Tensor, config: ProjectionConfig) -> Tensor:
-    """Return where a settled projection of target [1, 3, R, R] starts: w, or ws in W+."""
+    """Return where a settled projection of target [1, 3, H, W] starts: w, or ws in W+."""
     seen = target.cpu()
     if config.space == "w+" and encoder.delta is not None:
         return encoder.ws(seen, encoder.delta.num_ws).to(target.device)
@@ -88,22 +102,21 @@ def learning_rate_at(t: float, config: ProjectionConfig) -> float:
 
 
 def noise_regularization(noises: Sequence[Tensor]) -> Tensor:
-    """Return the squared correlation of noise images [r, r] with their neighbours, at all scales.
+    """Return the squared correlation of noise images [h, w] with their neighbours, at all scales.
 
     All images go down together, so that each scale is looked at once.
     """
     loss = noises[0].new_zeros([])
-    sizes = [noise.shape[-1] for noise in noises]
-    size = max(sizes)
-    level = noises[0].new_zeros([0, size, size])
-    while size >= min(*sizes, SMALLEST_NOISE):
+    by_side = sorted(noises, key=lambda noise: max(noise.shape))
+    last = min(max(by_side[0].shape), SMALLEST_NOISE)
+    level = noises[0].new_zeros([0, *by_side[-1].shape])
+    while (side := max(level.shape[1:])) >= last:
         # What was larger once stops at SMALLEST_NOISE; what is smaller from the start counts.
-        above = [level] if size >= SMALLEST_NOISE else []
-        level = torch.cat(above + [noise[None] for noise in noises if noise.shape[-1] == size])
+        above = [level] if side >= SMALLEST_NOISE else []
+        level = torch.cat(above + [each[None] for each in noises if each.shape == level.shape[1:]])
         for dim in (1, 2):
             loss = loss + (level * level.roll(1, dims=dim)).mean(dim=(1, 2)).square().sum()
         level = F.avg_pool2d(level, 2)
-        size //= 2
     return loss
 
 
@@ -117,7 +130,7 @@ def project(
     start: Tensor | None = None,
     bf16_from: int | None = None,
 ) -> Iterator[ProjectionStep]:
-    """Find the latent and the noise whose picture looks like target [1, 3, R, R] in [-1, 1].
+    """Find the latent and the noise whose picture looks like target [1, 3, H, W] in [-1, 1].
 
     Starts at start, [1, w_dim] or [1, num_ws, w_dim], the mean of W when None. Yields after every
     step; the last step's inversion is the result. No step is one, too: it yields the start with
@@ -126,9 +139,9 @@ def project(
     """
     if config.steps is None or config.learning_rate is None or config.space == "auto":
         raise ValueError("config leaves something open: pass settled(config, ...)")
-    size = generator.resolution
-    if target.shape != (1, 3, size, size):
-        raise ValueError(f"target must be [1, 3, {size}, {size}], got {tuple(target.shape)}")
+    wanted_shape = (1, 3, *generator.config.shape)
+    if target.shape != wanted_shape:
+        raise ValueError(f"target must be {list(wanted_shape)}, got {tuple(target.shape)}")
     device = target.device
     start = (statistics.mean[None] if start is None else start).to(device)
     w = start if start.ndim == 3 else to_ws(start, generator.num_ws)

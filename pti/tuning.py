@@ -117,7 +117,7 @@ def tune(
 ) -> Iterator[TuningStep]:
     """Tune `generator` in place towards one or several photos; yields after every step.
 
-    targets are [1, 3, R, R] in [-1, 1], one for each inversion; with several, the loss is the
+    targets are [1, 3, H, W] in [-1, 1], one for each inversion; with several, the loss is the
     mean of theirs. Blocks of bf16_from pixels and more compute in bfloat16 while it lasts; their
     weights stay float32. Pass a copy of the generator: its weights change and stay changed. When
     the iterator is closed early the weights are those of the last step. What config leaves out is

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drag.session import DragSession
     from pipeline.controls.presets import read_preset, write_preset
     from pipeline.settings.recipe import Recipe
+    from realdrag.directions import fit_directions
     from realdrag.parts import align_face, load_network, project_face, render, tune_to
     from realdrag.photo import Edit, Photo, open
 
@@ -33,6 +34,7 @@ _WHERE = {
     "DragPoint": "drag.points",
     "DragSession": "drag.session",
     "Recipe": "pipeline.settings.recipe",
+    "fit_directions": "realdrag.directions",
     "read_preset": "pipeline.controls.presets",
     "write_preset": "pipeline.controls.presets",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "Photo",
     "Recipe",
     "align_face",
+    "fit_directions",
     "load_network",
     "open",
     "project_face",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from inversion.config import ProjectionConfig
 from inversion.encoders import encoder_for
@@ -53,21 +54,26 @@ def project_face(
     face: UInt8Image,
     config: ProjectionConfig | None = None,
     *,
+    start: Tensor | None = None,
     seed: int = 0,
     perceptual: PerceptualDistance | None = None,
     progress: Callable[[ProjectionStep], object] | None = None,
 ) -> Inversion:
-    """Find the latent and the noise whose picture looks like face, uint8 [R, R, 3].
+    """Find the latent and the noise whose picture looks like face, uint8 [H, W, 3].
 
-    Starts from the network's encoder where it has one and config does not say otherwise, else
-    from the mean of W. The generator is not changed.
+    Goes on from start, ws [1, num_ws, w_dim], by no steps unless config says how many; else from
+    the network's encoder where it has one and config does not say otherwise, else from the mean of
+    W. The generator is not changed.
     """
     config = config or ProjectionConfig()
     device = next(generator.parameters()).device
     target = to_tensor(face, device)
-    encoder = encoder_for(weights_hash(generator)) if config.start == "auto" else None
-    config = settled(config, encoder)
-    start = None if encoder is None else encoded_start(encoder, target, config)
+    encoder = None
+    if start is None and config.start == "auto":
+        encoder = encoder_for(weights_hash(generator))
+    config = settled(config, encoder, start)
+    if encoder is not None:
+        start = encoded_start(encoder, target, config)
     steps = project(
         generator,
         target,
@@ -90,7 +96,7 @@ def tune_to(
     perceptual: PerceptualDistance | None = None,
     progress: Callable[[TuningStep], object] | None = None,
 ) -> Generator:
-    """Return a generator that renders face, uint8 [R, R, 3], at the inversion's latent (PTI).
+    """Return a generator that renders face, uint8 [H, W, 3], at the inversion's latent (PTI).
 
     The generator that is given is not changed.
     """
@@ -113,7 +119,7 @@ def tune_to(
 
 
 def render(generator: Generator, inversion: Inversion) -> UInt8Image:
-    """Return the picture at an inversion's latent with its noise, uint8 [R, R, 3]."""
+    """Return the picture at an inversion's latent with its noise, uint8 [H, W, 3]."""
     with torch.no_grad():
         return to_uint8(generator.synthesis(inversion.w_pivot, inversion.noise_consts))
 

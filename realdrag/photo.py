@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from drag.points import DragPoint, PointsFile, Space
+from pipeline.controls.directed import Directed, taken_out
 from pipeline.controls.likeness import EXPRESSION, Like
 from pipeline.controls.presets import added
 from pipeline.controls.table import CONTROLS
@@ -104,6 +105,7 @@ class Photo:
         self._told: Progress | None = None
         self._bench = Bench(device, report=self._tell)
         self._workspace: Workspace | None = None
+        self._start: Path | None = None
 
     @property
     def workspace(self) -> Workspace:
@@ -122,7 +124,7 @@ class Photo:
 
     @property
     def aligned(self) -> UInt8Image:
-        """The face that is dragged, uint8 [R, R, 3]."""
+        """The face that is dragged, uint8 [H, W, 3]."""
         return read_pixels(self._made("align"), "aligned.png")
 
     def find(self, folder: Path | None, progress: Progress | None = None) -> None:
@@ -130,13 +132,25 @@ class Photo:
         job = align(self.path, self.recipe, self._bench, parent=Path.cwd(), folder=folder)
         self._workspace = self._run(job, progress)
 
-    def prepare(self, progress: Progress | None = None) -> Photo:
+    def prepare(
+        self, progress: Progress | None = None, *, start: str | Path | None = None
+    ) -> Photo:
         """Project the face and tune the network for it, unless that lies in the workspace already.
 
-        progress gets an event for every step, stage and notice; `print` will do.
+        progress gets an event for every step, stage and notice; `print` will do. start is a file
+        with latents of another tool for this network: the projection goes on from there, by no
+        steps unless the recipe says how many. Raises LatentsInvalid.
         """
         folder, bench = self.workspace.folder, self._bench
-        job = invert(self.path, self.recipe, bench, parent=folder.parent, folder=folder)
+        self._start = None if start is None else Path(start)
+        job = invert(
+            self.path,
+            self.recipe,
+            bench,
+            parent=folder.parent,
+            folder=folder,
+            start=self._start,
+        )
         self._run(job, progress)
         self._run(tune([self.workspace], self.recipe, bench), progress)
         return self
@@ -171,18 +185,20 @@ class Photo:
         recipe: Recipe,
         controls: Mapping[str, float] | None = None,
         like: Like | None = None,
+        directed: Directed | None = None,
     ) -> Edit:
         pairs = tuple(p if isinstance(p, DragPoint) else DragPoint(*p) for p in points)
         home, bench = self.workspace.folder, self._bench
-        begun = begin(self.path, recipe, bench, parent=home.parent, folder=home)
+        begun = begin(self.path, recipe, bench, parent=home.parent, folder=home, start=self._start)
         self._run(begun, progress)
         with tempfile.TemporaryDirectory() as folder:
-            by_name = bool(controls) or like is not None
+            by_name = bool(controls) or like is not None or directed is not None
             file = PointsFile(space, pairs, _mask_file(mask, Path(folder)))
             asked = DragRequest(
                 file if pairs or mask is not None or not by_name else None,
                 controls=controls or {},
                 like=like,
+                directed=directed,
             )
             # A network that was tuned for the photo is dragged, else the one that was asked for.
             state = self.workspace.read_state()
@@ -199,6 +215,7 @@ class Photo:
         like: str | Path | None = None,
         parts: Sequence[str] = EXPRESSION,
         strength: float = 1.0,
+        directions: str | Path | Sequence[str | Path] = (),
         points: Points = (),
         mask: str | Path | npt.NDArray[Any] | None = None,
         space: Space = "photo",
@@ -209,11 +226,14 @@ class Photo:
 
         amounts are the same as a mapping, as `read_preset` returns; both are added. like is another
         photo whose face this one is to look like, in some parts: mouth, eyes, brows, pose, or all.
-        points, mask and space as of `drag`. Raises ControlsInvalid, and what `drag` does.
+        directions are files of those (`read_directions`): their names go before controls' of the
+        same name. points, mask and space as of `drag`. Raises ControlsInvalid, DirectionsInvalid,
+        and what `drag` does.
         """
-        wanted = added(amounts or {}, controls)
+        wanted, directed = taken_out([amounts or {}, controls], _paths(directions))
         other = None if like is None else Like(Path(like), tuple(parts), strength)
-        return self._edit(points, mask, space, progress, self.recipe, wanted, other)
+        controls = added(*wanted)
+        return self._edit(points, mask, space, progress, self.recipe, controls, other, directed)
 
     def controls(self, progress: Progress | None = None) -> dict[str, ControlRange]:
         """Return every control by name, with what the face measures and how far it can go."""
@@ -300,6 +320,10 @@ class Edit:
     def _edited(self) -> PhotoFile:
         asked = self._result.request.config["result"]
         return read_photo(self._result.path(f"result.{asked['format']}"))
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
 
 
 def _mask_file(mask: str | Path | npt.NDArray[Any] | None, folder: Path) -> Path | None:

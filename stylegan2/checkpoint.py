@@ -56,6 +56,7 @@ def config_from_tensors(
         layers += 1
     if layers == 0:
         raise WeightsInvalid("mapping.fc0.weight is missing")
+    _, height, width = shape("synthesis.b4.const", 3)
     try:
         return GeneratorConfig(
             resolution=blocks[-1],
@@ -65,6 +66,7 @@ def config_from_tensors(
             channels=tuple(shape(f"synthesis.b{r}.conv1.weight", 4)[0] for r in blocks),
             img_channels=shape(f"synthesis.b{blocks[-1]}.torgb.weight", 4)[0],
             conv_clamp=conv_clamp,
+            first_block=(height, width),
         )
     except ValueError as error:
         raise WeightsInvalid(str(error)) from None

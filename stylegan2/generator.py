@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from stylegan2.layers import SynthesisBlock, SynthesisLayer
 from stylegan2.ops import FullyConnected, bias_act, normalize_2nd_moment, upsample
+from stylegan2.sizes import Size
 
 NoiseConsts = Mapping[str, Tensor]
-"""One [r, r] noise image per synthesis layer, keyed by the layer's name ("b4.conv1", ...)."""
+"""One noise image [h, w] per synthesis layer, as large as its block, keyed by the layer's name
+("b4.conv1", ...)."""
 
 NoiseMode = Literal["const", "random", "none"]
 
@@ -31,7 +33,8 @@ MAPPING_LR_MULTIPLIER = 0.01
 class GeneratorConfig:
     """Every size of a generator; all but `conv_clamp` can be read off its weights.
 
-    channels holds the width of each block from 4x4 to `resolution`.
+    resolution is the longer side of a picture; channels holds the width of each block up to it;
+    first_block is the height and width of the first one, of which the longer is 4.
     """
 
     resolution: int
@@ -41,11 +44,17 @@ class GeneratorConfig:
     channels: tuple[int, ...]
     img_channels: int = 3
     conv_clamp: float | None = None
+    first_block: tuple[int, int] = (4, 4)
 
     def __post_init__(self) -> None:
         if self.resolution not in (16, 32, 64, 128, 256, 512, 1024):
             raise ValueError(
                 f"resolution must be a power of two from 16 to 1024, got {self.resolution}"
+            )
+        if max(self.first_block) != 4 or min(self.first_block) < 2:
+            raise ValueError(
+                "the first block must be 4 pixels at its longer side and at least 2 at the other, "
+                f"it is {self.first_block[0]} high and {self.first_block[1]} wide"
             )
         blocks = int(math.log2(self.resolution)) - 1
         if len(self.channels) != blocks:
@@ -55,8 +64,18 @@ class GeneratorConfig:
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
-        """Sizes of the blocks: 4, 8, ..., resolution."""
+        """Longer sides of the blocks, by which they are named: 4, 8, ..., resolution."""
         return tuple(4 << i for i in range(len(self.channels)))
+
+    def block_shape(self, resolution: int) -> tuple[int, int]:
+        """Return height and width of the block of that longer side."""
+        height, width = self.first_block
+        return height * resolution // 4, width * resolution // 4
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the pictures."""
+        return self.block_shape(self.resolution)
 
     @property
     def num_ws(self) -> int:
@@ -110,8 +129,9 @@ class MappingNetwork(nn.Module):
 class BlockOutput:
     """What one block hands to the next.
 
-    features [N, C, r, r] come after the block's last convolution; image [N, 3, r, r] is the
-    skip connection's picture so far, None where it was not asked for.
+    features [N, C, h, w] come after the block's last convolution; image [N, 3, h, w] is the
+    skip connection's picture so far, None where it was not asked for. resolution is the block's
+    longer side.
     """
 
     resolution: int
@@ -120,7 +140,7 @@ class BlockOutput:
 
 
 class SynthesisNetwork(nn.Module):
-    """ws [N, num_ws, w_dim] -> image [N, img_channels, resolution, resolution], about [-1, 1]."""
+    """ws [N, num_ws, w_dim] -> image [N, img_channels, H, W], about [-1, 1]."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -132,6 +152,7 @@ class SynthesisNetwork(nn.Module):
                 channels,
                 config.w_dim,
                 resolution,
+                config.block_shape(resolution),
                 config.img_channels,
                 clamp=config.conv_clamp,
             )
@@ -236,14 +257,14 @@ class SynthesisNetwork(nn.Module):
         if noise_mode == "none":
             return None
         if noise_mode == "random":
-            shape = (x.shape[0], 1, layer.resolution, layer.resolution)
+            shape = (x.shape[0], 1, *layer.noise_const.shape)
             device = x.device if rng is None else rng.device
             return torch.randn(shape, device=device, dtype=x.dtype, generator=rng).to(x.device)
         return noise_of(layer, name, noise_consts)
 
 
 def noise_of(layer: SynthesisLayer, name: str, noise_consts: NoiseConsts | None) -> Tensor:
-    """Return a layer's noise image [r, r]: the given one of that name, else its own."""
+    """Return a layer's noise image [h, w]: the given one of that name, else its own."""
     if noise_consts is not None and name in noise_consts:
         return noise_consts[name]
     return layer.noise_const
@@ -264,8 +285,14 @@ class Generator(nn.Module):
 
     @property
     def resolution(self) -> int:
-        """Side of the pictures in pixels."""
+        """The longer side of the pictures, in pixels."""
         return self.config.resolution
+
+    @property
+    def size(self) -> Size:
+        """The pictures' size: their side, or (height, width) where they are not square."""
+        height, width = self.config.shape
+        return height if height == width else (height, width)
 
     @property
     def num_ws(self) -> int:
@@ -280,7 +307,7 @@ class Generator(nn.Module):
     def forward(
         self, z: Tensor, truncation_psi: float = 1.0, noise_mode: NoiseMode = "const"
     ) -> Tensor:
-        """Render z [N, z_dim] as pictures [N, img_channels, resolution, resolution]."""
+        """Render z [N, z_dim] as pictures [N, img_channels, H, W]."""
         w = self.mapping(z, truncation_psi)
         image: Tensor = self.synthesis(
             w[:, None].expand(-1, self.num_ws, -1), noise_mode=noise_mode

@@ -37,6 +37,7 @@ class SynthesisLayer(nn.Module):
         out_channels: int,
         w_dim: int,
         resolution: int,
+        shape: tuple[int, int],
         *,
         up: bool,
         clamp: float | None,
@@ -49,7 +50,7 @@ class SynthesisLayer(nn.Module):
         self.weight = Weight(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("noise_const", torch.randn(shape))
         self.forms = WeightForms(up=up)
 
     def forward(
@@ -59,7 +60,7 @@ class SynthesisLayer(nn.Module):
         noise: Tensor | None,
         padding: tuple[int, int, int, int] | None = None,
     ) -> Tensor:
-        """x [N, in, H, W], w [N, w_dim]; noise [r, r] or [N, 1, r, r], None for none.
+        """x [N, in, H, W], w [N, w_dim]; noise [H, W] or [N, 1, H, W], None for none.
 
         padding is for windows cut out of the picture, see `modulated_conv2d`; noise is then that
         of the window.
@@ -122,7 +123,10 @@ class ToRGBLayer(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """All layers of one resolution; the 4x4 block starts from a learned constant."""
+    """All layers of one size; the first block starts from a learned constant.
+
+    resolution is the longer side, shape height and width.
+    """
 
     def __init__(
         self,
@@ -130,6 +134,7 @@ class SynthesisBlock(nn.Module):
         out_channels: int,
         w_dim: int,
         resolution: int,
+        shape: tuple[int, int],
         img_channels: int,
         *,
         clamp: float | None,
@@ -137,13 +142,13 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         self.resolution = resolution
         if in_channels == 0:
-            self.const = nn.Parameter(torch.randn(out_channels, 4, 4))
+            self.const = nn.Parameter(torch.randn(out_channels, *shape))
         else:
             self.conv0 = SynthesisLayer(
-                in_channels, out_channels, w_dim, resolution, up=True, clamp=clamp
+                in_channels, out_channels, w_dim, resolution, shape, up=True, clamp=clamp
             )
         self.conv1 = SynthesisLayer(
-            out_channels, out_channels, w_dim, resolution, up=False, clamp=clamp
+            out_channels, out_channels, w_dim, resolution, shape, up=False, clamp=clamp
         )
         self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, clamp=clamp)
 

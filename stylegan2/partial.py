@@ -32,7 +32,7 @@ def features_at(
 def resume(
     generator: Generator, output: BlockOutput, ws: Tensor, noise_consts: NoiseConsts | None
 ) -> Tensor:
-    """Run the blocks above `output` and return the picture [N, img_channels, R, R].
+    """Run the blocks above `output` and return the picture [N, img_channels, H, W].
 
     With the same ws and noise it equals the whole synthesis. output must carry its image.
     """

@@ -8,6 +8,7 @@ padded there with the zeros that the whole layer would see. The values are those
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -16,7 +17,13 @@ import torch
 from torch import Tensor
 
 from stylegan2.backward import LayerPass, Padding
-from stylegan2.generator import BlockOutput, Generator, NoiseConsts, noise_of
+from stylegan2.generator import (
+    BlockOutput,
+    Generator,
+    GeneratorConfig,
+    NoiseConsts,
+    noise_of,
+)
 from stylegan2.layers import SynthesisBlock
 from stylegan2.ops import upsample
 from stylegan2.partial import resume
@@ -92,7 +99,7 @@ class WindowedFeatures:
                 f"resolution must be one of the blocks {generator.config.block_resolutions}, "
                 f"got {resolution}"
             )
-        plans, whole = _planned(windows, sizes)
+        plans, whole = _planned(windows, generator.config, sizes)
         self.ws = ws
         self._sizes = sizes
         self._generator = generator
@@ -123,7 +130,7 @@ class WindowedFeatures:
         """Return the same features in other windows; nothing runs again, but all ran whole."""
         if any(self._branches):
             raise ValueError("only features that ran whole can be cut into windows")
-        plans, whole = _planned(windows, self._sizes)
+        plans, whole = _planned(windows, self._generator.config, self._sizes)
         found = copy.copy(self)
         found._trunk = self._trunk[: 2 * whole + 1]
         found._cuts = [plan[-1].window for plan in plans]
@@ -139,7 +146,7 @@ class WindowedFeatures:
 
     @torch.no_grad()
     def picture(self) -> Tensor:
-        """Render the whole picture [1, img_channels, R, R], beginning where the windows did."""
+        """Render the whole picture [1, img_channels, H, W], beginning where the windows did."""
         synthesis, image = self._generator.synthesis, None
         for last in self._trunk[::2]:
             torgb = synthesis.block(last.layer.resolution).torgb
@@ -194,25 +201,27 @@ class WindowedFeatures:
         return gradients
 
 
-def _planned(windows: Sequence[Window], sizes: Sequence[int]) -> tuple[list[list[_BlockPlan]], int]:
+def _planned(
+    windows: Sequence[Window], config: GeneratorConfig, sizes: Sequence[int]
+) -> tuple[list[list[_BlockPlan]], int]:
     """Plan windows of the last block, down to the last one that runs whole; return its index, too.
 
     Each window's plans lead from the last block to that one, of whose plan the window counts.
     """
-    size = sizes[-1]
+    height, width = config.block_shape(sizes[-1])
     for window in windows:
-        inside = 0 <= window.left < window.right <= size
-        if not (inside and 0 <= window.top < window.bottom <= size):
-            raise ValueError(f"{window} does not lie in a map of {size} pixels")
-    plans = [[_BlockPlan.of(window, size)] for window in windows]
+        inside = 0 <= window.left < window.right <= width
+        if not (inside and 0 <= window.top < window.bottom <= height):
+            raise ValueError(f"{window} does not lie in a map of {width} x {height} pixels")
+    plans = [[_BlockPlan.of(window, config, sizes[-1])] for window in windows]
     whole = len(sizes) - 1
     while whole > 0:
         area = sum(plan[-1].inner.area + plan[-1].window.area for plan in plans)
-        if area > 2 * WORTHWHILE * sizes[whole] ** 2:
+        if area > 2 * WORTHWHILE * math.prod(config.block_shape(sizes[whole])):
             break
         whole -= 1
         for plan in plans:
-            plan.append(_BlockPlan.of(plan[-1].source, sizes[whole]))
+            plan.append(_BlockPlan.of(plan[-1].source, config, sizes[whole]))
     return plans, whole
 
 
@@ -231,9 +240,10 @@ class _BlockPlan:
     padding1: Padding
 
     @staticmethod
-    def of(window: Window, resolution: int) -> _BlockPlan:
-        inner, padding1 = _under_convolution(window, resolution)
-        source, padding0 = _under_upsampling(inner, resolution)
+    def of(window: Window, config: GeneratorConfig, resolution: int) -> _BlockPlan:
+        shape = config.block_shape(resolution)
+        inner, padding1 = _under_convolution(window, shape)
+        source, padding0 = _under_upsampling(inner, shape)
         return _BlockPlan(resolution, window, inner, source, padding0, padding1)
 
     def run(
@@ -267,10 +277,11 @@ def _cut(x: Tensor, window: Window) -> Tensor:
     return x[..., window.top : window.bottom, window.left : window.right]
 
 
-def _under_convolution(window: Window, size: int) -> tuple[Window, Padding]:
+def _under_convolution(window: Window, shape: tuple[int, int]) -> tuple[Window, Padding]:
     """Return what a 3x3 convolution reads for a window of its output, and how to pad that."""
-    left, right, pad_left, pad_right = _convolved(window.left, window.right, size)
-    top, bottom, pad_top, pad_bottom = _convolved(window.top, window.bottom, size)
+    height, width = shape
+    left, right, pad_left, pad_right = _convolved(window.left, window.right, width)
+    top, bottom, pad_top, pad_bottom = _convolved(window.top, window.bottom, height)
     return Window(left, top, right, bottom), (pad_left, pad_right, pad_top, pad_bottom)
 
 
@@ -279,13 +290,14 @@ def _convolved(low: int, high: int, size: int) -> tuple[int, int, int, int]:
     return first, last, first - (low - 1), (high + 1) - last
 
 
-def _under_upsampling(window: Window, size: int) -> tuple[Window, Padding]:
+def _under_upsampling(window: Window, shape: tuple[int, int]) -> tuple[Window, Padding]:
     """Return what the upsampling convolution reads, in pixels of half the size.
 
     The padding is that of the FIR filter, and crops what the transposed convolution made too much.
     """
-    left, right, pad_left, pad_right = _upsampled(window.left, window.right, size)
-    top, bottom, pad_top, pad_bottom = _upsampled(window.top, window.bottom, size)
+    height, width = shape
+    left, right, pad_left, pad_right = _upsampled(window.left, window.right, width)
+    top, bottom, pad_top, pad_bottom = _upsampled(window.top, window.bottom, height)
     return Window(left, top, right, bottom), (pad_left, pad_right, pad_top, pad_bottom)
 
 

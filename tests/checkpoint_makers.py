@@ -210,7 +210,7 @@ def tensorflow_variables(config: GeneratorConfig = CONFIG, seed: int = 0) -> dic
     rng = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {
         "dlatent_avg": (config.w_dim,),
-        "synthesis/4x4/Const/const": (1, config.channels[0], 4, 4),
+        "synthesis/4x4/Const/const": (1, config.channels[0], *config.first_block),
     }
     fan_in = config.z_dim
     for layer in range(config.mapping_layers):
@@ -231,7 +231,7 @@ def tensorflow_variables(config: GeneratorConfig = CONFIG, seed: int = 0) -> dic
             shapes[f"{scope}/mod_bias"] = (inputs,)
             if not rgb:
                 shapes[f"{scope}/noise_strength"] = ()
-                shapes[f"synthesis/noise{noise}"] = (1, 1, size, size)
+                shapes[f"synthesis/noise{noise}"] = (1, 1, *config.block_shape(size))
                 noise += 1
         before = width
     values = {
@@ -279,7 +279,9 @@ def tensorflow_pickle(
 def rosinality_tensors(config: GeneratorConfig = CONFIG, seed: int = 0) -> dict[str, Tensor]:
     """Draw the state dict of a rosinality generator, buffers included."""
     rng = torch.Generator().manual_seed(seed)
-    state: dict[str, Tensor] = {"input.input": torch.empty(1, config.channels[0], 4, 4)}
+    state: dict[str, Tensor] = {
+        "input.input": torch.empty(1, config.channels[0], *config.first_block)
+    }
     fan_in = config.z_dim
     for layer in range(config.mapping_layers):
         state[f"style.{layer + 1}.weight"] = torch.empty(config.w_dim, fan_in)
@@ -298,15 +300,15 @@ def rosinality_tensors(config: GeneratorConfig = CONFIG, seed: int = 0) -> dict[
 
     convolution("conv1", config.channels[0], config.channels[0], 3)
     convolution("to_rgb1", config.channels[0], 3, 1)
-    state["noises.noise_0"] = torch.empty(1, 1, 4, 4)
+    state["noises.noise_0"] = torch.empty(1, 1, *config.first_block)
     for block in range(len(config.channels) - 1):
         inputs, outputs = config.channels[block : block + 2]
-        size = 8 << block
+        shape = config.block_shape(8 << block)
         convolution(f"convs.{2 * block}", inputs, outputs, 3)
         convolution(f"convs.{2 * block + 1}", outputs, outputs, 3)
         convolution(f"to_rgbs.{block}", outputs, 3, 1)
-        state[f"noises.noise_{2 * block + 1}"] = torch.empty(1, 1, size, size)
-        state[f"noises.noise_{2 * block + 2}"] = torch.empty(1, 1, size, size)
+        state[f"noises.noise_{2 * block + 1}"] = torch.empty(1, 1, *shape)
+        state[f"noises.noise_{2 * block + 2}"] = torch.empty(1, 1, *shape)
     for name, tensor in state.items():
         state[name] = torch.randn(tensor.shape, generator=rng)
         if name.startswith("style.") and name.endswith("weight"):

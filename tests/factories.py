@@ -17,6 +17,7 @@ def tiny_generator(
     channel_base: int = 512,
     channel_max: int = 16,
     conv_clamp: float | None = None,
+    first_block: tuple[int, int] = (4, 4),
 ) -> Generator:
     """Build a small generator with random weights, biases and noise strengths all non-zero."""
     config = GeneratorConfig(
@@ -26,6 +27,7 @@ def tiny_generator(
         mapping_layers=layers,
         channels=standard_channels(resolution, channel_base, channel_max),
         conv_clamp=conv_clamp,
+        first_block=first_block,
     )
     rng = torch.Generator().manual_seed(seed)
     generator = Generator(config).eval().requires_grad_(False)

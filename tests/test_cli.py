@@ -25,7 +25,7 @@ from pipeline.failures import BAD_INPUT, BUG, CANCELLED, NO_FACE, OK, WEIGHTS
 from pipeline.settings.recipe import PARTS
 from pipeline.settings.schema import settings
 from stylegan2.checkpoint import load_generator
-from stylegan2.formats.export import read_latents
+from stylegan2.formats.latents import read_latents
 from tests.conftest import Run
 from tests.pipeline_cases import SIZE, Case, make_points
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -299,7 +300,6 @@ Cases = dict[str, tuple[Callable[[], bytes], str]]
 UNSUPPORTED: Cases = {
     "stylegan3": (make.stylegan3_pickle, "StyleGAN3"),
     "labels": (lambda: nvidia(c_dim=10), "class-conditional"),
-    "embedding": (lambda: with_tensor("mapping.embed.weight", 8, 8), "class-conditional"),
     "resnet": (lambda: nvidia(architecture="resnet"), "'resnet'"),
     "resnet by weights": (lambda: with_tensor("synthesis.b8.skip.weight", 5, 6, 1, 1), "resnet"),
     "orig by weights": (lambda: without_tensor("synthesis.b4.torgb.weight"), "orig"),
@@ -307,6 +307,15 @@ UNSUPPORTED: Cases = {
     "filter": (lambda: nvidia(taps=(1, 2, 2, 1)), r"\[1,3,3,1\]"),
     "longer filter": (lambda: nvidia(taps=(1, 3, 3, 3, 1)), r"\[1,3,3,1\]"),
     "tf labels": (lambda: tensorflow(label_size=10), "class-conditional"),
+    "tf labels beside z": (
+        lambda: make.tensorflow_pickle(
+            {
+                **make.tensorflow_variables(),
+                "mapping/LabelConcat/weight": np.ones((10, 8), np.float32),
+            }
+        ),
+        "class-conditional",
+    ),
     "tf architecture": (lambda: tensorflow(architecture="resnet"), "'resnet'"),
     "tf filter": (lambda: tensorflow(resample_kernel=[1, 1]), r"\[1,3,3,1\]"),
     "tf stylegan1": (lambda: tensorflow(version=3), "before StyleGAN2"),

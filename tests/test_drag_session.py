@@ -450,7 +450,7 @@ def test_pins_do_not_make_progress_look_small() -> None:
     ("changes", "words"),
     [
         ({"points": []}, "points is empty"),
-        ({"points": [DragPoint((8, 8), (16, 8))]}, "outside the picture of 16 pixels"),
+        ({"points": [DragPoint((8, 8), (16, 8))]}, "outside the picture of 16 x 16 pixels"),
         ({"points": [DragPoint((8, float("nan")), (9, 8))]}, "outside the picture"),
         ({"movable_mask": torch.ones(16, 16)}, "must be bool .* got torch.float32"),
         ({"movable_mask": torch.ones(8, 8, dtype=torch.bool)}, r"\[16, 16\], got .* \[8, 8\]"),

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from stylegan2.formats.convert import UnsafeCheckpoint, load_network
-from stylegan2.formats.export import LatentsInvalid, export_network, read_latents, write_latents
+from stylegan2.formats.export import export_network
+from stylegan2.formats.latents import LatentsInvalid, read_latents, write_latents
 from tests import checkpoint_makers as make
 from tests.checkpoint_makers import write
 from tests.factories import tiny_generator
@@ -71,6 +72,15 @@ def test_pivot_of_pti_is_read(tmp_path: Path, zipped: bool) -> None:
     assert torch.equal(read_latents(path, 6, 16), ws())
 
 
+@pytest.mark.parametrize("shape", [(16,), (1, 16), (1, 1, 16), (6, 16)])
+def test_w_alone_is_repeated_for_every_layer(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    w = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    path = tmp_path / "w.npy"
+    np.save(path, w.numpy())
+    found = read_latents(path, 6, 16)
+    assert torch.equal(found[0], w if shape == (6, 16) else w.reshape(1, 16).expand(6, 16))
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch realdrag_was_here",)
@@ -106,13 +116,17 @@ def npy_header(shape: str) -> bytes:
 
 BAD_LATENTS: dict[str, tuple[Callable[[], bytes], str]] = {
     "another network's": (lambda: make.torch_save(ws(8, 16)), r"\[1, 8, 16\].*\[1, 6, 16\]"),
-    "a dictionary": (lambda: make.torch_save({"w": ws()}), "single tensor"),
+    "a dictionary": (lambda: make.torch_save({"v": ws()}), "one tensor"),
     "not finite": (lambda: make.torch_save(ws() / 0), "not finite"),
     "a flood of zeros": (lambda: npz_of(npy_header("(1, 6, 16)") + bytes(50 << 20)), "damaged"),
     "a huge shape": (lambda: npz_of(npy_header("(1, 1048576, 1048576)")), "damaged"),
-    "no entry w": (lambda: npz_of(b"").replace(b"w.npy", b"v.npy"), "no entry w"),
+    "no entry w": (
+        lambda: npz_of(npy_header("(1,)") + bytes(4)).replace(b"w.npy", b"v.npy"),
+        "an entry w",
+    ),
     "nothing": (lambda: b"", "empty"),
     "text": (lambda: b"hello", "damaged|needed"),
+    "several pictures": (lambda: make.torch_save(ws().repeat(4, 1, 1)), "those of 4 pictures"),
     "huge tensor": (lambda: make.torch_save(torch.zeros(1, 600, 512)), "too large"),
 }
 

@@ -34,7 +34,7 @@ def test_a_path_to_such_a_file_means_the_file(
     save_generator(tiny_generator(16), tmp_path / "embedded")
     network = identify("./embedded", Bench("cpu"))
     assert network.name == str((tmp_path / "embedded").resolve())
-    assert network.resolution == 16
+    assert network.size == 16
 
 
 def test_a_download_is_announced_once_with_its_size_and_then_told_by_megabytes() -> None:

@@ -92,7 +92,7 @@ def test_the_jacobian_says_where_the_handle_will_be(faces: Generator) -> None:
         method._weights,
         scene.handles,
         method._search,
-        scene.size,
+        scene.extent,
     )
     moved = (found.handles - scene.handles)[0]
     assert moved[0] == pytest.approx(float(foretold[0]), abs=0.2)

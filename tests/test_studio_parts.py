@@ -176,17 +176,22 @@ async ([pairs, size]) => {
 """
 
 
+@pytest.mark.parametrize("height", [256, 128])
 def test_the_elastic_preview_is_the_plain_motion_of_the_result(
-    page: Any, server: RunningStudio
+    page: Any, server: RunningStudio, height: int
 ) -> None:
     import numpy as np
 
     from drag.points import DragPoint
     from pipeline.picture.brush import plain_motion
 
-    pairs = [((100.0, 180.0), (92.0, 172.0)), ((156.0, 180.0), (166.0, 174.0))]
-    told = page.evaluate(ELASTIC, [[{"handle": h, "target": t} for h, t in pairs], 256])
+    middle = height / 2
+    pairs = [
+        ((100.0, middle + 20), (92.0, middle + 12)),
+        ((156.0, middle + 20), (166.0, middle + 14)),
+    ]
+    told = page.evaluate(ELASTIC, [[{"handle": h, "target": t} for h, t in pairs], [256, height]])
     mine = np.array(told["way"]).reshape(told["n"], told["n"], 2)
-    theirs = plain_motion([DragPoint(h, t) for h, t in pairs], 256).on(told["n"]).way
+    theirs = plain_motion([DragPoint(h, t) for h, t in pairs], (height, 256)).on(told["n"]).way
     assert np.abs(theirs).max() > 0.02
     assert np.abs(mine - theirs).max() < 0.0015  # half a pixel of the face

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from inversion.faces.face import Face
 from inversion.faces.landmarks_file import LandmarksInvalid
 from stylegan2.arrays import Float64Array, UInt8Image
+from stylegan2.sizes import Size, sides
 
 # Where the crop leaves the photo, the mirrored filling is blurred: this sigma, fully blurred at
 # this distance from the photo's edge, both as shares of the crop's side (as soft as FFHQ's).
@@ -22,7 +23,7 @@ _FILL_REACH = 0.1
 class AlignedFace:
     """A face cut out of a photo.
 
-    image: uint8 [S, S, 3]. quad: float64 [4, 2], the outer corners of the crop (top left, bottom
+    image: uint8 [H, W, 3]. quad: float64 [4, 2], the outer corners of the crop (top left, bottom
     left, bottom right, top right), xy in pixel indices of the upright photo, so that the corner
     before the photo's first pixel is (-0.5, -0.5).
     """
@@ -49,34 +50,35 @@ def ffhq_quad(face: Face) -> Float64Array:
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 
-def aligned_to_photo(quad: Float64Array, size: int) -> Float64Array:
-    """Return the 3x3 matrix from pixel indices of the size x size crop to those of the photo.
+def aligned_to_photo(quad: Float64Array, size: Size) -> Float64Array:
+    """Return the 3x3 matrix from pixel indices of a crop of that size to those of the photo.
 
     quad is taken as the parallelogram of its first, second and last corner.
     """
     top_left, bottom_left, _, top_right = np.asarray(quad, dtype=np.float64)
     matrix = np.eye(3)
-    matrix[:2, 0] = (top_right - top_left) / size
-    matrix[:2, 1] = (bottom_left - top_left) / size
+    height, width = sides(size)
+    matrix[:2, 0] = (top_right - top_left) / width
+    matrix[:2, 1] = (bottom_left - top_left) / height
     # The quad's corner is the corner of the first pixel, half a pixel before its centre.
     matrix[:2, 2] = top_left + 0.5 * (matrix[:2, 0] + matrix[:2, 1])
     return matrix
 
 
-def photo_to_aligned(quad: Float64Array, size: int) -> Float64Array:
+def photo_to_aligned(quad: Float64Array, size: Size) -> Float64Array:
     """Return the inverse of aligned_to_photo."""
     inverse: Float64Array = np.linalg.inv(aligned_to_photo(quad, size)).astype(np.float64)
     return inverse
 
 
-def crop_scale(quad: Float64Array, size: int) -> float:
+def crop_scale(quad: Float64Array, size: Size) -> float:
     """Return the photo pixels per pixel of the crop, along its longer side."""
     matrix = aligned_to_photo(quad, size)
     return float(max(np.hypot(*matrix[:2, 0]), np.hypot(*matrix[:2, 1])))
 
 
-def align(pixels: UInt8Image, quad: Float64Array, size: int) -> AlignedFace:
-    """Cut the quad out of upright pixels uint8 [H, W, 3] as a size x size picture, antialiased.
+def align(pixels: UInt8Image, quad: Float64Array, size: Size) -> AlignedFace:
+    """Cut the quad out of upright pixels uint8 [H, W, 3] as a picture of that size, antialiased.
 
     Outside the photo its mirror image fills the crop, softly blurred, as in FFHQ. Raises
     LandmarksInvalid for a quad that lies outside the photo altogether.
@@ -85,12 +87,13 @@ def align(pixels: UInt8Image, quad: Float64Array, size: int) -> AlignedFace:
 
     quad = np.asarray(quad, dtype=np.float64)
     if (quad.max(axis=0) < 0).any() or (quad.min(axis=0) > pixels.shape[1::-1]).any():
-        height, width = pixels.shape[:2]
+        photo_height, photo_width = pixels.shape[:2]
         raise LandmarksInvalid(
-            f"The face lies outside the {width} x {height} picture. Give its points in pixels of "
-            "this picture, from its top left corner.",
+            f"The face lies outside the {photo_width} x {photo_height} picture. Give its points in "
+            "pixels of this picture, from its top left corner.",
             "they lie outside the picture",
         )
+    height, width = sides(size)
     scale = crop_scale(quad, size)
     # First halve the work: average blocks of pixels, but keep twice the resolution of the crop.
     block = max(1, int(scale / 2))
@@ -102,28 +105,37 @@ def align(pixels: UInt8Image, quad: Float64Array, size: int) -> AlignedFace:
     finer = max(1, math.ceil(scale / block))
     fine = cv2.warpAffine(
         image,
-        aligned_to_photo(local + offset, size * finer)[:2],
-        (size * finer, size * finer),
+        aligned_to_photo(local + offset, (height * finer, width * finer))[:2],
+        (width * finer, height * finer),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )
-    aligned = Image.fromarray(fine).resize((size, size), Image.Resampling.LANCZOS)
+    aligned = Image.fromarray(fine).resize((width, height), Image.Resampling.LANCZOS)
     return AlignedFace(image=np.array(aligned), quad=quad)
 
 
-def align_none(pixels: UInt8Image, size: int) -> AlignedFace:
-    """Take the whole picture; one that is not square is centred and its edges are repeated."""
-    height, width = pixels.shape[:2]
-    side = max(height, width)
-    left, top = (width - side) / 2 - 0.5, (height - side) / 2 - 0.5
-    right, bottom = left + side, top + side
-    quad = np.array([[left, top], [left, bottom], [right, bottom], [right, top]])
-    before = (side - height) // 2, (side - width) // 2
-    padding = [(before[0], side - height - before[0]), (before[1], side - width - before[1])]
-    square = np.pad(pixels, [*padding, (0, 0)], mode="edge")
-    # An odd difference is split unevenly, so the quad follows what was padded.
-    quad += (width - side) / -2 - before[1], (height - side) / -2 - before[0]
-    scaled = Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS)
+def align_none(pixels: UInt8Image, size: Size) -> AlignedFace:
+    """Take the picture as it is, in the middle of a crop of that size.
+
+    Along the crop's longer side, both of a square, all of the picture is taken; across it the
+    picture is cropped, and where it does not suffice its edges are repeated.
+    """
+    crop, photo = sides(size), pixels.shape[:2]
+    parts = [side // math.gcd(*crop) for side in crop]
+    # So many photo pixels a part that both sides of what is taken are whole numbers.
+    part = max(
+        -(-side // share) for side, share in zip(photo, parts, strict=True) if share == max(parts)
+    )
+    height, width = (share * part for share in parts)
+    top, left = (height - photo[0]) // 2, (width - photo[1]) // 2
+    bottom, right = height - photo[0] - top, width - photo[1] - left
+    padding = [(max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)), (0, 0)]
+    taken = pixels[max(-top, 0) : photo[0] - max(-bottom, 0)]
+    taken = taken[:, max(-left, 0) : photo[1] - max(-right, 0)]
+    whole = np.pad(taken, padding, mode="edge")
+    low, high = np.array([-left, -top]) - 0.5, np.array([width - left, height - top]) - 0.5
+    quad = np.array([low, (low[0], high[1]), high, (high[0], low[1])])
+    scaled = Image.fromarray(whole).resize(crop[::-1], Image.Resampling.LANCZOS)
     return AlignedFace(image=np.array(scaled), quad=quad)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.controls.directed import Directed, split_directed
 from pipeline.controls.likeness import EXPRESSION, PARTS, STRONGEST, Like
 from pipeline.controls.presets import (
     added,
@@ -30,8 +31,16 @@ preset_option = click.option(
 
 
 def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --preset, --like and what goes with them."""
+    """Add --preset, --like, --directions and what goes with them."""
     for option in (
+        click.option(
+            "--directions",
+            "direction_files",
+            multiple=True,
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File of directions (realdrag directions), whose names can be given an amount, "
+            "too; may be repeated.",
+        ),
         click.option(
             "--strength",
             type=click.FLOAT,
@@ -60,6 +69,16 @@ def amounts_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return preset_option(function)
+
+
+def read_directed(
+    texts: Sequence[str], options: Mapping[str, Any]
+) -> tuple[list[str], Directed | None]:
+    """Return the amounts of controls and those of directions: options with `amounts_options`.
+
+    Raises ControlsInvalid and DirectionsInvalid.
+    """
+    return split_directed(texts, options["direction_files"])
 
 
 def read_amounts(texts: Sequence[str], options: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
+from pipeline.commands.amounts import (
+    amounts_options,
+    read_amounts,
+    read_directed,
+    read_like,
+    save_amounts,
+)
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     GroupedCommand,
@@ -28,7 +34,8 @@ from pipeline.disk.places import open_workspace
     example="realdrag apply smile=+0.6 eyes=+0.2\n"
     "realdrag apply turn=-0.5 --save-preset left.json\n"
     "realdrag apply --preset smile.json:0.5 -w anna.realdrag\n"
-    "realdrag apply --like other.jpg --parts mouth,eyes",
+    "realdrag apply --like other.jpg --parts mouth,eyes\n"
+    "realdrag apply --directions pca.safetensors pc0=+1",
 )
 @click.argument("amount_texts", nargs=-1, metavar="[NAME=AMOUNT]...")
 @workspace_option
@@ -53,19 +60,20 @@ def apply(
 ) -> None:
     """Apply controls to the face: each NAME=AMOUNT from -1 to +1, as realdrag controls lists.
 
-    Presets, amounts, another photo's expression and points go together; the amounts of one control
-    are added.
+    Presets, amounts, another photo's expression, directions and points go together; the amounts of
+    one control are added.
     """
     from pipeline.jobs.drag import DragRequest, drag
 
-    amounts, like = read_amounts(amount_texts, options), read_like(options)
-    if not amounts and like is None:
+    texts, directed = read_directed(amount_texts, options)
+    amounts, like = read_amounts(texts, options), read_like(options)
+    if not amounts and like is None and directed is None:
         raise click.UsageError("say what to apply: NAME=AMOUNT, --preset FILE or --like PHOTO")
     points = read_point_options(points_path, point_texts)
     recipe = read_recipe(options, "drag", "result")
     console = Console(as_json, options["device"])
     place = chosen(workspace)
-    asked = DragRequest(points, continued, controls=amounts, like=like)
+    asked = DragRequest(points, continued, controls=amounts, like=like, directed=directed)
     dragged = console.run(drag(place, asked, recipe, console.bench))
     save_amounts(dragged, options)
     done(console, place, dragged)

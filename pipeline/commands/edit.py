@@ -9,10 +9,17 @@ from typing import Any
 import click
 
 from pipeline.batch.photos import photos_in
-from pipeline.commands.amounts import amounts_options, read_amounts, read_like, save_amounts
+from pipeline.commands.amounts import (
+    amounts_options,
+    read_amounts,
+    read_directed,
+    read_like,
+    save_amounts,
+)
 from pipeline.commands.console import Console
 from pipeline.commands.options import (
     GroupedCommand,
+    class_option,
     landmarks_option,
     machine_options,
     network_option,
@@ -23,6 +30,7 @@ from pipeline.commands.options import (
 from pipeline.commands.outcome import chosen, done, where
 from pipeline.commands.parts import part_options, read_recipe
 from pipeline.commands.points import points_option, read_point_options
+from pipeline.commands.start import read_start, start_option
 from pipeline.settings.recipe import PARTS
 from stylegan2.embedded import EMBEDDED
 
@@ -32,7 +40,8 @@ photo_argument = click.argument("photo", type=click.Path(path_type=Path))
 @click.command(
     cls=GroupedCommand,
     short_help="Find the face in a photo and project it.",
-    example="realdrag invert photo.jpg\nrealdrag invert group.jpg --face 2",
+    example="realdrag invert photo.jpg\nrealdrag invert group.jpg --face 2\n"
+    "realdrag invert photo.jpg --network ffhq-1024 --start projected_w.npz",
 )
 @photo_argument
 @workspace_option
@@ -42,7 +51,8 @@ photo_argument = click.argument("photo", type=click.Path(path_type=Path))
 @machine_options
 @part_options("align")
 @landmarks_option
-@part_options("invert")
+@start_option
+@part_options("invert", but=["start"])
 def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -> None:
     """Find the face in PHOTO and project it into the network.
 
@@ -50,6 +60,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     """
     from pipeline.jobs.prepare import invert as job
 
+    start = read_start(options)
     recipe = read_recipe(options, "align", "invert")
     console = Console(as_json, options["device"])
     made = console.run(
@@ -60,6 +71,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
             parent=Path.cwd(),
             folder=workspace,
             landmarks=options["landmarks"],
+            start=start,
         )
     )
     done(console, made)
@@ -90,6 +102,7 @@ def invert(photo: Path, workspace: Path | None, as_json: bool, **options: Any) -
     "--network",
     help="With --together: name of a known network, or a file; embedded if left out.",
 )
+@class_option
 @perceptual_option
 @seed_option
 @machine_options
@@ -107,7 +120,7 @@ def tune(
 
     if together is not None and folders:
         raise click.UsageError("give either --together or workspaces, not both")
-    if network is not None and together is None:
+    if together is None and (network, options["network_class"]) != (None, None):
         raise click.UsageError("--network goes with --together: a workspace has its network")
     recipe = read_recipe({**options, "network": network or EMBEDDED}, "tune")
     console = Console(as_json, options["device"])
@@ -209,8 +222,9 @@ def edit(
     from pipeline.jobs.edit import edit as job
 
     points = read_point_options(points_path, point_texts)
-    controls, like = read_amounts(amount_texts, options), read_like(options)
-    if points is None and not controls and like is None:
+    texts, directed = read_directed(amount_texts, options)
+    controls, like = read_amounts(texts, options), read_like(options)
+    if points is None and not controls and like is None and directed is None:
         raise click.UsageError(
             "say what to move: --points FILE, -p X,Y:X,Y, --apply NAME=AMOUNT, or --like PHOTO"
         )
@@ -227,6 +241,7 @@ def edit(
             landmarks=options["landmarks"],
             controls=controls,
             like=like,
+            directed=directed,
         )
     )
     save_amounts(dragged, options)

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.commands.console import Console
-from pipeline.commands.options import GroupedCommand, json_option, machine_options, workspace_option
+from pipeline.commands.options import (
+    GroupedCommand,
+    class_option,
+    json_option,
+    machine_options,
+    workspace_option,
+)
 from pipeline.disk.storage import writing
+from stylegan2.network_names import split_class, with_class
 
 if TYPE_CHECKING:
     from stylegan2.formats.export import ExportLayout
@@ -73,16 +80,27 @@ def list_networks(as_json: bool) -> None:
     example="realdrag models info ffhq-1024\nrealdrag models info my-network.pkl",
 )
 @click.argument("network")
+@class_option
 @machine_options
-def info(network: str, as_json: bool, device: str) -> None:
-    """Describe NETWORK, a name or a file: sizes, weights, licence."""
+def info(network: str, network_class: int | None, as_json: bool, device: str) -> None:
+    """Describe NETWORK, a name or a file: sizes, weights, licence, and classes if it has any."""
+    from stylegan2.formats.classes import ClassNeeded
     from stylegan2.known_networks import KNOWN_NETWORKS
 
     console = Console(as_json, device)
-    generator = console.bench.generator(network)
+    classes: dict[str, Any] = {}
+    name, number = split_class(with_class(network, network_class))
+    try:
+        generator = console.bench.generator(with_class(name, number))
+    except ClassNeeded as needed:
+        if number is not None:
+            raise
+        classes = {"classes": f"0 to {needed.count - 1}", "class": 0}
+        generator = console.bench.generator(with_class(name, 0))
     facts = {
         "network": network,
         "file": str(console.bench.network_path(network)),
+        **classes,
         **_facts(generator),
     }
     if network in KNOWN_NETWORKS:
@@ -97,6 +115,8 @@ def _facts(generator: Any) -> dict[str, Any]:
     config = generator.config
     return {
         "resolution": config.resolution,
+        "height": config.shape[0],
+        "width": config.shape[1],
         "num_ws": config.num_ws,
         "w_dim": config.w_dim,
         "z_dim": config.z_dim,
@@ -135,15 +155,18 @@ def download(name: str, accept_hash: bool, as_json: bool) -> None:
 )
 @click.argument("network")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@class_option
 @layout_option
 @json_option
-def convert(network: str, target: Path, layout: ExportLayout, as_json: bool) -> None:
+def convert(
+    network: str, target: Path, network_class: int | None, layout: ExportLayout, as_json: bool
+) -> None:
     """Write NETWORK, a name or a file of any supported kind, as the safetensors file TARGET."""
     from stylegan2.formats.export import export_network
 
     _check_target(target, ".safetensors")
     console = Console(as_json, "cpu")
-    generator = console.bench.generator(network)
+    generator = console.bench.generator(with_class(network, network_class))
     with writing(target.absolute().parent):
         export_network(generator, target, layout)
     console.done({"file": str(target), **_facts(generator)}, str(target))

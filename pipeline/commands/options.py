@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,12 +51,18 @@ class GroupedCommand(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
-def config_options(config: type[Any], group: str, prefix: str = "") -> Decorator:
-    """Add an option for every setting of a config; `config_from_options` reads them back."""
+def config_options(
+    config: type[Any], group: str, prefix: str = "", but: Collection[str] = ()
+) -> Decorator:
+    """Add an option for every setting of a config; `config_from_options` reads them back.
+
+    but are settings for which the command has an option of its own.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for setting in reversed(settings(config)):
-            function = _option(setting, group, prefix)(function)
+            if setting.name not in but:
+                function = _option(setting, group, prefix)(function)
         return function
 
     return decorate
@@ -147,12 +153,25 @@ seed_option = click.option(
     help="Equal seeds give equal results.",
 )
 
-network_option = click.option(
-    "--network",
-    default=EMBEDDED,
-    show_default=True,
-    help="Name of a known network (see realdrag models list), or a file.",
+
+class_option = click.option(
+    "--class",
+    "network_class",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Which class, where the network has several (realdrag models info FILE counts them).",
 )
+
+
+def network_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --network and --class."""
+    return click.option(
+        "--network",
+        default=EMBEDDED,
+        show_default=True,
+        help="Name of a known network (see realdrag models list), or a file.",
+    )(class_option(function))
+
 
 perceptual_option = click.option(
     "--perceptual",

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipeline.commands.options import Decorator, config_from_options, config_options
 from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.stage_table import STAGES
+from stylegan2.network_names import with_class
 
 
-def part_options(*parts: str, prefixed: bool = False) -> Decorator:
-    """Add the options of some stages' configs."""
+def part_options(*parts: str, prefixed: bool = False, but: Collection[str] = ()) -> Decorator:
+    """Add the options of some stages' configs, but for those that the command has itself."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for part in reversed(parts):
             prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-            function = config_options(PARTS[part], STAGES[part].heading, prefix)(function)
+            function = config_options(PARTS[part], STAGES[part].heading, prefix, but)(function)
         return function
 
     return decorate
@@ -34,4 +35,6 @@ def read_parts(options: Mapping[str, Any], *parts: str, prefixed: bool = False) 
 def read_recipe(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> Recipe:
     """Build a recipe of these parts, and of the network, the distance and the seed if asked for."""
     whole = {name: options[name] for name in ("network", "perceptual", "seed") if name in options}
+    if "network" in whole:
+        whole["network"] = with_class(whole["network"], options.get("network_class"))
     return Recipe(**whole, **read_parts(options, *parts, prefixed=prefixed))

@@ -11,6 +11,7 @@ import click
 from pipeline.commands.batch import batch
 from pipeline.commands.console import report
 from pipeline.commands.controls import apply, controls
+from pipeline.commands.directions import directions
 from pipeline.commands.edit import demo, drag, edit, invert, tune
 from pipeline.commands.look import doctor, ls
 from pipeline.commands.models import models
@@ -58,7 +59,10 @@ def root() -> None:
     """
 
 
-for command in (invert, tune, drag, edit, apply, controls, batch, demo, ls, models, doctor, studio):
+for command in (
+    *(invert, tune, drag, edit, apply, controls, directions, batch, demo, ls, models, doctor),
+    studio,
+):
     root.add_command(command)
 
 

@@ -9,6 +9,7 @@ import click
 
 from pipeline.commands.console import Console
 from pipeline.commands.options import GroupedCommand, machine_options, network_option
+from stylegan2.network_names import with_class
 
 WARNING = (
     "Whoever has this address sees and edits the photos in this folder, and what goes over the "
@@ -43,6 +44,7 @@ def studio(
     host: str | None,
     no_browser: bool,
     network: str,
+    network_class: int | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -56,6 +58,7 @@ def studio(
 
     console = Console(as_json, device)
     pick_device(device)
+    network = with_class(network, network_class)
     console.bench.network_path(network)
 
     def ready(address: str) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drag.config import DragConfig
+from pipeline.controls.directed import Directed
 from pipeline.controls.likeness import Like
 from pipeline.disk.artifact import Artifact, Request
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.jobs.controls import place_controls
+from pipeline.jobs.directions import place_directions
 from pipeline.jobs.obtain import current, obtain
 from pipeline.jobs.requests import drag_settings, following_request, place_points, same_points
 from pipeline.machine.bench import Bench
@@ -18,6 +20,7 @@ from pipeline.machine.network_identity import NetworkIdentity
 from pipeline.progress import Job
 from pipeline.settings.recipe import Recipe
 from pipeline.stage_table import STAGES, stages_after
+from stylegan2.sizes import longer_side
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -31,7 +34,7 @@ class DragRequest:
     """What a drag is asked: points, controls, or neither to pull the last drag's points further.
 
     warn says whether to give notice of points that may drift. controls are amounts by name, like
-    is another photo whose face is to be followed.
+    is another photo whose face is to be followed, directed goes along directions of the network.
     """
 
     points: PointsFile | None
@@ -39,11 +42,17 @@ class DragRequest:
     warn: bool = True
     controls: Mapping[str, float] = field(default_factory=dict)
     like: Like | None = None
+    directed: Directed | None = None
+
+    @property
+    def by_controls(self) -> bool:
+        """Whether controls are asked for."""
+        return bool(self.controls) or self.like is not None
 
     @property
     def by_name(self) -> bool:
         """Whether anything is asked for but points."""
-        return bool(self.controls) or self.like is not None
+        return self.by_controls or self.directed is not None
 
 
 def drag(
@@ -56,12 +65,13 @@ def drag(
     """Drag the face, or the last result when continued, and put it into the photo.
 
     The tuned network is dragged if there is one, otherwise the network as it is: its motion is
-    good all the same. A network that is named is dragged as it is in any case.
+    good all the same. A network that is named is dragged as it is in any case; from latents of a
+    file, where it was projected from such.
     """
     with (yield from workspace.lock()):
         aligned = yield from current(workspace, "align", bench)
         config: dict[str, Any] = {
-            "drag": drag_settings(_for_motion(recipe, aligned.info["size"])),
+            "drag": drag_settings(_for_motion(recipe, longer_side(aligned.info["size"]))),
             "size": aligned.info["size"],
             "moves": recipe.result.paste,
         }
@@ -69,7 +79,7 @@ def drag(
             config["force"] = True
         inputs = {"align": aligned.fingerprint}
         hints: dict[str, str] = {}
-        yield from _stand(workspace, network, recipe, config, inputs, hints, bench)
+        base = yield from _stand(workspace, network, recipe, config, inputs, hints, bench)
         before = None
         if asked.continued:
             before = yield from current(workspace, "drag", bench)
@@ -80,8 +90,11 @@ def drag(
             yield from place_points(asked.points, aligned, config, inputs, hints)
         elif not asked.continued and not asked.by_name:
             raise ValueError("a drag needs points or controls unless it is continued")
-        if asked.by_name:
+        if asked.by_controls:
             yield from place_controls(asked.controls, asked.like, aligned, before, config, hints)
+        if asked.directed is not None:
+            config.setdefault("points", [])
+            yield from place_directions(asked.directed, *base, config, inputs, hints, bench)
         if asked.warn and asked.points is not None:
             hints["warn_in"] = asked.points.space
         request = Request.of(STAGES["drag"], config, inputs, hints)
@@ -104,15 +117,19 @@ def _stand(
     inputs: dict[str, str],
     hints: dict[str, str],
     bench: Bench,
-) -> Job[None]:
-    """Say in a drag's request which network it drags, and from where in it."""
+) -> Job[tuple[str, str]]:
+    """Say in a drag's request which network it drags, and from where in it.
+
+    Returns the network's name and the hash of its weights before any tuning.
+    """
     state = yield from workspace.load_state()
     assert state is not None
     tuned = network is None and state.request("tune") is not None
     if tuned or recipe.result.paste == "network":
-        for stage in ("invert", "tune"):
-            inputs[stage] = (yield from current(workspace, stage, bench)).fingerprint
-        return
+        made = yield from current(workspace, "invert", bench)
+        inputs["invert"] = made.fingerprint
+        inputs["tune"] = (yield from current(workspace, "tune", bench)).fingerprint
+        return made.request.hints["network"], made.request.config["weights"]
     if network is None:
         known = state.request("invert") or state.request("drag")
         if known is None or "weights" not in known.config:
@@ -121,11 +138,18 @@ def _stand(
         weights, name = known.config["weights"], known.hints["network"]
     else:
         weights, name = network.weights, network.name
-    if has_encoder(weights):
+    projected = state.request("invert")
+    given = (
+        projected is not None
+        and "start" in projected.inputs
+        and projected.config["weights"] == weights
+    )
+    if has_encoder(weights) and not given:
         config["weights"] = weights
         hints["network"] = name
     else:
         inputs["invert"] = (yield from current(workspace, "invert", bench)).fingerprint
+    return name, weights
 
 
 def has_encoder(weights: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.controls.directed import Directed
 from pipeline.controls.likeness import Like
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
@@ -31,17 +33,17 @@ def edit(
     landmarks: Path | None = None,
     controls: Mapping[str, float] | None = None,
     like: Like | None = None,
+    directed: Directed | None = None,
 ) -> Job[tuple[Workspace, Artifact]]:
-    """Do all of it, from the photo to the photo edited: by points, by controls, or by both."""
+    """Do all of it, from the photo to the photo edited: by points, by names, or by both."""
     workspace = yield from begin(
         photo, recipe, bench, parent=parent, folder=folder, landmarks=landmarks, points=points
     )
     network = None
     if recipe.result.paste != "network":
         network = identify(recipe.network, bench)
-    dragged = yield from drag(
-        workspace, DragRequest(points, controls=controls or {}, like=like), recipe, bench, network
-    )
+    asked = DragRequest(points, controls=controls or {}, like=like, directed=directed)
+    dragged = yield from drag(workspace, asked, recipe, bench, network)
     return workspace, dragged
 
 
@@ -54,6 +56,7 @@ def begin(
     folder: Path | None = None,
     landmarks: Path | None = None,
     points: PointsFile | None = None,
+    start: Path | None = None,
 ) -> Job[Workspace]:
     """Do what a drag needs, and no more; arguments as of `invert`.
 
@@ -62,7 +65,8 @@ def begin(
     """
     own_pixels = recipe.result.paste != "network"
     known = own_pixels and has_encoder(identify(recipe.network, bench).weights)
-    workspace = yield from (align if known else invert)(
+    job = align if known else partial(invert, start=start)
+    workspace = yield from job(
         photo, recipe, bench, parent=parent, folder=folder, landmarks=landmarks, points=points
     )
     if not own_pixels:

@@ -42,7 +42,7 @@ def export_latent(workspace: Workspace, target: Path, bench: Bench, *, edited: b
     Raises StageMissing when the stage behind it has not run yet.
     """
     from pipeline.stages.artifact_files import DRAG, LATENT, read_tensors
-    from stylegan2.formats.export import write_latents
+    from stylegan2.formats.latents import write_latents
 
     with (yield from workspace.lock()):
         artifact = yield from current(workspace, "drag" if edited else "invert", bench)

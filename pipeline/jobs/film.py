@@ -28,6 +28,7 @@ from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
 from pipeline.stages.moving_photo import Moved, read_moved
 from stylegan2.arrays import Float64Array, UInt8Image
+from stylegan2.sizes import Size
 
 Format = Literal["mp4", "gif", "webp"]
 FORMATS: Mapping[str, Format] = {".mp4": "mp4", ".gif": "gif", ".webp": "webp"}
@@ -109,7 +110,7 @@ class _Scene:
         part = Image.fromarray(np.ascontiguousarray(pixels[self._part.rows, self._part.columns]))
         return np.asarray(part.resize(self._size, Image.Resampling.LANCZOS))
 
-    def from_aligned(self, size: int) -> Float64Array:
+    def from_aligned(self, size: Size) -> Float64Array:
         """Return the matrix [3, 3] from pixels of the aligned face to the film's."""
         return aligned_to_photo(self.quad, size)
 
@@ -129,10 +130,12 @@ def _frames(workspace: Workspace, drag: Artifact) -> list[Frame]:
         handles = tensors["handles"][: steps + 1]
         after = read_moved(each)
         whole = float((handles[-1] - handles[0]).norm())
-        for moment in moments(steps, LEAST_FRAMES, MAX_FRAMES["mp4"]):
+        # Where no generator was asked, there is no step, but there is a way.
+        last = max(steps, 1)
+        for moment in moments(last, LEAST_FRAMES, MAX_FRAMES["mp4"]):
             now = between(handles, moment)[0]
             past = torch.cat([handles[: int(moment) + 1], now[None]])
-            share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else 1.0
+            share = min(float((now - handles[0]).norm()) / whole, 1.0) if whole else moment / last
             frames.append(
                 Frame(
                     _between(before, after, share),

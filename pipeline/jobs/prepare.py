@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.disk.artifact import Artifact, Request
+from pipeline.disk.artifact import Artifact, Request, file_input
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.jobs.claim import claim
 from pipeline.jobs.obtain import current, obtain
@@ -20,11 +20,12 @@ from pipeline.jobs.requests import (
     settled,
 )
 from pipeline.machine.bench import Bench
-from pipeline.machine.network_identity import identify
+from pipeline.machine.network_identity import NetworkIdentity, identify
 from pipeline.progress import Job, Notice
 from pipeline.settings.recipe import Recipe
 from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES
+from stylegan2.hashing import file_sha256
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -46,7 +47,7 @@ def align(
     this fails. points, if given, are held against the alignment.
     """
     network = identify(recipe.network, bench)
-    request = align_request(photo, network.resolution, recipe, landmarks)
+    request = align_request(photo, network.size, recipe, landmarks)
     claimed = yield from claim(photo, parent, folder)
     with claimed.held:
         with claimed.kept_if_it_comes_to_something():
@@ -72,14 +73,18 @@ def invert(
     folder: Path | None = None,
     landmarks: Path | None = None,
     points: PointsFile | None = None,
+    start: Path | None = None,
 ) -> Job[Workspace]:
     """Align a photo and project it, in its own workspace below `parent` (or in `folder`).
 
     points, if given, are held against the alignment before the projection begins; when the
-    alignment or they fail, a workspace that was made for it is taken away again.
+    alignment or they fail, a workspace that was made for it is taken away again. start is a file
+    with latents for the network from which the projection goes on. Raises LatentsInvalid, too.
     """
     network = identify(recipe.network, bench)
-    asked = align_request(photo, network.resolution, recipe, landmarks)
+    if start is not None:
+        _check_start(start, network, bench)
+    asked = align_request(photo, network.size, recipe, landmarks)
     claimed = yield from claim(photo, parent, folder)
     workspace = claimed.workspace
     with claimed.held:
@@ -91,8 +96,11 @@ def invert(
                 "seed": recipe.seed,
                 "projection": config_to_json(recipe.invert),
             }
-            hints = {"network": network.name}
-            request = Request.of(STAGES["invert"], config, {"align": aligned.fingerprint}, hints)
+            hints, inputs = {"network": network.name}, {"align": aligned.fingerprint}
+            if start is not None:
+                hints["start"] = str(start.resolve())
+                inputs["start"] = file_input(file_sha256(start))
+            request = Request.of(STAGES["invert"], config, inputs, hints)
             request = yield from settled(workspace, request, "perceptual", BEST_PERCEPTUAL_FIRST)
             if points is not None:
                 fresh = (yield from workspace.find(request)) is None
@@ -101,6 +109,16 @@ def invert(
         inverted = yield from obtain(workspace, request, bench)
         workspace.make_current(inverted)
     return workspace
+
+
+def _check_start(start: Path, network: NetworkIdentity, bench: Bench) -> None:
+    """Read the latents once before anything is written. Raises LatentsInvalid."""
+    from stylegan2.formats.latents import LatentsInvalid, read_latents
+
+    if not start.is_file():
+        raise LatentsInvalid(f"{start}: there is no such file")
+    generator = bench.generator(network.name, network.weights)
+    read_latents(start, generator.num_ws, generator.w_dim)
 
 
 def tune(workspaces: Sequence[Workspace], recipe: Recipe, bench: Bench) -> Job[list[Artifact]]:

@@ -17,6 +17,7 @@ from pipeline.settings.recipe import PARTS, Recipe
 from pipeline.settings.schema import config_to_json
 from pipeline.stage_table import STAGES, Stage
 from stylegan2.hashing import file_sha256
+from stylegan2.sizes import Size, sides
 
 if TYPE_CHECKING:
     from drag.points import PointsFile
@@ -27,12 +28,20 @@ BEST_PERCEPTUAL_FIRST = ("lpips-vgg", "lpips-alex", "lpips-squeeze", OFFLINE_PER
 BEST_LANDMARKS_FIRST = ("face-alignment", "finder")
 
 
-def align_request(photo: Path, size: int, recipe: Recipe, landmarks: Path | None) -> Request:
-    """Ask for an alignment; settings that change nothing are left out of its identity."""
-    config: dict[str, Any] = {"align": recipe.align.align, "size": size}
+def align_request(photo: Path, size: Size, recipe: Recipe, landmarks: Path | None) -> Request:
+    """Ask for an alignment; settings that change nothing are left out of its identity.
+
+    Faces are cut out as squares: for pictures of another shape the photo is taken as it is.
+    """
+    height, width = sides(size)
+    whole = recipe.align.align == "none" or height != width
+    config: dict[str, Any] = {
+        "align": "none" if whole else "auto",
+        "size": height if height == width else [height, width],
+    }
     inputs = {"photo": file_input(photo_hash(photo))}
     hints = {"photo": str(photo.resolve())}
-    if recipe.align.align == "none":
+    if whole:
         return Request.of(STAGES["align"], config, inputs, hints)
     if landmarks is not None:
         from inversion.faces.landmarks_file import read_landmarks
@@ -142,10 +151,11 @@ def same_points(
     before: Artifact, config: dict[str, Any], inputs: dict[str, str], hints: dict[str, str]
 ) -> None:
     """Ask for the targets of an earlier drag again, from where its handles are now."""
-    edge = before.request.config["size"] - 0.5
-    handles = [[min(max(v, -0.5), edge) for v in xy] for xy in before.info["handles"]]
-    targets = before.info["targets"]
-    config["points"] = [[*h, *t] for h, t in zip(handles, targets, strict=True)]
+    from drag.points import inside
+
+    size = before.request.config["size"]
+    ways = zip(before.info["handles"], before.info["targets"], strict=True)
+    config["points"] = [[*inside(handle, size), *target] for handle, target in ways]
     for name in ("follow", "controls"):
         if name in before.request.config:
             config[name] = before.request.config[name]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a running stage has right now; `picture` renders it as uint8 [R, R, 3] when called.
+    """What a running stage has right now; `picture` renders it as uint8 [H, W, 3] when called.
 
     A drag alone has the rest: handles, xy in pixels of the picture, distances, and how the photo
     moves with that picture once it is rendered, as `pipeline.picture.motion.Motion` has it.
@@ -95,19 +95,23 @@ class Bench:
             self._report(Step("download", done, max(total, done, 1), {}))
 
     def network_path(self, name: str) -> Path:
-        """Return a network's file, downloading a known one that is not there yet."""
+        """Return the file of a network or of a class of it, downloading a known one if need be."""
         from stylegan2 import zoo
+        from stylegan2.network_names import split_class
 
-        return zoo.resolve(name, on_progress=self.downloading)
+        return zoo.resolve(split_class(name)[0], on_progress=self.downloading)
 
     def generator(self, name: str, weights: str | None = None) -> Generator:
-        """Load a network by name or path. Raises WeightsInvalid when its hash is not `weights`.
+        """Load a network by name or path, of a class of it where # and a number follow.
+
+        Raises WeightsInvalid when its hash is not `weights`.
 
         A workspace of an earlier version calls another network embedded: its weights tell which.
         """
         from stylegan2.checkpoint import WeightsInvalid, weights_hash
         from stylegan2.environment import cache_folder
         from stylegan2.formats.convert import load_network
+        from stylegan2.network_names import split_class
 
         if (embedded := embedded_network(name, weights)) is not None:
             name = embedded.name
@@ -118,6 +122,7 @@ class Bench:
                     self.device,
                     cache=cache_folder() / "converted",
                     on_notice=self.notice,
+                    number=split_class(name)[1],
                 )
                 self._hashes[name] = weights_hash(generator)
                 self._generators[name] = generator

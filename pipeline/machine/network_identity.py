@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.disk.storage import read_sealed, write_sealed
 from pipeline.machine.bench import Bench
 from stylegan2.environment import cache_folder
+from stylegan2.network_names import split_class, with_class
+from stylegan2.sizes import Size
 from stylegan2.zoo import is_known_name
 
 INDEX = "networks.json"
@@ -15,11 +17,11 @@ INDEX = "networks.json"
 
 @dataclass(frozen=True)
 class NetworkIdentity:
-    """A network file: how it was asked for, the hash of its weights, and its picture size."""
+    """A network file: how it was asked for, the hash of its weights, and its pictures' size."""
 
     name: str
     weights: str
-    resolution: int
+    size: Size
 
 
 def identify(name: str, bench: Bench) -> NetworkIdentity:
@@ -29,8 +31,9 @@ def identify(name: str, bench: Bench) -> NetworkIdentity:
     the network is found again from another folder. Raises what finding or reading it raises.
     """
     path = bench.network_path(name)
-    key = str(path.resolve())
-    if not is_known_name(name):
+    base, number = split_class(name)
+    key = with_class(str(path.resolve()), number)
+    if not is_known_name(base):
         name = key
     state = path.stat()
     known = _read_index().get(key)
@@ -42,7 +45,7 @@ def identify(name: str, bench: Bench) -> NetworkIdentity:
             "size": state.st_size,
             "mtime_ns": state.st_mtime_ns,
             "weights": weights_hash(generator),
-            "resolution": generator.resolution,
+            "resolution": generator.size,
         }
         _remember(key, known, bench)
     return NetworkIdentity(name, known["weights"], known["resolution"])

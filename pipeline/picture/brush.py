@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from drag.points import DragPoint
-from pipeline.picture.motion import REGION, Motion, in_region, read_field
+from pipeline.picture.motion import Motion, in_region, over_region, read_field
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array
+from stylegan2.sizes import Size
 
 GRID = 64
 """Side of the grid over the region on which the field is solved."""
@@ -38,33 +39,33 @@ _TURNS, _STRIDE = 24, 0.7
 
 def plain_motion(
     points: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None = None,
     fine: Sequence[DragPoint] = (),
     n: int = FINE,
 ) -> Motion:
     """Move what is around the points, where no generator says how.
 
-    points: in pixels of a picture of that resolution; their handles' content is at the targets in
-    the end. movable_mask: bool [R, R], True where the photo may change. fine: points of small
-    parts, which move only what is near, after all others. n: side of the grid of the motion.
+    points: in pixels of a picture of that size; their handles' content is at the targets in the
+    end. movable_mask: bool [H, W], True where the photo may change. fine: points of small parts,
+    which move only what is near, after all others. n: side of the grid of the motion.
     """
     still = np.zeros((n, n, 2), np.float32)
-    whole = made_exact(still, points, resolution, movable_mask)
-    return with_fine_points(whole, points, fine, resolution, movable_mask)
+    whole = made_exact(still, points, size, movable_mask)
+    return with_fine_points(whole, points, fine, size, movable_mask)
 
 
 def made_exact(
     way: Array,
     points: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None,
 ) -> Motion:
     """Add what a field lacks at the points, by kernels (Wendland, 1995, C2) around them."""
     if not points:
         return Motion(np.asarray(way, np.float32))
     n = len(way)
-    targets, ways = on_grid(points, resolution, n)
+    targets, ways = on_grid(points, size, n)
     fade = fading(n, movable_mask, FADE)
     y, x = np.mgrid[0:n, 0:n]
     kernels = np.stack(
@@ -80,7 +81,7 @@ def with_fine_points(
     whole: Motion,
     coarse: Sequence[DragPoint],
     fine: Sequence[DragPoint],
-    resolution: int,
+    size: Size,
     movable_mask: BoolImage | None,
 ) -> Motion:
     """Bring small parts to where they belong once everything else has moved.
@@ -92,8 +93,8 @@ def with_fine_points(
         return whole
     n = len(whole.way)
     ends = np.array([[point.handle, point.target] for point in (*fine, *coarse)], np.float64)
-    starts = in_region(whole.goes(ends[:, 0], resolution), resolution, n)
-    targets = in_region(ends[:, 1], resolution, n)
+    starts = in_region(whole.goes(ends[:, 0], size), size, n)
+    targets = in_region(ends[:, 1], size, n)
     y, x = np.mgrid[0:n, 0:n]
     fade = fading(n, movable_mask, FADE)
     reach = FINE_REACH * n
@@ -144,16 +145,13 @@ def free_cells(n: int, movable_mask: BoolImage | None) -> BoolImage:
     free = np.zeros((n, n), np.bool_)
     free[border:-border, border:-border] = True
     if movable_mask is not None:
-        margin = round((REGION - 1) / 2 * len(movable_mask))
-        around = np.pad(movable_mask, margin).astype(np.float32)
+        around = over_region(movable_mask).astype(np.float32)
         free &= cv2.resize(around, (n, n), interpolation=cv2.INTER_AREA) > 0.999
     return free
 
 
-def on_grid(
-    points: Sequence[DragPoint], resolution: int, n: int
-) -> tuple[Float64Array, Float64Array]:
+def on_grid(points: Sequence[DragPoint], size: Size, n: int) -> tuple[Float64Array, Float64Array]:
     """Return the targets [P, 2] and the ways back to the handles, in pixels of a grid."""
     ends = np.array([[point.handle, point.target] for point in points], np.float64)
-    handles, targets = in_region(ends.reshape(-1, 2, 2), resolution, n).transpose(1, 0, 2)
+    handles, targets = in_region(ends.reshape(-1, 2, 2), size, n).transpose(1, 0, 2)
     return targets, handles - targets

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from inversion.faces.alignment import align, aligned_to_photo, crop_scale, photo_to_aligned
-from pipeline.picture.optical_flow import backward_flow, blurred, moved
+from pipeline.picture.optical_flow import backward_flow, blurred, enlarged, fitted, moved
 from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 
-# Side of the grid on which the edit is measured: this, or the generator's if that is larger, and
-# never more than so many times the generator's.
+# Longer side of the grid on which the edit is measured: this, or the generator's if that is larger,
+# and never more than so many times the generator's.
 _GRID = 512
 _MOST_ENLARGED = 8
-# Lengths, as shares of the crop's side.
+# Lengths, as shares of the crop's longer side.
 _FEATHER = 0.07
 _CHANGE_SMOOTHING = 0.015
 _CHANGE_MARGIN = 0.02
@@ -38,11 +38,11 @@ _TILE_ROWS = 512
 
 @dataclass(frozen=True)
 class _Edit:
-    """What happens to the photo, on an [n, n] grid over the crop; zero where nothing happens.
+    """What happens to the photo, on an [h, w] grid over the crop; zero where nothing happens.
 
-    way [n, n, 2]: from a place to where its pixels come from, xy in shares of the crop's side.
-    renewal [n, n]: how much of those pixels is replaced, 0 to 1. light [n, n, 3]: grey levels to
-    add to the rest of them; what replaces them is contained in it.
+    way [h, w, 2]: from a place to where its pixels come from, xy in shares of the crop's longer
+    side. renewal [h, w]: how much of those pixels is replaced, 0 to 1. light [h, w, 3]: grey levels
+    to add to the rest of them; what replaces them is contained in it.
     """
 
     way: Float32Array
@@ -56,16 +56,15 @@ def paste_back(
     """Carry the difference between two pictures of a crop into the photo it was cut from.
 
     pixels: uint8 [H, W, 3], the upright photo. quad: [4, 2] as in AlignedFace. tuned, edited: uint8
-    [R, R, 3], the generator's picture before and after the drag. Gives uint8 [H, W, 3].
+    [h, w, 3], the generator's picture before and after the drag. Gives uint8 [H, W, 3].
 
     The photo's own pixels are moved along the optical flow from tuned to edited, and what the flow
     does not explain is added as a difference, or, where something new appears, replaces them. So
     the photo keeps its sharpness however small the generator is, colours meet without a seam, and
     where the two pictures agree or the crop ends the photo stays as it was, bit by bit.
     """
-    side = tuned.shape[0]
-    if tuned.shape != (side, side, 3) or edited.shape != tuned.shape:
-        raise ValueError(f"tuned {tuned.shape} and edited {edited.shape} must be equal squares")
+    if tuned.shape[2:] != (3,) or edited.shape != tuned.shape:
+        raise ValueError(f"tuned {tuned.shape} and edited {edited.shape} must be of one size")
     quad = np.asarray(quad, dtype=np.float64)
     result: UInt8Image = pixels.copy()
     if not np.array_equal(tuned, edited):
@@ -78,21 +77,17 @@ def _measure(
 ) -> _Edit:
     import cv2  # large; only an edit needs it
 
-    resolution = tuned.shape[0]
-    scale = crop_scale(quad, resolution)
-    n = max(min(_GRID, _MOST_ENLARGED * resolution), resolution)
-    enlarged = n / resolution
-
-    def grown(picture: UInt8Image) -> Float32Array:
-        size = (n, n)
-        large = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-        return np.asarray(large, np.float32)
+    size = tuned.shape[:2]
+    longer = max(size)
+    scale = crop_scale(quad, size)
+    n = max(min(_GRID, _MOST_ENLARGED * longer), longer)
+    shape, detail = fitted(size, n), n / longer
 
     def smoothed(field: Array, share: float) -> Float32Array:
         return blurred(field, share * n)
 
-    before, after = grown(tuned), grown(edited)
-    original = grown(align(pixels, quad, resolution).image)
+    before, after = enlarged(tuned, shape), enlarged(edited, shape)
+    original = enlarged(align(pixels, quad, size).image, shape)
 
     changed = _ramp(smoothed(np.abs(after - before).max(axis=2), _CHANGE_SMOOTHING), *_CHANGE)
     margin = max(1, round(_CHANGE_MARGIN * n))
@@ -102,7 +97,7 @@ def _measure(
     changed = smoothed(changed, _CHANGE_MARGIN / 2)
     changed[changed < 1e-3] = 0
 
-    way, sure = backward_flow(before, after, enlarged)
+    way, sure = backward_flow(before, after, detail)
     way *= changed[..., None]
     light = (after - moved(before, way)) * changed[..., None]
     brightness = light.mean(axis=2, keepdims=True)
@@ -118,47 +113,50 @@ def _measure(
     renewal = np.maximum(renewal, 1 - _ramp(np.float32(scale), *_PLAIN_SCALE)) * changed
     # The generator's picture is off in colour here and there; what comes from it is corrected.
     offset = moved(smoothed(original - before, _OFFSET_SMOOTHING), way)
-    replacement = _crisp(after, enlarged) + offset
+    replacement = _crisp(after, detail) + offset
 
     fields = [way / n, renewal, light, replacement]
-    wanted = max(16, round(2 * resolution * scale))
+    wanted = max(16, round(2 * longer * scale))
     if wanted < n:
         # The grid is far finer than the photo: average, so that nothing too fine is sampled.
-        fields = [cv2.resize(f, (wanted, wanted), interpolation=cv2.INTER_AREA) for f in fields]
+        coarse = fitted(shape, wanted)[::-1]
+        fields = [cv2.resize(f, coarse, interpolation=cv2.INTER_AREA) for f in fields]
     way, renewal, light, replacement = (np.asarray(f, np.float32) for f in fields)
-    mask = _feather(pixels.shape, quad, len(renewal))
+    mask = _feather(pixels.shape, quad, renewal.shape)
     renewal = renewal * mask
     kept = (mask * (1 - renewal))[..., None]
     light = kept * light + renewal[..., None] * replacement
     return _Edit(way=way * mask[..., None], renewal=renewal, light=light.astype(np.float32))
 
 
-def _crisp(image: Array, enlarged: float) -> Array:
-    """Sharpen the edges of an enlarged picture without overshooting their two sides."""
+def _crisp(image: Array, detail: float) -> Array:
+    """Sharpen the edges of a picture enlarged so many times, without overshooting either side."""
     import cv2
 
-    strength = _CRISPNESS * float(np.clip(enlarged - 1, 0, 1))
-    detail = image - cv2.GaussianBlur(image, (0, 0), 0.9 * enlarged)
-    nearby = np.ones((2 * round(0.8 * enlarged) + 1,) * 2, np.uint8)
+    strength = _CRISPNESS * float(np.clip(detail - 1, 0, 1))
+    fine = image - cv2.GaussianBlur(image, (0, 0), 0.9 * detail)
+    nearby = np.ones((2 * round(0.8 * detail) + 1,) * 2, np.uint8)
     low, high = cv2.erode(image, nearby), cv2.dilate(image, nearby)
-    return np.asarray(np.clip(image + strength * detail, low, high))
+    return np.asarray(np.clip(image + strength * fine, low, high))
 
 
-def _feather(photo_shape: tuple[int, ...], quad: Float64Array, n: int) -> Float32Array:
-    """Fade to 0 at those edges of the crop [n, n] beyond which the photo goes on."""
+def _feather(
+    photo_shape: tuple[int, ...], quad: Float64Array, shape: tuple[int, ...]
+) -> Float32Array:
+    """Fade to 0 at those edges of a grid [h, w] over the crop beyond which the photo goes on."""
     height, width = photo_shape[:2]
     across, down = (0, width - 1), (0, height - 1)
     pixels = np.array([[x, y, 1.0] for x in across for y in down])
-    seen = (pixels @ photo_to_aligned(quad, n).T)[:, :2] + 0.5
-    place = (np.arange(n, dtype=np.float32) + 0.5) / n
+    seen = (pixels @ photo_to_aligned(quad, shape).T)[:, :2] + 0.5
     profiles = []
-    for axis in (0, 1):
-        profile = np.ones(n, np.float32)
+    for axis, side in enumerate(shape[::-1]):
+        place = np.arange(side, dtype=np.float32) + 0.5
+        profile = np.ones(side, np.float32)
         if seen[:, axis].min() < 0:
-            profile *= _ramp(place, 0, _FEATHER)
+            profile *= _ramp(place / max(shape), 0, _FEATHER)
             profile[0] = 0
-        if seen[:, axis].max() > n:
-            profile *= _ramp(1 - place, 0, _FEATHER)
+        if seen[:, axis].max() > side:
+            profile *= _ramp((side - place) / max(shape), 0, _FEATHER)
             profile[-1] = 0
         profiles.append(profile)
     mask: Float32Array = profiles[1][:, None] * profiles[0][None, :]
@@ -169,10 +167,10 @@ def _apply(edit: _Edit, quad: Float64Array, result: UInt8Image, pixels: UInt8Ima
     """Write the edit of pixels into result, strip by strip."""
     import cv2
 
-    n = len(edit.renewal)
-    to_photo, to_grid = aligned_to_photo(quad, n), photo_to_aligned(quad, n)
+    shape = edit.renewal.shape
+    to_photo, to_grid = aligned_to_photo(quad, shape), photo_to_aligned(quad, shape)
     # Ways in photo pixels, and renewal: one field to sample.
-    way = edit.way @ (to_photo[:2, :2] * n).T.astype(np.float32)
+    way = edit.way @ (to_photo[:2, :2] * max(shape)).T.astype(np.float32)
     way_and_renewal = np.dstack([way, edit.renewal])
     reach = int(np.ceil(np.abs(way).max())) + 3
     height, width = pixels.shape[:2]

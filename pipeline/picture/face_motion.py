@@ -22,10 +22,10 @@ from pipeline.picture.brush import (
     on_grid,
     with_fine_points,
 )
-from pipeline.picture.motion import REGION, Motion, read_field
-from pipeline.picture.optical_flow import backward_flow, weighted_flow
+from pipeline.picture.motion import REGION, Motion, over_region, read_field
+from pipeline.picture.optical_flow import backward_flow, fitted, weighted_flow
 from pipeline.picture.smooth_field import smooth_field
-from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
+from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
 EDGE = 0.02
 """The measured field is smooth and all but zero there; it fades over this share."""
@@ -60,28 +60,28 @@ def face_motion(
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
-    before, after: uint8 [R, R, 3]. points: in pixels of these; their handles' content is at the
-    targets in the end, exactly. movable_mask: bool [R, R], True where the photo may change. alone:
+    before, after: uint8 [H, W, 3]. points: in pixels of these; their handles' content is at the
+    targets in the end, exactly. movable_mask: bool [H, W], True where the photo may change. alone:
     more points, of which the pictures say nothing: they move what is around them. lips: where
     the mouth's points go, roughly; there it is they that say so, and not the pictures. fine: points
     of small parts, which move only what is near, after all others. nose: where its points go,
     roughly, whatever pulls beside them.
     """
-    resolution = len(before)
-    if before.shape != (resolution, resolution, 3) or after.shape != before.shape:
-        raise ValueError(f"before {before.shape} and after {after.shape} must be equal squares")
+    size = before.shape[:2]
+    if before.shape != (*size, 3) or after.shape != before.shape:
+        raise ValueError(f"before {before.shape} and after {after.shape} must be of one size")
     free = free_cells(GRID, movable_mask)
     flow, weight = _measured(before, after)
-    targets, ways = on_grid(points, resolution, GRID)
-    lip_ends, lip_ways = on_grid(lips, resolution, GRID)
+    targets, ways = on_grid(points, size, GRID)
+    lip_ends, lip_ways = on_grid(lips, size, GRID)
     if lips:
-        weight = weight * (1 - _share_inside(lips, resolution))
-    nose_ends, nose_ways = on_grid(nose, resolution, GRID)
+        weight = weight * (1 - _share_inside(lips, size))
+    nose_ends, nose_ways = on_grid(nose, size, GRID)
     soft = np.full(len(lips) + len(nose), LIP_FIRMNESS)
     firmness = np.concatenate([np.ones(len(points)), soft])
     # What the generator left of the way, everything else goes along with, not the point alone.
     followed = smooth_field(flow, weight, lip_ends, lip_ways, free, soft[: len(lips)])
-    lacking = made_exact(followed / GRID, points, resolution, movable_mask).way * GRID - followed
+    lacking = made_exact(followed / GRID, points, size, movable_mask).way * GRID - followed
     flow = flow + lacking
     pins = np.concatenate([targets, lip_ends, nose_ends])
     pin_ways = np.concatenate([ways, lip_ways + read_field(lacking, lip_ends), nose_ways])
@@ -93,8 +93,8 @@ def face_motion(
         weight = np.where(_grown(folded, 2), DISBELIEF * weight, weight)
     way = _enlarged(field / GRID, FINE) * fading(FINE, movable_mask, EDGE)[..., None]
     coarse = [*points, *alone]
-    whole = made_exact(way, coarse, resolution, movable_mask)
-    return with_fine_points(whole, coarse, fine, resolution, movable_mask)
+    whole = made_exact(way, coarse, size, movable_mask)
+    return with_fine_points(whole, coarse, fine, size, movable_mask)
 
 
 def quick_motion(
@@ -111,17 +111,17 @@ def quick_motion(
     """
     import cv2
 
-    side = (_QUICK_SIDE, _QUICK_SIDE)
+    size = before.shape[:2]
+    height, width = fitted(size, _QUICK_SIDE)
     small, small_after = (
-        np.asarray(cv2.resize(each, side, interpolation=cv2.INTER_AREA), np.float32)
+        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         for each in (before, after)
     )
     way, sure = backward_flow(small, small_after, 1.0)
-    margin = round((REGION - 1) / 2 * _QUICK_SIDE)
-    weight = np.pad(sure, margin)[..., None]
-    around = np.pad(way, [(margin, margin)] * 2 + [(0, 0)]) * weight
+    weight = over_region(sure)[..., None]
+    around = over_region(way) * weight
 
-    def averaged(field: Float32Array) -> Float32Array:
+    def averaged(field: Array) -> Float32Array:
         even = cv2.resize(field, (GRID, GRID), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(even, (0, 0), _QUICK_SMOOTHING), np.float32)
 
@@ -129,8 +129,8 @@ def quick_motion(
     fade = fading(GRID, movable_mask, FADE)[..., None]
     faded = flow / (REGION * _QUICK_SIDE) * fade
     coarse = [*points, *alone]
-    whole = made_exact(faded, coarse, len(before), movable_mask)
-    return with_fine_points(whole, coarse, fine, len(before), movable_mask)
+    whole = made_exact(faded, coarse, size, movable_mask)
+    return with_fine_points(whole, coarse, fine, size, movable_mask)
 
 
 def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:
@@ -138,11 +138,9 @@ def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Floa
     import cv2  # large; only an edit needs it
 
     way, weight = weighted_flow(before, after)
-    margin = round((REGION - 1) / 2 * len(way))
 
     def averaged(field: Float32Array) -> Float32Array:
-        sides = [(margin, margin)] * 2 + [(0, 0)] * (field.ndim - 2)
-        around = np.pad(field, sides)
+        around = over_region(field)
         return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA))
 
     mean_weight = averaged(weight)
@@ -150,16 +148,16 @@ def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Floa
     return (flow * (GRID / REGION)).astype(np.float64), mean_weight.astype(np.float64)
 
 
-def _share_inside(lips: Sequence[DragPoint], resolution: int) -> Float64Array:
+def _share_inside(lips: Sequence[DragPoint], size: tuple[int, int]) -> Float64Array:
     """Return the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
     import cv2
 
-    mouth = np.zeros((resolution, resolution), np.uint8)
+    mouth = np.zeros(size, np.uint8)
     ends = np.array([point.target for point in lips], np.float32)
     cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
-    beside = 2 * round(BESIDE_LIPS * resolution) + 1
+    beside = 2 * round(BESIDE_LIPS * max(size)) + 1
     mouth = np.asarray(cv2.dilate(mouth, np.ones((beside, beside), np.uint8)), np.uint8)
-    around = np.pad(mouth, round((REGION - 1) / 2 * resolution)).astype(np.float32)
+    around = over_region(mouth).astype(np.float32)
     return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float64)
 
 

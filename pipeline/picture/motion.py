@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stylegan2.arrays import Array, Float32Array, Float64Array
+from stylegan2.sizes import Size, longer_side, sides
 
 REGION = 1.25
-"""Side of the square that may move, in sides of the crop around whose centre it lies: chins and
-hair go on beyond the crop."""
+"""Side of the square that may move, in longer sides of the crop around whose centre it lies: chins
+and hair go on beyond the crop."""
 
 ROUNDS_FORTH = 24
 """A field says where things come from; where they go is found in so many half steps."""
@@ -36,11 +37,12 @@ class Motion:
         areas = (1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]
         return np.asarray(areas, np.float32)
 
-    def at(self, places: Float64Array, size: int) -> Float64Array:
-        """Read the ways [P, 2] at places of the crop, in pixels of the crop, size x size."""
-        return read_field(self.way, in_region(places, size, len(self.way))) * (REGION * size)
+    def at(self, places: Float64Array, size: Size) -> Float64Array:
+        """Read the ways [P, 2] at places of the crop, in pixels of the crop, of that size."""
+        on_grid = in_region(places, size, len(self.way))
+        return read_field(self.way, on_grid) * (REGION * longer_side(size))
 
-    def goes(self, places: Float64Array, size: int) -> Float64Array:
+    def goes(self, places: Float64Array, size: Size) -> Float64Array:
         """Return where what is at places [P, 2] of the crop ends, both in pixels of the crop."""
         ends: Float64Array = places.copy()
         for _ in range(ROUNDS_FORTH):
@@ -72,15 +74,32 @@ class Motion:
 
 def region_of(quad: Float64Array) -> Float64Array:
     """Return the corners [4, 2] of the region that may move, for those of a crop."""
+    top_left, bottom_left, _, top_right = quad
+    across, down = top_right - top_left, bottom_left - top_left
+    side = REGION * max(np.hypot(*across), np.hypot(*down))
+    across, down = (each * (side / 2 / np.hypot(*each)) for each in (across, down))
     centre = quad.mean(axis=0)
-    region: Float64Array = centre + (quad - centre) * REGION
-    return region
+    corners = [-across - down, down - across, across + down, across - down]
+    return np.stack([centre + corner for corner in corners])
 
 
-def in_region(places: Float64Array, size: int, n: int) -> Float64Array:
-    """Bring places [..., 2] of a crop, size x size, to a grid over the region, n x n: both xy."""
-    on_grid: Float64Array = (((places + 0.5) / size - 0.5) / REGION + 0.5) * n - 0.5
+def in_region(places: Float64Array, size: Size, n: int) -> Float64Array:
+    """Bring places [..., 2] of a crop of that size to a grid over the region, n x n: both xy."""
+    height, width = sides(size)
+    middle = np.array([width, height]) / 2
+    shares = (places + 0.5 - middle) / (REGION * longer_side(size))
+    on_grid: Float64Array = (shares + 0.5) * n - 0.5
     return on_grid
+
+
+def over_region(field: Array) -> Array:
+    """Lay a field over the crop [h, w, ...] out over the region: zeros around it."""
+    height, width = field.shape[:2]
+    longer = max(height, width)
+    side = longer + 2 * round((REGION - 1) / 2 * longer)
+    top, left = (side - height) // 2, (side - width) // 2
+    padding = [(top, side - height - top), (left, side - width - left)]
+    return np.pad(field, padding + [(0, 0)] * (field.ndim - 2))
 
 
 def read_field(field: Array, places: Float64Array) -> Float64Array:

@@ -93,14 +93,20 @@ def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     return [_point(photo[i], ends[i]) for i in NOSE_BRIDGE + NOSTRILS]
 
 
-def lips_that_part(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+def lips_that_part(
+    faces: Faces, points: Sequence[DragPoint], *, freely: bool = False
+) -> list[DragPoint]:
     """Say where a closed mouth's points go when points pull the lips apart.
 
     Nothing where they do not, or where the generator's mouth did not open as far as that: then
-    what it draws between the lips is not to be trusted.
+    what it draws between the lips is not to be trusted. freely says that the generator's mouth may
+    open without a point that asks for it.
     """
     asked = _asked_gap(faces, points)
-    if mouth_opening(faces.photo) > CLOSED or asked <= 0:
+    opened = mouth_opening(faces.after) - mouth_opening(faces.before)
+    if freely and opened < PARTED:
+        return []
+    if mouth_opening(faces.photo) > CLOSED or (asked <= 0 and not freely):
         return []
     photo = np.asarray(faces.photo, np.float64)
     ends = photo + faces.after - faces.before

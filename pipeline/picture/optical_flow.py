@@ -33,20 +33,22 @@ def backward_flow(
 ) -> tuple[Float32Array, Float32Array]:
     """Say for every pixel of after where it was in before.
 
-    before, after: float32 [n, n, 3], 0 to 255. detail: size of the smallest details, in pixels (how
-    many times the pictures were enlarged). Gives the way back, float32 [n, n, 2], xy in pixels, and
-    how reliable it is, float32 [n, n], 0 to 1.
+    before, after: float32 [h, w, 3], 0 to 255. detail: size of the smallest details, in pixels (how
+    many times the pictures were enlarged). Gives the way back, float32 [h, w, 2], xy in pixels, and
+    how reliable it is, float32 [h, w], 0 to 1.
 
     Dense inverse search (Kroeger et al. 2016, arXiv:1603.03590) both ways, checked forward against
     backward and averaged over the neighbourhood, where it is reliable more than where it is not.
     """
-    n = before.shape[0]
+    whole = before.shape[:2]
+    n = max(whole)
     if n > _LARGEST:
         shrink = _LARGEST / n
+        small = fitted(whole, _LARGEST)
         way, sure = backward_flow(
-            _resized(before, _LARGEST), _resized(after, _LARGEST), max(1.0, detail * shrink)
+            _resized(before, small), _resized(after, small), max(1.0, detail * shrink)
         )
-        return _resized(way, n) / np.float32(shrink), _resized(sure, n)
+        return _resized(way, whole) / np.float32(shrink), _resized(sure, whole)
     back, missed = _both_ways(_grey(before), _grey(after))
     tolerance = _TOLERANCE * detail + _TOLERANCE_OF_WAY * np.linalg.norm(back, axis=2)
     sure = np.exp(-((missed / tolerance) ** 2)).astype(np.float32)
@@ -58,7 +60,7 @@ def backward_flow(
 
 
 def moved(image: Array, way: Array) -> Float32Array:
-    """Take every pixel of float32 [n, n, C] from where way [n, n, 2] (xy, pixels) points to."""
+    """Take every pixel of float32 [h, w, C] from where way [h, w, 2] (xy, pixels) points to."""
     import cv2
 
     y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
@@ -75,30 +77,39 @@ def moved(image: Array, way: Array) -> Float32Array:
 
 
 def blurred(field: Array, sigma: float) -> Float32Array:
-    """Blur float32 [n, n] or [n, n, C]; by a large sigma (pixels) on a smaller grid, for speed."""
+    """Blur float32 [h, w] or [h, w, C]; by a large sigma (pixels) on a smaller grid, for speed."""
     import cv2
 
-    n = field.shape[0]
+    whole = field.shape[:2]
     shrink = max(1, int(sigma / 4))
     if shrink == 1:
         return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma), np.float32)
-    side = -(-n // shrink)
-    small = cv2.GaussianBlur(_resized(field, side), (0, 0), sigma * side / n)
-    return _resized(np.asarray(small, np.float32), n)
+    side = -(-max(whole) // shrink)
+    resized = _resized(field, fitted(whole, side))
+    small = cv2.GaussianBlur(resized, (0, 0), sigma * side / max(whole))
+    return _resized(np.asarray(small, np.float32), whole)
 
 
-def _resized(field: Float32Array, side: int) -> Float32Array:
+def fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return height and width of a picture [h, w, ...] once its longer side is `side`."""
+    height, width = shape[:2]
+    longer = max(height, width)
+    return max(round(height * side / longer), 1), max(round(width * side / longer), 1)
+
+
+def _resized(field: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     import cv2
 
-    shrinking = side < field.shape[0]
+    shrinking = max(shape) < max(field.shape[:2])
     way = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(field, (side, side), interpolation=way), np.float32)
+    return np.asarray(cv2.resize(field, shape[::-1], interpolation=way), np.float32)
 
 
-def _cubic(picture: Array, side: int) -> Float32Array:
+def enlarged(picture: Array, shape: tuple[int, int]) -> Float32Array:
+    """Bring a picture [h, w, 3] to height and width of shape."""
     import cv2
 
-    large = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(picture.astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(large, np.float32)
 
 
@@ -119,16 +130,17 @@ def _averaged(values: Array, weight: Float32Array, sigma: float) -> Float32Array
 def weighted_flow(before: Array, after: Array) -> tuple[Float32Array, Float32Array]:
     """Measure where things of after were in before, and how far each measurement is to be believed.
 
-    before, after: uint8 [R, R, 3]. Gives the way back, float32 [n, n, 2], xy in shares of the
-    side, and its weight, float32 [n, n], 0 to 1: how well flow there and back agree, times how much
-    texture there is to hold on to.
+    before, after: uint8 [H, W, 3]. Gives the way back, float32 [h, w, 2], xy in shares of the
+    longer side, and its weight, float32 [h, w], 0 to 1: how well flow there and back agree, times
+    how much texture there is to hold on to.
     """
     import cv2
 
-    resolution = before.shape[0]
-    side = min(max(resolution, _SMALLEST), _LARGEST)
-    detail = side / resolution
-    grey_before, grey_after = (_grey(_cubic(picture, side)) for picture in (before, after))
+    longer = max(before.shape[:2])
+    side = min(max(longer, _SMALLEST), _LARGEST)
+    detail = side / longer
+    shape = fitted(before.shape, side)
+    grey_before, grey_after = (_grey(enlarged(picture, shape)) for picture in (before, after))
     back, missed = _both_ways(grey_before, grey_after)
     tolerance = _TOLERANCE * detail + _TOLERANCE_OF_WAY * np.linalg.norm(back, axis=2)
     sure = np.exp(-((missed / tolerance) ** 2))

@@ -22,7 +22,8 @@ class AlignConfig:
         default="auto",
         metadata={
             "help": "Find the face and cut it out as FFHQ does, or take the whole picture "
-            "(none: it is aligned already, or no face).",
+            "(none: it is aligned already, or no face; so it is always for networks whose pictures "
+            "are not square).",
             "choices": ("auto", "none"),
             "source": "FFHQ's alignment: Karras et al. 2019 (arXiv 1812.04948), appendix A",
         },

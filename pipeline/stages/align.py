@@ -22,6 +22,7 @@ from pipeline.picture.photo import Photo, PhotoUnreadable, read_photo
 from pipeline.progress import Job, Notice
 from pipeline.stages.artifact_files import png_bytes
 from pipeline.stages.work import Work
+from stylegan2.arrays import Float64Array
 from stylegan2.hashing import bytes_sha256
 
 FINDER = "finder"
@@ -42,12 +43,29 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if config["align"] == "none":
         found, face = None, None
         aligned = align_none(photo.pixels, size)
+        if (cropped := _cropped(photo, aligned.quad)) is not None:
+            yield Notice(cropped)
     else:
         found, face = yield from _face(work, photo)
         aligned = align(photo.pixels, ffhq_quad(face), size)
     work.draft.write("aligned.png", png_bytes(aligned.image))
     work.draft.info.update(_facts(name, photo, aligned, size, found, face))
     return {} if face is None else {"landmark_source": face.source}
+
+
+def _cropped(photo: Photo, quad: Float64Array) -> str | None:
+    """Say how much of a photo lies beside a crop, if it is more than a twentieth."""
+    whole = np.array(photo.pixels.shape[1::-1])
+    low, high = (quad.min(axis=0) + 0.5).clip(0), (quad.max(axis=0) + 0.5).clip(None, whole)
+    taken = high - low
+    left_out = 1 - float(np.prod(taken / whole))
+    if left_out < 0.05:
+        return None
+    return (
+        f"the network's pictures have another shape: of the photo's {whole[0]} x {whole[1]} "
+        f"pixels the middle {taken[0]:.0f} x {taken[1]:.0f} can be dragged; to drag another part, "
+        "crop the photo around it"
+    )
 
 
 def _face(work: Work, photo: Photo) -> Job[tuple[FacesFound, Face]]:

@@ -33,7 +33,7 @@ def png_bytes(pixels: UInt8Image) -> bytes:
 
 
 def write_made(draft: Draft, name: str, image: Tensor) -> None:
-    """Write what a network rendered, [1, 3, R, R], marked as such."""
+    """Write what a network rendered, [1, 3, H, W], marked as such."""
     write_photo(to_uint8(image), draft.path(name))
 
 
@@ -45,7 +45,7 @@ def read_pixels(artifact: Artifact, name: str) -> UInt8Image:
 
 
 def read_target(align: Artifact, device: str) -> Tensor:
-    """Read the aligned face as [1, 3, R, R] in [-1, 1]."""
+    """Read the aligned face as [1, 3, H, W] in [-1, 1]."""
     return to_tensor(read_pixels(align, "aligned.png"), device)
 
 
@@ -94,7 +94,7 @@ def read_tuned(bench: Bench, invert: Artifact, tune: Artifact) -> Generator:
 
 @torch.no_grad()
 def render(generator: Generator, inversion: Inversion) -> Tensor:
-    """Render an inversion with its own noise: [1, 3, R, R]."""
+    """Render an inversion with its own noise: [1, 3, H, W]."""
     picture: Tensor = generator.synthesis(inversion.w_pivot, inversion.noise_consts)
     return picture
 

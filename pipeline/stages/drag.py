@@ -32,6 +32,7 @@ from pipeline.stages.artifact_files import (
     write_made,
     write_tensors,
 )
+from pipeline.stages.directed import shift_of
 from pipeline.stages.ground import Ground, read_ground
 from pipeline.stages.guard import (
     BETTER,
@@ -102,7 +103,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     still = DragStep(0, 0.0, (), (), (), None)
     course = Course([still], [start], still, start, StopReason.ARRIVED)
     if photo.followed:
-        followed = photo.for_network(ground.generator.resolution)
+        followed = photo.for_network
         session = DragSession(
             ground.generator, start, ground.noise_consts, followed, config, movable
         )
@@ -116,23 +117,34 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
         course = yield from _followed(session, asked, bench, config.steps, show)
     end, stop = course.end, course.stop
-    after = render(course.end_ws)
+    shift = shift_of(work, ground.generator)
+    dragged_ws = course.end_ws
+    end_ws = dragged_ws if shift is None else dragged_ws + shift
+    after = render(end_ws)
     handles = photo.places(end, end.step)
     ends = handles if stop is StopReason.CANCELLED else photo.ends
     drawn = to_uint8(before), to_uint8(after)
 
     @cache  # the whole way is asked for again where it does not hold
     def made(share: float) -> Moved:
-        return photo.moved(*drawn, photo.on_the_way(ends, share))
+        pictures = drawn
+        if shift is not None and share < 1:
+            pictures = drawn[0], picture_of(dragged_ws + share * shift)
+        return photo.moved(*pictures, photo.on_the_way(ends, share))
 
     pixels, held = _chosen(work, photo, made, lambda: photo.pasted(*drawn))
     went = photo.on_the_way(ends, held.share)
     if held.share < 1:
-        near = where_it_tears(made(1), ends, len(photo.aligned))
+        near = where_it_tears(made(1), ends, photo.size) if ends else len(own) + 1
         there = f" near point {near}" if near <= len(own) else ""
+        who, whose = ("the points go", "their") if ends else ("the face goes", "its")
         yield Notice(
-            f"the points go {held.share:.0%} of their way: farther, the photo would look broken"
-            f"{there}"
+            f"{who} {held.share:.0%} of {whose} way: farther, the photo would look broken{there}"
+        )
+    if shift is not None and pixels == "photo":
+        yield Notice(
+            "the photo follows how the directions move the face; what else they change in the "
+            "network's picture (colours, hair, glasses) --paste network shows, after a tuning"
         )
     if held.broken or held.share < 1:
         stop = StopReason.TORN if held.broken else StopReason.AS_FAR
@@ -143,7 +155,10 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     if pixels == "network":
         write_made(work.draft, "edited.png", after)
         path = torch.cat(course.track)
-        ways = torch.cat([between(path, moment) for moment in moments(end.step)])
+        times = moments(end.step if shift is None else max(end.step, 1))
+        ways = torch.cat([between(path, moment) for moment in times])
+        if shift is not None:
+            ways = ways + torch.linspace(0, 1, len(ways)).to(shift)[:, None, None] * shift
         pictures = film_pictures(ground, ways, MAX_SIDE)
         frames = [to_uint8(masked(picture)) for picture in pictures]
     else:
@@ -153,7 +168,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     paths = [photo.places(step, end.step) for step in course.steps]
     gaps = [[math.dist(*pair) for pair in zip(path, photo.targets, strict=True)] for path in paths]
     tensors = {
-        "ws": course.end_ws,
+        "ws": end_ws,
         "moving": torch.cat([ws[:, : config.num_moving_ws] for ws in course.track]).half(),
         "handles": torch.tensor(paths, dtype=torch.float64),
         "distances": torch.tensor(gaps, dtype=torch.float64),

@@ -30,7 +30,7 @@ class Ground:
 
     @torch.no_grad()
     def render(self, ws: Tensor) -> Tensor:
-        """Render ws in full: [1, 3, R, R]."""
+        """Render ws in full: [1, 3, H, W]."""
         picture: Tensor = self.generator.synthesis(ws, self.noise_consts)
         return picture
 

@@ -13,6 +13,7 @@ from pipeline.picture.motion import in_region
 from pipeline.picture.plausibility import BEST_SCORE, plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from stylegan2.arrays import Float32Array, UInt8Image
+from stylegan2.sizes import Size
 
 HOLDS = 1.4
 """An edit below this score looks broken (pipeline/picture/plausibility.py). Of 224 edits scored by
@@ -87,13 +88,13 @@ def looks(photo: MovingPhoto, moved: Moved) -> float:
 
 
 def looks_of_picture(photo: MovingPhoto, edited: UInt8Image) -> float:
-    """Score an edit of the aligned face, uint8 [R, R, 3]; 3 where it is no face."""
+    """Score an edit of the aligned face, uint8 [H, W, 3]; 3 where it is no face."""
     if photo.face is None:
         return BEST_SCORE
     return plausibility(photo.aligned, edited, load_landmarker().landmarks68(edited)).score
 
 
-def where_it_tears(moved: Moved, ends: Sequence[XY], size: int) -> int:
+def where_it_tears(moved: Moved, ends: Sequence[XY], size: Size) -> int:
     """Return the number, from 1, of the point whose end is nearest to the worst place."""
     areas = _areas(moved)
     row, column = np.unravel_index(int(areas.argmin()), areas.shape)
@@ -112,7 +113,7 @@ def _areas(moved: Moved) -> Float32Array:
     areas = moved.motion.areas()
     if moved.mouth is not None:
         n = len(areas)
-        ends = in_region(moved.mouth.ends, len(moved.mouth.picture), n).astype(np.float32)
+        ends = in_region(moved.mouth.ends, moved.mouth.picture.shape[:2], n).astype(np.float32)
         mouth = np.zeros((n, n), np.uint8)
         cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
         areas = np.where(mouth > 0, np.float32(1), areas)

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
+from inversion.encoder_networks import FaceEncoder
 from inversion.encoders import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearest_w
@@ -16,7 +18,7 @@ from inversion.projection import Inversion, encoded_start, project, settled
 from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
-from pipeline.settings.schema import config_from_json
+from pipeline.settings.schema import RecipeInvalid, config_from_json
 from pipeline.stages.artifact_files import (
     LATENT,
     read_target,
@@ -29,6 +31,7 @@ from pipeline.stages.artifact_files import (
 from pipeline.stages.start_tables import read_starts
 from pipeline.stages.work import Work
 from stylegan2.arrays import UInt8Image
+from stylegan2.formats.latents import read_latents
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import to_ws
@@ -46,11 +49,17 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         )
     generator = bench.generator(work.request.hints["network"], asked["weights"])
     target = read_target(work.inputs["align"], bench.device)
-    encoder = encoder_for(asked["weights"]) if config.start == "auto" else None
-    config = settled(config, encoder)
-    samples = 0 if encoder is not None or config.start == "mean" else config.start_samples
-    starts = yield from read_starts(generator, asked["weights"], samples)
-    first = None
+    given, encoder = None, None
+    if "start" in work.files:
+        given = read_latents(work.files["start"], generator.num_ws, generator.w_dim)
+    elif config.start == "auto":
+        encoder = encoder_for(asked["weights"])
+    config = _settled(config, encoder, given)
+    near = given is not None or encoder is not None or config.start == "mean"
+    starts = yield from read_starts(
+        generator, asked["weights"], 0 if near else config.start_samples
+    )
+    first = given
     if encoder is not None:
         first = encoded_start(encoder, target, config)
     elif starts.table is not None:
@@ -78,7 +87,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         weights=asked["weights"],
         perceptual=perceptual.name,
         landmark_source=work.inputs["align"].info["landmark_source"],
-        start="encoder" if encoder is not None else "mean" if first is None else "nearest",
+        start=_word(given, encoder, first),
         precision="fp32" if low is None else "bf16",
         stop="step_limit",
         steps=latest.step,
@@ -89,6 +98,22 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         },
     )
     return {"perceptual": perceptual.name}
+
+
+def _settled(
+    config: ProjectionConfig, encoder: FaceEncoder | None, given: Tensor | None
+) -> ProjectionConfig:
+    """Settle what a config leaves open. Raises RecipeInvalid where it does not fit the latents."""
+    try:
+        return settled(config, encoder, given)
+    except ValueError as error:
+        raise RecipeInvalid(f"{error}: leave space out, or make it w+") from None
+
+
+def _word(given: Tensor | None, encoder: FaceEncoder | None, first: Tensor | None) -> str:
+    if given is not None:
+        return "file"
+    return "encoder" if encoder is not None else "mean" if first is None else "nearest"
 
 
 def _picture(generator: Generator, inversion: Inversion) -> UInt8Image:

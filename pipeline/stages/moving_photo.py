@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from drag.masks import may_change
-from drag.points import DragPoint
+from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
@@ -59,7 +59,7 @@ class Moved:
         mouth = self.mouth
         if mouth is not None:
             # The lips' way is known where they are in the end, and so is where they came from.
-            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, len(mouth.picture))
+            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, mouth.picture.shape[:2])
             mouth = replace(mouth, ends=ends)
         return Moved(Motion(self.motion.way * np.float32(share)), mouth)
 
@@ -67,7 +67,7 @@ class Moved:
         """Return the new mouth as it is once the photo has moved further."""
         if self.mouth is None:
             return None
-        ends = self.mouth.ends - later.at(self.mouth.ends, len(self.mouth.picture))
+        ends = self.mouth.ends - later.at(self.mouth.ends, self.mouth.picture.shape[:2])
         return replace(self.mouth, ends=ends)
 
     def write(self, draft: Draft) -> dict[str, Tensor]:
@@ -91,14 +91,15 @@ def read_moved(drag: Artifact) -> Moved:
 
 @dataclass(frozen=True)
 class MovingPhoto:
-    """An aligned photo, uint8 [R, R, 3], and what is to move in it.
+    """An aligned photo, uint8 [H, W, 3], and what is to move in it.
 
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. near are those that
     move only what is near, after all others. starts is where the
     content at each handle is in the photo by now, first what moved it there (None: nothing yet).
     face has the 68 points of the photo's face (None: it is none); fresh says whether the network
-    may draw what the photo does not have.
+    may draw what the photo does not have. directed says that the network's face moves as directions
+    of its own say, too.
     """
 
     aligned: UInt8Image
@@ -110,6 +111,7 @@ class MovingPhoto:
     face: Float32Array | None
     fresh: bool
     near: tuple[int, ...] = ()
+    directed: bool = False
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -136,7 +138,14 @@ class MovingPhoto:
             first = read_moved(work.inputs["from"])
         mask = None if movable is None else movable.cpu().numpy()
         fresh = asked == "auto"
-        return cls(aligned, points, everything, mask, starts, first, face, fresh, near)
+        directed = "directions" in work.request.config
+        return cls(aligned, points, everything, mask, starts, first, face, fresh, near, directed)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the aligned photo, and of the network's pictures."""
+        height, width = self.aligned.shape[:2]
+        return height, width
 
     @property
     def held(self) -> list[bool]:
@@ -157,13 +166,13 @@ class MovingPhoto:
         """Where the points are to go."""
         return [point.target for point in self.points]
 
-    def for_network(self, resolution: int) -> list[DragPoint]:
-        """Return the points that the network is asked for; their targets in its picture."""
-        inside = []
-        for i in self.followed:
-            x, y = (min(max(v, -0.5), resolution - 0.5) for v in self.points[i].target)
-            inside.append(DragPoint(self.points[i].handle, (x, y)))
-        return inside
+    @property
+    def for_network(self) -> list[DragPoint]:
+        """The points that the network is asked for; their targets in its picture."""
+        return [
+            DragPoint(self.points[i].handle, inside(self.points[i].target, self.size))
+            for i in self.followed
+        ]
 
     def places(self, step: DragStep, steps: int) -> list[XY]:
         """Say where all handles are at a step of so many: those alone go along evenly."""
@@ -186,15 +195,15 @@ class MovingPhoto:
     def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
         asked, alone, near = self._moves(ends)
-        if self.followed:
+        if self.followed or self.directed:
             lips, mouth, nose = self._lips(before, after, asked)
             motion = face_motion(before, after, asked, self.movable, alone, lips, near, nose)
             if mouth is not None:
                 lips_before = np.array([point.handle for point in lips])
-                mouth = replace(mouth, ends=motion.goes(lips_before, len(self.aligned)))
+                mouth = replace(mouth, ends=motion.goes(lips_before, self.size))
         else:
             mouth = None
-            motion = plain_motion(alone, len(self.aligned), self.movable, near)
+            motion = plain_motion(alone, self.size, self.movable, near)
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
@@ -226,9 +235,10 @@ class MovingPhoto:
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
-        parting = lips_that_part(faces, points) if self.fresh else []
+        parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
         if not parting or not self._may_change(parting):
-            return lips_as_far_apart(faces, points), None, nose
+            held = [] if self.directed else lips_as_far_apart(faces, points)
+            return held, None, nose
         ends = np.array([point.target for point in parting])
         drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
         return parting, FreshMouth(after, drawn, ends), nose
@@ -250,8 +260,8 @@ class MovingPhoto:
 
     @property
     def _quad(self) -> Float64Array:
-        size = len(self.aligned)
-        return np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
+        height, width = self.size
+        return np.array([[0, 0], [0, height], [width, height], [width, 0]]) - 0.5
 
     def film(self, moved: Moved) -> list[UInt8Image]:
         """Show the photo on its way, in even steps from the beginning to the end."""

@@ -13,7 +13,7 @@ from pipeline.stages.ground import Ground
 
 @torch.no_grad()
 def film_pictures(ground: Ground, ways: Tensor, side: int) -> Iterator[Tensor]:
-    """Render ways [N, num_ws, w_dim], even steps of a drag, as [1, 3, R, R] for a film of `side`.
+    """Render ways [N, num_ws, w_dim], even steps of a drag, as [1, 3, H, W] for a film of `side`.
 
     The blocks beyond `side` run for both ends alone. What they add, colours above all, goes from
     the one to the other in between: without it a picture of the coarser blocks has other colours.
@@ -39,5 +39,5 @@ def _coarse(ground: Ground, ws: Tensor, size: int) -> Tensor:
         if output.resolution == size:
             break
     assert output.image is not None
-    whole = (_full(ground), _full(ground))
+    whole = list(ground.generator.config.shape)
     return F.interpolate(output.image, size=whole, mode="bilinear", align_corners=False)

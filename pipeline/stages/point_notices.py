@@ -14,6 +14,7 @@ from drag.points import DragPoint, transform
 from pipeline.progress import Job, PointNotice
 from pipeline.stages.moving_photo import MovingPhoto
 from pipeline.stages.work import Work
+from stylegan2.sizes import longer_side, sides
 
 
 def drift_notices(work: Work, features: Tensor, photo: MovingPhoto, own: int) -> Job[None]:
@@ -24,7 +25,7 @@ def drift_notices(work: Work, features: Tensor, photo: MovingPhoto, own: int) ->
         return
     handles = [photo.points[i].handle for i in followed]
     to_space, limits = _space(work)
-    checks = check_handles(features, handles, info["size"])
+    checks = check_handles(features, handles, longer_side(info["size"]))
     for i, handle, check in zip(followed, handles, checks, strict=True):
         if not check.may_drift:
             continue
@@ -73,6 +74,6 @@ def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
     """Return the way from the aligned face to the space of the user's points, and its size."""
     info = work.inputs["align"].info
     if work.request.hints.get("warn_in") != "photo":
-        return np.eye(3), (info["size"], info["size"])
+        return np.eye(3), sides(info["size"])[::-1]
     matrix = np.linalg.inv(np.array(info["photo_to_aligned"], dtype=np.float64))
     return matrix.astype(np.float64), tuple(info["photo_size"])

@@ -8,16 +8,29 @@ from typing import Any
 import numpy as np
 
 from drag.points import DragPoint
-from pipeline.controls.presets import checked
+from pipeline.controls.likeness import Like, amounts_like, checked_parts
+from pipeline.controls.presets import DECIMALS, ControlsInvalid, checked
 from pipeline.controls.table import CONTROLS
 from pipeline.disk.workspace import Workspace
 from pipeline.studio.desk import Desk
 from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.sketch import Sketch, mask_path
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array
+from stylegan2.sizes import Size, sides
 
 SIDE = 128
 """Of the grid on which a preview is worked out."""
+
+
+SIDES = {
+    "smile": ("smile_left", "smile_right"),
+    "eyes": ("eye_left", "eye_right"),
+    "brows": ("brow_left", "brow_right"),
+}
+"""The controls of each side, by that of both."""
+
+ALIKE = 0.1
+"""Sides that differ by less than this go together."""
 
 
 def change_controls(desk: Desk, workspace: Workspace, amounts: Mapping[str, float]) -> Sketch:
@@ -25,6 +38,51 @@ def change_controls(desk: Desk, workspace: Workspace, amounts: Mapping[str, floa
     kept = {name: amount for name, amount in checked(amounts).items() if amount}
     desk.aligned(workspace)
     return desk.edit(workspace, "controls", controls=kept)
+
+
+def change_like(
+    desk: Desk, landmarks: FaceLandmarks, workspace: Workspace, like: Like, name: str
+) -> Sketch:
+    """Set the controls of some parts to what another photo's face shows; others stay as set.
+
+    name is what the photo is called. Raises ControlsInvalid, also without a face of its own,
+    NoFaceFound, PhotoUnreadable, StageMissing.
+    """
+    from pipeline.jobs.controls import face_of_photo, in_photo
+    from pipeline.picture.photo import PhotoUnreadable
+
+    parts = checked_parts(like.parts)
+    face = _shown(landmarks, workspace)
+    if face is None or not parts:
+        raise ControlsInvalid("another photo's expression needs a face, and a part of it")
+    try:
+        other = face_of_photo(like.photo)
+    except PhotoUnreadable as error:
+        raise PhotoUnreadable(name, error.reason) from None
+    own = in_photo(face, desk.aligned(workspace))
+    found = with_both_sides(amounts_like(own, other, parts, like.strength))
+    kept = {
+        control: amount
+        for control, amount in desk.sketch(workspace).now.controls.items()
+        if CONTROLS[control].part not in parts
+    }
+    return change_controls(desk, workspace, {**kept, **found})
+
+
+def with_both_sides(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Put what both sides of a face do alike into the control of both, for which there is a slider.
+
+    What one side does beyond that stays with it, unless it is next to nothing.
+    """
+    found = dict(amounts)
+    for whole, (left, right) in SIDES.items():
+        one, other = found.pop(left, 0.0), found.pop(right, 0.0)
+        shared = min(one, other, key=abs) if one * other > 0 else 0.0
+        rest = {whole: shared, left: one - shared, right: other - shared}
+        if max(abs(rest[left]), abs(rest[right])) < ALIKE:
+            rest = {whole: (one + other) / 2}
+        found.update({each: round(amount, DECIMALS) for each, amount in rest.items() if amount})
+    return found
 
 
 def ranges(desk: Desk, landmarks: FaceLandmarks, workspace: Workspace) -> list[dict[str, Any]]:
@@ -70,7 +128,7 @@ def preview(
     ]
     around += [each.point for each in found if each.follow != "near"]
     near = [each.point for each in found if each.follow == "near"]
-    size = int(desk.aligned(workspace).info["size"])
+    size = desk.aligned(workspace).info["size"]
     return plain_motion(around, size, _mask(workspace, now.mask, size), near, SIDE).way
 
 
@@ -88,10 +146,10 @@ def _reached(
     return reaches(in_photo(face, desk.aligned(workspace)))
 
 
-def _mask(workspace: Workspace, mask: str | None, size: int) -> BoolImage | None:
+def _mask(workspace: Workspace, mask: str | None, size: Size) -> BoolImage | None:
     if mask is None:
         return None
     from drag.masks import decode_mask
 
     with mask_path(workspace.folder, mask).open("rb") as png:
-        return decode_mask(png, (size, size), "the aligned face")
+        return decode_mask(png, sides(size)[::-1], "the aligned face")

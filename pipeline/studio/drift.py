@@ -11,6 +11,7 @@ from pipeline.machine.bench import Bench
 from pipeline.studio.desk import Desk
 from pipeline.studio.ground import ground_request, load_ground
 from pipeline.studio.sketch import Pair
+from stylegan2.sizes import longer_side
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ class DriftWatch:
         features = self._features(workspace)
         from drag.distinctness import check_handles
 
-        size = int(self._desk.aligned(workspace).info["size"])
+        size = longer_side(self._desk.aligned(workspace).info["size"])
         handles = [(point["handle"][0], point["handle"][1]) for point in points]
         return [
             {

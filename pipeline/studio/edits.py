@@ -22,6 +22,7 @@ from pipeline.studio.sketch import (
     numbered,
 )
 from stylegan2.arrays import BoolImage
+from stylegan2.sizes import sides
 
 MAX_POINTS = 200
 
@@ -142,8 +143,7 @@ def _decoded(png: bytes, aligned: Artifact) -> BoolImage:
     from drag.masks import decode_mask
     from drag.points import PointsInvalid
 
-    size = int(aligned.info["size"])
     try:
-        return decode_mask(io.BytesIO(png), (size, size), "the aligned face")
+        return decode_mask(io.BytesIO(png), sides(aligned.info["size"])[::-1], "the aligned face")
     except PointsInvalid as error:
         raise PointsInvalid(f"this mask cannot be used: {error}") from error

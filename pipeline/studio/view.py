@@ -16,6 +16,7 @@ from pipeline.stage_table import STAGES
 from pipeline.studio.desk import Desk
 from pipeline.studio.pictures import closeup_of, photo_size
 from pipeline.studio.sketch import Edit, Sketch, load_sketch
+from stylegan2.sizes import sides
 
 MAX_TRACK = 120
 """Positions of a handle's track that the page gets of a finished drag."""
@@ -119,8 +120,10 @@ def _closeup(aligned: Artifact) -> dict[str, int] | None:
 
 
 def _face(aligned: Artifact) -> dict[str, Any]:
+    height, width = sides(aligned.info["size"])
     return {
-        "size": aligned.info["size"],
+        "width": width,
+        "height": height,
         "photo_to_aligned": aligned.info["photo_to_aligned"],
         "source": aligned.info["landmark_source"],
     }

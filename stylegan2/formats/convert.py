@@ -21,6 +21,7 @@ from stylegan2.checkpoint import (
     save_generator,
     weights_hash,
 )
+from stylegan2.formats.classes import NO_CLASSES, ClassNeeded, for_class
 from stylegan2.formats.find import find_generator
 from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
 from stylegan2.formats.stored import UnsafeCheckpoint
@@ -55,8 +56,11 @@ def load_network(
     *,
     cache: Path | None = None,
     on_notice: OnNotice | None = None,
+    number: int | None = None,
 ) -> Generator:
     """Read a generator from any supported file, ours included.
+
+    number is the class that is wanted of a class-conditional one.
 
     With a cache folder, a foreign file is kept there as safetensors, under the sha256 of its
     bytes, and parsed only once. on_notice hears what had to be assumed or could not be kept.
@@ -65,14 +69,15 @@ def load_network(
     """
     path = Path(path)
     if _kind(path) == _SAFETENSORS:
-        return _load_safetensors(path, on_notice).to(device)
-    prefix = "" if cache is None else f"{file_sha256(path)}-{CONVERSION_VERSION}-"
+        return _load_safetensors(path, on_notice, number).to(device)
+    version = CONVERSION_VERSION if number is None else f"{CONVERSION_VERSION}.{number}"
+    prefix = "" if cache is None else f"{file_sha256(path)}-{version}-"
     if cache is not None:
         kept = _load_kept(cache, prefix, on_notice)
         if kept is not None:
             return kept.to(device)
     foreign = read_foreign(path)
-    generator = _build(path, foreign, on_notice)
+    generator = _build(path, foreign, on_notice, number)
     if cache is not None:
         kept_path = cache / f"{prefix}{_short_hash(generator)}.safetensors"
         try:
@@ -112,31 +117,40 @@ def _short_hash(generator: Generator) -> str:
     return weights_hash(generator)[:16]
 
 
-def _load_safetensors(path: Path, on_notice: OnNotice | None) -> Generator:
+def _load_safetensors(path: Path, on_notice: OnNotice | None, number: int | None) -> Generator:
     """Load our own layout, or another one that somebody has stored as safetensors."""
     try:
-        return load_generator(path)
-    except WeightsInvalid as error:
+        generator = load_generator(path)
+    except WeightsInvalid:
+        foreign = None
         with suppress(SafetensorError, OSError, UnsupportedNetwork, WeightsInvalid):
-            tensors = load_file(path)
-            foreign = find_generator(tensors, limit=path.stat().st_size)
-            return _build(path, foreign, on_notice)
-        raise error
+            foreign = find_generator(load_file(path), limit=path.stat().st_size)
+        if foreign is None:
+            raise
+        return _build(path, foreign, on_notice, number)
+    if number is not None:
+        raise UnsupportedNetwork(f"{path}: {NO_CLASSES}")
+    return generator
 
 
-def _build(path: Path, foreign: ForeignWeights, on_notice: OnNotice | None) -> Generator:
+def _build(
+    path: Path, foreign: ForeignWeights, on_notice: OnNotice | None, number: int | None
+) -> Generator:
     for notice in foreign.notices:
         _tell(on_notice, f"{path.name}: {notice}")
     try:
-        generator = build_generator(foreign.tensors, foreign.conv_clamp)
-    except WeightsInvalid as error:
-        raise WeightsInvalid(f"{path}: {error}") from error
+        tensors = for_class(foreign.tensors, number)
+        generator = build_generator(tensors, foreign.conv_clamp)
+    except ClassNeeded as error:
+        raise ClassNeeded(f"{path}: {error}", error.count) from error
+    except (WeightsInvalid, UnsupportedNetwork) as error:
+        raise type(error)(f"{path}: {error}") from error
     if generator.config.img_channels != 3:
         raise UnsupportedNetwork(
             f"{path}: the network makes pictures of {generator.config.img_channels} channels; "
             "realdrag needs RGB"
         )
-    if foreign.w_avg_missing:
+    if foreign.w_avg_missing or number is not None:  # the file's is the mean over all classes
         generator.mapping.w_avg.copy_(w_statistics(generator).mean)
     return generator
 

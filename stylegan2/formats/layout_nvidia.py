@@ -34,7 +34,7 @@ def from_persistent(generator: Record, layout: str, limit: int) -> ForeignWeight
     """Read a Generator object's tensors and settings. Raises as `load_network` does."""
     modules = _modules(generator)
     stored = _tensors(modules)
-    check_labels(generator.state.get("c_dim"))
+    check_labels(generator.state.get("c_dim"), stored)
     clamps = set()
     for name, record in modules.items():
         if re.fullmatch(r"synthesis\.b\d+\.conv[01]\.", name):
@@ -101,8 +101,6 @@ def _refuse_other_generators(names: Mapping[str, object]) -> None:
             "this is a StyleGAN3 generator; realdrag needs a StyleGAN2 one (its synthesis differs "
             "and takes no noise)"
         )
-    if any(name.startswith("mapping.embed.") for name in names):
-        check_labels(1)
     if any(name.endswith(".skip.weight") for name in names):
         check_architecture("resnet")
     if "synthesis.b4.const" in names and "synthesis.b4.torgb.weight" not in names:

@@ -45,7 +45,6 @@ def from_tensorflow(generator: Record, limit: int) -> ForeignWeights:
     if (number(generator.state.get("version")) or 0) < 4:
         raise UnsupportedNetwork("this is a network from before StyleGAN2 (pickle version below 4)")
     options = named(generator.state.get("static_kwargs"))
-    check_labels(options.get("label_size"))
     check_architecture(options.get("architecture"))
     check_activation(options.get("nonlinearity"))
     check_activation(options.get("mapping_nonlinearity"))
@@ -61,10 +60,13 @@ def from_tensorflow(generator: Record, limit: int) -> ForeignWeights:
     if any("/Skip/" in name for name in variables):
         check_architecture("resnet")
     variables = {name: value for name, value in variables.items() if not name.endswith("lod")}
+    if any("/LabelConcat/" in name for name in variables):
+        check_labels(1, {})
     tensors = {}
     for name, tensor in load_all(variables, limit).items():
         target, ours = _from_tf_variable(name, tensor)
         tensors[target] = ours
+    check_labels(options.get("label_size"), tensors)
     multiplier = number(options.get("mapping_lrmul"))
     for name in [name for name in tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name)]:
         scale_mapping(tensors, name.removesuffix("weight"), multiplier)
@@ -91,6 +93,8 @@ def _from_tf_variable(name: str, tensor: Tensor) -> tuple[str, Tensor]:
     """Translate one TensorFlow variable's name and layout."""
     if name == "dlatent_avg":
         return "mapping.w_avg", tensor
+    if found := re.fullmatch(r"mapping/LabelEmbed/(weight|bias)", name):
+        return f"mapping.embed.{found[1]}", _transpose(tensor)
     if found := re.fullmatch(r"mapping/Dense(\d{1,2})/(weight|bias)", name):
         return f"mapping.fc{found[1]}.{found[2]}", _transpose(tensor)
     if name == "synthesis/4x4/Const/const":

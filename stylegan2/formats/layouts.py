@@ -73,6 +73,10 @@ def load_all(stored: Mapping[str, object], limit: int) -> dict[str, Tensor]:
 
 def with_noise(tensors: dict[str, Tensor], make: Callable[..., Tensor]) -> dict[str, Tensor]:
     """Complete a generator that was built without noise: images from make, strength zero."""
+    const = tensors.get("synthesis.b4.const", torch.zeros(0))
+    if const.ndim != 3:
+        return tensors  # whoever builds the generator says what is wrong with it
+    height, width = const.shape[1:]
     complete = dict(tensors)
     for name in tensors:
         if found := re.fullmatch(r"(synthesis\.b([1-9]\d{0,3})\.conv[01]\.)weight", name):
@@ -80,7 +84,7 @@ def with_noise(tensors: dict[str, Tensor], make: Callable[..., Tensor]) -> dict[
             if size not in BLOCK_SIZES:
                 continue
             if f"{found[1]}noise_const" not in tensors:
-                complete[f"{found[1]}noise_const"] = make(size, size)
+                complete[f"{found[1]}noise_const"] = make(height * size // 4, width * size // 4)
             if f"{found[1]}noise_strength" not in tensors:
                 complete[f"{found[1]}noise_strength"] = torch.zeros([])
     return complete
@@ -117,11 +121,12 @@ def check_activation(activation: object) -> None:
         raise UnsupportedNetwork(f"the activation is {_short(activation)}; realdrag needs 'lrelu'")
 
 
-def check_labels(count: object) -> None:
-    """Raise UnsupportedNetwork when the generator takes class labels."""
-    if number(count) not in (None, 0):
+def check_labels(count: object, names: Mapping[str, object]) -> None:
+    """Raise UnsupportedNetwork for class labels (their count) without an embedding among names."""
+    if number(count) not in (None, 0) and not any("mapping.embed." in name for name in names):
         raise UnsupportedNetwork(
-            "the network is class-conditional (it takes labels); realdrag has none to give"
+            "the network is class-conditional (it takes labels), and not as StyleGAN2-ADA's are; "
+            "realdrag does not know how"
         )
 
 

@@ -18,7 +18,8 @@ export class Area {
     this.viewport = viewport;
     this.commit = commit;
     this.handles = handles;
-    this.size = 0;
+    this.width = 0;
+    this.height = 0;
     /** @type {Uint8ClampedArray|null} */
     this.values = null;
     this.erasing = false;
@@ -67,32 +68,34 @@ export class Area {
 
   /** Brush radius in pixels of the face. */
   get brush() {
-    return (Number(this.radius.value) / 100) * this.size * 0.5 + 0.5;
+    return (Number(this.radius.value) / 100) * Math.max(this.width, this.height) * 0.5 + 0.5;
   }
 
-  /** @param {number} size @param {CanvasImageSource|null} picture the mask as the studio has it */
-  set(size, picture) {
+  /** @param {number[]} size width and height @param {CanvasImageSource|null} picture the mask as the studio has it */
+  set([width, height], picture) {
     if (this.painting) return;
-    this.size = size;
+    this.width = width;
+    this.height = height;
     this.values = null;
     if (picture) {
-      const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+      const canvas = Object.assign(document.createElement("canvas"), { width, height });
       const context = canvas.getContext("2d", { willReadFrequently: true });
-      context.drawImage(picture, 0, 0, size, size);
-      const { data } = context.getImageData(0, 0, size, size);
-      this.values = new Uint8ClampedArray(size * size).map((_, i) => (data[4 * i] >= 128 ? 255 : 0));
+      context.drawImage(picture, 0, 0, width, height);
+      const { data } = context.getImageData(0, 0, width, height);
+      this.values = new Uint8ClampedArray(width * height).map((_, i) => (data[4 * i] >= 128 ? 255 : 0));
     }
     this.shown();
   }
 
   /** Whether a place of the face is kept as it is. */
   keeps([x, y]) {
-    const [column, row] = [Math.round(x), Math.round(y)].map((v) => clamp(v, 0, this.size - 1));
-    return this.values !== null && this.values[row * this.size + column] < 128;
+    const column = clamp(Math.round(x), 0, this.width - 1);
+    const row = clamp(Math.round(y), 0, this.height - 1);
+    return this.values !== null && this.values[row * this.width + column] < 128;
   }
 
   press(xy) {
-    if (this.locked || !this.size) return false;
+    if (this.locked || !this.width) return false;
     this.begin();
     this.painting = true;
     this.last = xy;
@@ -102,9 +105,9 @@ export class Area {
 
   begin() {
     this.before = this.values && this.values.slice();
-    this.stroke = new Uint8ClampedArray(this.size * this.size);
+    this.stroke = new Uint8ClampedArray(this.width * this.height);
     // A brush on nothing starts an area; an eraser on nothing takes from the whole face.
-    this.values = this.values ? this.values.slice() : new Uint8ClampedArray(this.size * this.size).fill(this.erasing ? 255 : 0);
+    this.values = this.values ? this.values.slice() : new Uint8ClampedArray(this.width * this.height).fill(this.erasing ? 255 : 0);
   }
 
   move(xy) {
@@ -137,17 +140,16 @@ export class Area {
   draw([x0, y0], [x1, y1]) {
     const radius = this.brush;
     const value = this.erasing ? 0 : 255;
-    const last = this.size - 1;
     const [dx, dy] = [x1 - x0, y1 - y0];
     const length = dx * dx + dy * dy || 1;
-    const rows = [Math.min(y0, y1) - radius, Math.max(y0, y1) + radius].map((v) => clamp(Math.round(v), 0, last));
-    const columns = [Math.min(x0, x1) - radius, Math.max(x0, x1) + radius].map((v) => clamp(Math.round(v), 0, last));
+    const rows = [Math.min(y0, y1) - radius, Math.max(y0, y1) + radius].map((v) => clamp(Math.round(v), 0, this.height - 1));
+    const columns = [Math.min(x0, x1) - radius, Math.max(x0, x1) + radius].map((v) => clamp(Math.round(v), 0, this.width - 1));
     for (let row = rows[0]; row <= rows[1]; row += 1) {
       for (let column = columns[0]; column <= columns[1]; column += 1) {
         const t = clamp(((column - x0) * dx + (row - y0) * dy) / length, 0, 1);
         if (far([column, row], [x0 + t * dx, y0 + t * dy]) > radius) continue;
-        this.values[row * this.size + column] = value;
-        this.stroke[row * this.size + column] = 255;
+        this.values[row * this.width + column] = value;
+        this.stroke[row * this.width + column] = 255;
       }
     }
     this.shown();
@@ -155,15 +157,15 @@ export class Area {
 
   change(map) {
     // Without an area everything may change, so that is what is inverted.
-    const from = this.values ?? new Uint8ClampedArray(this.size * this.size).fill(255);
+    const from = this.values ?? new Uint8ClampedArray(this.width * this.height).fill(255);
     this.values = from.map(map);
     this.send(this.values, "replace");
   }
 
   async send(values, how) {
     this.shown();
-    const canvas = Object.assign(document.createElement("canvas"), { width: this.size, height: this.size });
-    const image = new ImageData(this.size, this.size);
+    const canvas = Object.assign(document.createElement("canvas"), { width: this.width, height: this.height });
+    const image = new ImageData(this.width, this.height);
     values.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
     canvas.getContext("2d").putImageData(image, 0, 0);
     this.commit(await new Promise((done) => canvas.toBlob(done, "image/png")), how);
@@ -171,10 +173,11 @@ export class Area {
 
   /** Bring tint and words up to date. */
   shown() {
-    this.tint.width = this.tint.height = Math.max(this.size, 1);
+    this.tint.width = Math.max(this.width, 1);
+    this.tint.height = Math.max(this.height, 1);
     let share = 1;
     if (this.values) {
-      const image = new ImageData(this.size, this.size);
+      const image = new ImageData(this.width, this.height);
       let count = 0;
       this.values.forEach((value, i) => {
         if (!value) return;

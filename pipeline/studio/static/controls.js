@@ -3,6 +3,7 @@
 
 import { button, h } from "./dom.js";
 import { jsonButton, saveAs } from "./files.js";
+import { Likeness } from "./likeness.js";
 import { say } from "./say.js";
 
 /** What is seen without opening the rest. */
@@ -16,9 +17,11 @@ export class Controls {
    * @param {(amounts: Record<string, number>) => Promise<any>} keep makes an edit of amounts
    * @param {(amounts: Record<string, number>) => Promise<any>} ask for the field that shows them
    * @param {() => void} changed called when what they show is another
+   * @param {(photo: File, parts: string[], strength: number) => Promise<any>} like makes an edit of what another photo shows
    */
-  constructor(keep, ask, changed) {
+  constructor(keep, ask, changed, like) {
     Object.assign(this, { keep, ask, changed });
+    this.likeness = new Likeness(like);
     /** @type {Record<string, number>} */
     this.amounts = {};
     /** How the photo moves by them. @type {import("./elastic.js").Field|null} */
@@ -34,7 +37,7 @@ export class Controls {
     const [loadButton, file] = jsonButton(words, isPreset, ({ controls }) => this.keep(controls));
     this.loadButton = loadButton;
     this.rest = h("details", { hidden: true }, h("summary", {}, say("controls.more")), this.more);
-    this.element = h("div", { class: "controls-list" }, this.first, this.rest, h("div", { class: "row wrap" }, this.resetButton, this.saveButton, this.loadButton, file));
+    this.element = h("div", { class: "controls-list" }, this.first, this.rest, h("div", { class: "row wrap" }, this.resetButton, this.saveButton, this.loadButton, file), this.likeness.element);
   }
 
   /** Whether any of them is set. */
@@ -44,6 +47,7 @@ export class Controls {
 
   /** How far the face can go. @param {{name: string, low: number, high: number}[]} ranges */
   setRanges(ranges) {
+    this.likeness.forget();
     this.rows.clear();
     this.first.replaceChildren();
     this.more.replaceChildren();
@@ -82,6 +86,7 @@ export class Controls {
     this.resetButton.disabled = this.locked || !this.any;
     this.saveButton.disabled = !this.any;
     this.loadButton.disabled = this.locked || !this.rows.size;
+    this.likeness.lock(this.locked || !this.rows.size);
   }
 
   /** Ask what is seen with them; one question at a time, the last of those that come meanwhile. */

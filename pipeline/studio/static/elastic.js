@@ -9,20 +9,21 @@ const CELLS = 64;
 const kernel = (distance) => (distance >= 1 ? 0 : (1 - distance) ** 4 * (4 * distance + 1));
 
 /** Cells that may move: not the border, and none that the area keeps in part. */
-function freeCells(n, limits, faceSize, mask) {
+function freeCells(n, limits, [width, height], mask) {
   const border = Math.ceil(limits.wall * n);
   const free = new Uint8Array(n * n);
   for (let row = border; row < n - border; row += 1) free.fill(1, row * n + border, (row + 1) * n - border);
   if (!mask) return free;
-  const cell = (faceSize * limits.region) / n;
-  const start = -(faceSize * (limits.region - 1)) / 2;
+  const region = Math.max(width, height) * limits.region;
+  const cell = region / n;
+  const start = [(width - region) / 2, (height - region) / 2];
   for (let row = 0; row < n; row += 1) {
     for (let column = 0; column < n; column += 1) {
-      const [x0, y0] = [start + column * cell, start + row * cell];
+      const [x0, y0] = [start[0] + column * cell, start[1] + row * cell];
       for (let y = Math.floor(y0); free[row * n + column] && y < y0 + cell; y += 1) {
         for (let x = Math.floor(x0); x < x0 + cell; x += 1) {
-          const outside = x < 0 || y < 0 || x >= faceSize || y >= faceSize;
-          if (outside || !mask[y * faceSize + x]) { free[row * n + column] = 0; break; }
+          const outside = x < 0 || y < 0 || x >= width || y >= height;
+          if (outside || !mask[y * width + x]) { free[row * n + column] = 0; break; }
         }
       }
     }
@@ -81,8 +82,8 @@ function solve(a, b) {
 }
 
 /** Where a place of the face lies on the grid. */
-export const onGrid = ([x, y], n, faceSize, region) =>
-  [x, y].map((value) => (((value + 0.5) / faceSize - 0.5) / region + 0.5) * n - 0.5);
+export const onGrid = (xy, n, faceSize, region) =>
+  xy.map((value, i) => ((value + 0.5 - faceSize[i] / 2) / (region * Math.max(...faceSize)) + 0.5) * n - 0.5);
 
 /** Works out fields; what depends on the area alone is kept. */
 export class Elastic {
@@ -95,12 +96,12 @@ export class Elastic {
   /**
    * Move what is around the points as a soft brush does; null when nothing moves.
    * @param {{handle: number[], target: number[]}[]} pairs
-   * @param {number} faceSize
+   * @param {number[]} faceSize width and height
    * @param {Uint8ClampedArray|null} mask what may change, in pixels of the face
    * @returns {Field|null}
    */
   field(pairs, faceSize, mask) {
-    const moving = pairs.some(({ handle, target }) => Math.hypot(handle[0] - target[0], handle[1] - target[1]) > faceSize / 256);
+    const moving = pairs.some(({ handle, target }) => Math.hypot(handle[0] - target[0], handle[1] - target[1]) > Math.max(...faceSize) / 256);
     if (!moving) return null;
     const n = CELLS;
     const { region, reach } = this.limits;
@@ -133,7 +134,7 @@ export class Elastic {
   }
 
   fade(n, faceSize, mask) {
-    if (this.known.mask !== mask || this.known.faceSize !== faceSize) {
+    if (this.known.mask !== mask || String(this.known.faceSize) !== String(faceSize)) {
       const free = freeCells(n, this.limits, faceSize, mask);
       this.known = { mask, faceSize, fade: fadeIn(free, n, this.limits.fade) };
     }

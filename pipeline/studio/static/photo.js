@@ -21,6 +21,9 @@ import { Viewport } from "./viewport.js";
 /** At most one announcement in so many milliseconds for who hears the page. */
 const ANNOUNCE = 1000;
 
+/** @param {any} face a state's face, or null @returns {number[]} */
+const sizeOf = (face) => [face?.width ?? 0, face?.height ?? 0];
+
 /** Everything about one photo. What goes on is worked out from `state`, which the studio alone changes. */
 export class PhotoPage {
   /** @param {any} app @param {any} state */
@@ -45,7 +48,8 @@ export class PhotoPage {
     this.divider = new Divider(this.viewport, () => this.paint());
     this.named = new Controls((controls) => this.act("PUT", "/controls", { controls }),
       async (controls) => fieldOf(await attempt(() => json("POST", place(this.state.id, "/controls/preview"), { controls }))),
-      () => { this.refresh(); this.stretch(); });
+      () => { this.refresh(); this.stretch(); },
+      (photo, parts, strength) => this.act("POST", `/controls/like?${new URLSearchParams({ parts: parts.join(","), strength: String(strength), file: photo.name })}`, photo));
     /** What is known of the parts of the shown face. */
     this.parts = new Parts([]);
     this.listen();
@@ -182,7 +186,7 @@ export class PhotoPage {
     this.points.drift.look(state);
     this.named.set(this.dragging ? this.named.amounts : state.edit.controls);
     if (this.dragging && state.edit.points.some(({ track }) => track.length)) this.points.setLive(state.edit.points.map(({ handle, track }) => track.at(-1) ?? handle));
-    if (!before || before.edit.mask !== state.edit.mask || before.face?.size !== state.face?.size) this.loadArea();
+    if (!before || before.edit.mask !== state.edit.mask || String(sizeOf(before.face)) !== String(sizeOf(state.face))) this.loadArea();
     this.pictures.set(state);
     this.saving.set(state);
     this.loadParts();
@@ -268,8 +272,8 @@ export class PhotoPage {
     look.layers = (this.live && this.view === "photo" ? shown.before : shown.after)[this.view];
     look.before = shown.before[this.view];
     if (this.live && this.view === "face") {
-      const { faceSize } = this.viewport;
-      look.layers = [{ picture: this.live.bitmap, x: 0, y: 0, width: faceSize, height: faceSize }];
+      const [width, height] = this.viewport.faceSize;
+      look.layers = [{ picture: this.live.bitmap, x: 0, y: 0, width, height }];
     }
     this.stretch(false);
     this.paint();
@@ -320,7 +324,7 @@ export class PhotoPage {
     const { mask } = state.edit;
     const picture = mask ? await attempt(() => blob(`${place(state.id, "/mask")}?v=${mask}`)) : null;
     const bitmap = picture ? await createImageBitmap(picture) : null;
-    if (this.state.edit.mask === mask && this.state.face) this.area.set(this.state.face.size, bitmap);
+    if (this.state.edit.mask === mask && this.state.face) this.area.set(sizeOf(this.state.face), bitmap);
     this.refresh();
   }
 

@@ -32,7 +32,7 @@ export class Pictures {
   async set(state) {
     if (state.jobs.drag && this.shown) return;
     const names = wanted(state);
-    const asked = JSON.stringify([state.id, names, state.closeup, state.face?.size]);
+    const asked = JSON.stringify([state.id, names, state.closeup, state.face?.width, state.face?.height]);
     if (asked === this.asked) return;
     this.asked = asked;
     this.waiting = true;
@@ -71,6 +71,6 @@ export class Pictures {
     const near = bitmap(names.closeup);
     if (near) photo.push({ picture: near, ...state.closeup });
     const face = bitmap(names.face);
-    return { photo, face: face ? [{ picture: face, x: 0, y: 0, width: state.face.size, height: state.face.size }] : [] };
+    return { photo, face: face ? [{ picture: face, x: 0, y: 0, width: state.face.width, height: state.face.height }] : [] };
   }
 }

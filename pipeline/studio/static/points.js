@@ -191,7 +191,7 @@ export class Points {
     const box = view.element.getBoundingClientRect();
     let handle = view.inside(view.at({ clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }));
     while (this.pairs.some((pair) => far(pair.handle, handle) < 1)) handle = view.inside([handle[0], handle[1] + 3]);
-    const pair = { number: null, handle, target: view.inside([handle[0] + view.faceSize / 12, handle[1]]), track: [] };
+    const pair = { number: null, handle, target: view.inside([handle[0] + view.faceSide / 12, handle[1]]), track: [] };
     this.pairs.push(pair);
     await this.send({ what: "add", put: [pair] });
     this.focus(this.pairs.length - 1, "handle");
@@ -210,7 +210,7 @@ export class Points {
   pin(index) {
     const pair = this.pairs[index];
     const held = far(pair.handle, pair.target) < HELD;
-    pair.target = held ? this.viewport.inside([pair.handle[0] + this.viewport.faceSize / 12, pair.handle[1]]) : [...pair.handle];
+    pair.target = held ? this.viewport.inside([pair.handle[0] + this.viewport.faceSide / 12, pair.handle[1]]) : [...pair.handle];
     return this.send({ what: held ? "move" : "pin", put: [pair] });
   }
 
@@ -225,7 +225,7 @@ export class Points {
 
   /** Where a place is on the other side of the face. */
   mirrored(xy) {
-    return this.parts?.known ? this.parts.mirrored(xy) : [this.viewport.faceSize - 1 - xy[0], xy[1]];
+    return this.parts?.known ? this.parts.mirrored(xy) : [this.viewport.faceSize[0] - 1 - xy[0], xy[1]];
   }
 
   /** Whether any point asks for a movement. */
@@ -235,7 +235,7 @@ export class Points {
 
   /** Whether so little is left to go that a point is where it should be. */
   isThere(left) {
-    return left < ARRIVED * this.viewport.faceSize;
+    return left < ARRIVED * this.viewport.faceSide;
   }
 
   nearest(event) {
@@ -311,7 +311,7 @@ export class Points {
 
   /** How large handles are drawn: smaller on a small face, so that they do not hide it. */
   get scale() {
-    return clamp((this.viewport.faceSize * this.viewport.faceScale) / 300, 0.55, 1);
+    return clamp((this.viewport.faceSide * this.viewport.faceScale) / 300, 0.55, 1);
   }
 
   drawn(pair, index, screen) {

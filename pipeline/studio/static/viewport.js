@@ -37,7 +37,8 @@ export class Viewport {
     /** @type {Look} */
     this.look = { layers: [], before: [], field: null, tint: null, tintStrength: 1, split: 0 };
     this.view = "photo";
-    this.faceSize = 0;
+    /** Width and height of the aligned face. @type {[number, number]} */
+    this.faceSize = [0, 0];
     this.worldSize = [1, 1];
     /** From face pixels to the world; null before a face is chosen. @type {import("./geometry.js").Affine|null} */
     this.toWorld = null;
@@ -58,9 +59,9 @@ export class Viewport {
   setWorld(view, face, photo) {
     const before = JSON.stringify([this.view, this.worldSize, this.toWorld]);
     this.view = view;
-    this.faceSize = face?.size ?? 0;
+    this.faceSize = [face?.width ?? 0, face?.height ?? 0];
     if (view === "face") {
-      this.worldSize = [face.size, face.size];
+      this.worldSize = this.faceSize;
       this.toWorld = edges();
     } else {
       this.worldSize = [photo?.width ?? 1, photo?.height ?? 1];
@@ -83,8 +84,8 @@ export class Viewport {
   }
 
   fitFace() {
-    const edge = this.faceSize;
-    const corners = [[0, 0], [edge, 0], [edge, edge], [0, edge]].map(([x, y]) => apply(this.toWorld, [x - 0.5, y - 0.5]));
+    const [right, bottom] = this.faceSize;
+    const corners = [[0, 0], [right, 0], [right, bottom], [0, bottom]].map(([x, y]) => apply(this.toWorld, [x - 0.5, y - 0.5]));
     const sides = [0, 1].map((i) => {
       const values = corners.map((xy) => clamp(xy[i], 0, this.worldSize[i]));
       return [Math.min(...values), Math.max(...values)];
@@ -99,6 +100,11 @@ export class Viewport {
   resized() {
     if (!this.touched) this.fit();
     else this.paintSoon();
+  }
+
+  /** The longer side of the face: what lengths on it are shares of. */
+  get faceSide() {
+    return Math.max(...this.faceSize);
   }
 
   get size() {
@@ -153,13 +159,13 @@ export class Viewport {
 
   /** Keep a position on the face. */
   inside([x, y]) {
-    const edge = this.faceSize - 0.5;
-    return [clamp(x, -0.5, edge), clamp(y, -0.5, edge)];
+    const [width, height] = this.faceSize;
+    return [clamp(x, -0.5, width - 0.5), clamp(y, -0.5, height - 0.5)];
   }
 
   isInside([x, y]) {
-    const edge = this.faceSize - 0.5;
-    return x >= -0.5 && y >= -0.5 && x <= edge && y <= edge;
+    const [width, height] = this.faceSize;
+    return x >= -0.5 && y >= -0.5 && x <= width - 0.5 && y <= height - 0.5;
   }
 
   /** The part of the screen that the world covers: [left, top, right, bottom]. */
@@ -227,7 +233,7 @@ export class Viewport {
       context.save();
       context.globalAlpha = this.look.tintStrength;
       context.transform(...after(this.faceToScreen, inverse(edges())));
-      context.drawImage(tint, 0, 0, this.faceSize, this.faceSize);
+      context.drawImage(tint, 0, 0, ...this.faceSize);
       context.restore();
     }
     if (before.length && split > 0) {
@@ -264,10 +270,10 @@ export class Viewport {
 
   /** Draw the part of the base that a field moves. */
   drawMoved(context, field, dots, quick) {
-    const half = (this.faceSize * this.region) / 2;
-    const middle = (this.faceSize - 1) / 2;
+    const half = (this.faceSide * this.region) / 2;
+    const middle = this.faceSize.map((side) => (side - 1) / 2);
     const toCanvas = after([dots, 0, 0, dots, 0, 0], this.faceToScreen);
-    const corners = [[-half, -half], [half, -half], [half, half], [-half, half]].map(([x, y]) => apply(toCanvas, [middle + x, middle + y]));
+    const corners = [[-half, -half], [half, -half], [half, half], [-half, half]].map(([x, y]) => apply(toCanvas, [middle[0] + x, middle[1] + y]));
     const [x0, y0] = [0, 1].map((i) => Math.max(Math.floor(Math.min(...corners.map((xy) => xy[i]))), 0));
     const x1 = Math.min(Math.ceil(Math.max(...corners.map(([x]) => x))), this.base.width);
     const y1 = Math.min(Math.ceil(Math.max(...corners.map(([, y]) => y))), this.base.height);
@@ -277,9 +283,9 @@ export class Viewport {
     const step = quick ? Math.max(1, Math.ceil(Math.sqrt((w * q) / QUICK_PIXELS))) : 1;
     const result = new ImageData(Math.ceil(w / step), Math.ceil(q / step));
     // A pixel's centre lies half a pixel from its corner, as a cell's does.
-    const cell = (this.faceSize * this.region) / field.n;
+    const cell = (this.faceSide * this.region) / field.n;
     const toFace = after(inverse(toCanvas), [1, 0, 0, 1, x0 + 0.5, y0 + 0.5]);
-    const toCell = after([1 / cell, 0, 0, 1 / cell, (half - middle) / cell - 0.5, (half - middle) / cell - 0.5], toFace);
+    const toCell = after([1 / cell, 0, 0, 1 / cell, (half - middle[0]) / cell - 0.5, (half - middle[1]) / cell - 0.5], toFace);
     const fromWay = [toCanvas[0], toCanvas[1], toCanvas[2], toCanvas[3]].map((value) => value * cell);
     warp(this.drawn.pixels, result, step, field, toCell, /** @type {any} */ (fromWay));
     this.moved ??= document.createElement("canvas");

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from pipeline.disk.workspace import Workspace
 from pipeline.studio.studio import Studio
@@ -25,6 +27,16 @@ def the_workspace(studio: OfStudio, name: str) -> Workspace:
 
 
 Of = Annotated[Workspace, Depends(the_workspace)]
+
+
+async def received(request: Request, folder: Path) -> Path:
+    """Write what is being sent into a folder, and return where."""
+    upload = folder / "upload"
+    with upload.open("wb") as file:
+        async for chunk in request.stream():
+            await run_in_threadpool(file.write, chunk)
+    return upload
+
 
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 """What OpenAPI says of a body that is no JSON."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from base64 import b64encode
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from pipeline.studio.controls import change_controls, preview, ranges
+from pipeline.controls.likeness import EXPRESSION, STRONGEST, Like
+from pipeline.studio.controls import change_controls, change_like, preview, ranges
 from pipeline.studio.edits import How, change_area, change_points, read_points_file, replace_points
 from pipeline.studio.history import reset, undo_or_redo
 from pipeline.studio.live_motion import packed
 from pipeline.studio.sketch import mask_path
 from pipeline.studio.web.answers import FailureRoute
 from pipeline.studio.web.bodies import Action, Amounts, Choice, Drift, Points, PointsChange
-from pipeline.studio.web.depends import BYTES, Of, OfStudio
+from pipeline.studio.web.depends import BYTES, Of, OfStudio, received
 
 routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
 
@@ -111,6 +114,30 @@ def put_controls(studio: OfStudio, workspace: Of, asked: Amounts) -> dict[str, A
     studio.check_idle(workspace)
     change_controls(studio.desk, workspace, asked.controls)
     return studio.edited(workspace)
+
+
+@routes.post("/controls/like", openapi_extra=BYTES)
+async def put_likeness(
+    request: Request,
+    studio: OfStudio,
+    workspace: Of,
+    parts: Annotated[str, Query(max_length=100)] = ",".join(EXPRESSION),
+    strength: Annotated[float, Query(ge=0, le=STRONGEST)] = 1.0,
+    file: Annotated[str, Query(max_length=255)] = "photo",
+) -> dict[str, Any]:
+    """Set the controls of some parts, with commas between, so that they are as in another photo.
+
+    The photo is the body, and is not kept.
+    """
+
+    def work(photo: Path) -> dict[str, Any]:
+        studio.check_idle(workspace)
+        like = Like(photo, tuple(part for part in parts.split(",") if part), strength)
+        change_like(studio.desk, studio.landmarks, workspace, like, file)
+        return studio.edited(workspace)
+
+    with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
+        return await run_in_threadpool(work, await received(request, Path(folder)))
 
 
 @routes.post("/controls/preview")

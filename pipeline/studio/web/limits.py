@@ -15,6 +15,9 @@ UPLOADS = "/api/workspaces"
 MAX_UPLOAD = 256 * 1024 * 1024
 """Bytes that a photo may have."""
 
+LIKENESS = "/controls/like"
+"""How addresses end that take another photo."""
+
 MASKS = "/mask"
 MAX_MASK = 4 * 1024 * 1024
 
@@ -49,7 +52,7 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         watched = _watched(receive, _limit(scope["path"]), _announced(scope))
-        if scope["path"] == UPLOADS:
+        if _takes_photo(scope["path"]):
             await self._app(scope, watched, send)
             return
         try:
@@ -63,8 +66,12 @@ class BodyLimits:
         await self._app(scope, _again(body, receive), send)
 
 
+def _takes_photo(path: str) -> bool:
+    return path == UPLOADS or (path.startswith(UPLOADS) and path.endswith(LIKENESS))
+
+
 def _limit(path: str) -> int:
-    if path == UPLOADS:
+    if _takes_photo(path):
         return MAX_UPLOAD
     return MAX_MASK if path.endswith(MASKS) else MAX_JSON
 

@@ -21,7 +21,7 @@ from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
 from pipeline.studio.web.answers import FailureRoute
 from pipeline.studio.web.bodies import NewName
-from pipeline.studio.web.depends import BYTES, Of, OfStudio
+from pipeline.studio.web.depends import BYTES, Of, OfStudio, received
 from pipeline.studio.web.limits import MAX_UPLOAD
 
 HERE = "127.0.0.1"
@@ -65,10 +65,7 @@ async def add_photo(
 ) -> dict[str, Any]:
     """Take a photo, and begin to look for faces in it."""
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
-        upload = Path(folder) / "upload"
-        with upload.open("wb") as file:
-            async for chunk in request.stream():
-                await run_in_threadpool(file.write, chunk)
+        upload = await received(request, Path(folder))
         return await run_in_threadpool(_taken, studio, upload, name)
 
 

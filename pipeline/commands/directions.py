@@ -1,0 +1,171 @@
+"""The commands about directions of a network: fit, show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from pipeline.commands.console import Console
+from pipeline.commands.options import (
+    GroupedCommand,
+    machine_options,
+    network_option,
+    seed_option,
+)
+from pipeline.disk.storage import writing
+from pipeline.jobs.fit_directions import Fitting, Method
+from stylegan2.network_names import with_class
+
+if TYPE_CHECKING:
+    from stylegan2.directions import Direction
+
+
+@click.group(epilog="\b\nExample:\n  realdrag directions fit embedded --method measures")
+def directions() -> None:
+    """Ways in which a network's pictures change: found, and looked at."""
+
+
+@directions.command(
+    cls=GroupedCommand,
+    short_help="Find directions of a network.",
+    example="realdrag directions fit embedded\n"
+    "realdrag directions fit ffhq-1024 --method factors --layers 0-6\n"
+    "realdrag directions fit embedded --method measures -o faces.safetensors\n"
+    "realdrag apply --directions faces.safetensors smile=+0.5",
+)
+@click.argument("network")
+@click.option(
+    "--method",
+    type=click.Choice(get_args(Method)),
+    default="pca",
+    show_default=True,
+    help="The components along which w varies most (pca, as GANSpace), the factors of the weights "
+    "(factors, as SeFa), or what changes one measure of a face and holds the others (measures, "
+    "as InterfaceGAN).",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 512),
+    default=Fitting.count,
+    show_default=True,
+    help="How many, at most, of pca and factors.",
+)
+@click.option(
+    "--layers",
+    metavar="FIRST-LAST",
+    help="Which latents they move, from 0; left out, all of them, with measures those of shape.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(100, 100_000),
+    default=Fitting.samples,
+    show_default=True,
+    help="How many faces are drawn and measured, for measures.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; left out, NETWORK-METHOD.safetensors in this folder.",
+)
+@seed_option
+@machine_options
+def fit(
+    network: str,
+    method: Method,
+    count: int,
+    layers: str | None,
+    samples: int,
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Find directions of NETWORK, a name or a file, and write them as safetensors.
+
+    apply and edit take them with --directions. +1 goes two standard deviations of w; with measures
+    as far as the control of that name does.
+    """
+    from pipeline.jobs.fit_directions import fit_directions
+    from stylegan2.formats.direction_files import write_directions
+
+    asked = Fitting(method, count, _layers(layers), samples, seed)
+    target = output or Path(f"{Path(network).stem}-{method}.safetensors")
+    console = Console(as_json, device)
+    identity, found = console.run(fit_directions(network, asked, console.bench))
+    with writing(target.absolute().parent):
+        write_directions(target, found, identity.weights)
+    _done(console, {"file": str(target)}, {each.name: each for each in found}, str(target))
+
+
+@directions.command(
+    cls=GroupedCommand,
+    short_help="Draw a strip for each direction.",
+    example="realdrag directions show embedded-pca.safetensors\n"
+    "realdrag directions show age.pt smile.pt --network ffhq-1024",
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@network_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The picture to write, a PNG; left out, beside the first file, with its name.",
+)
+@seed_option
+@machine_options
+def show(
+    files: Sequence[Path],
+    network: str,
+    network_class: int | None,
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Draw what the directions in FILES do to a face of the network, from -1 to +1.
+
+    Takes ours, and those of others: InterfaceGAN's .npy, style directions in .pt (age.pt),
+    GANSpace's components (ffhq_pca.pt).
+    """
+    from pipeline.jobs.fit_directions import show_directions, write_strips
+
+    target = output or files[0].with_suffix(".png")
+    if target.suffix.lower() != ".png":
+        raise click.BadParameter(f"{target} should end in .png", param_hint="--output")
+    console = Console(as_json, device)
+    found, sheet = console.run(
+        show_directions(files, with_class(network, network_class), seed, console.bench)
+    )
+    write_strips(sheet, target)
+    _done(console, {"picture": str(target)}, found, str(target))
+
+
+def _layers(text: str | None) -> tuple[int, int] | None:
+    """Read `0-5` as from 0 to before 6."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,2})-(\d{1,2})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise click.BadParameter(f"{text!r} is not FIRST-LAST, such as 0-5", param_hint="--layers")
+    return int(found[1]), int(found[2]) + 1
+
+
+def _done(
+    console: Console, plain: dict[str, Any], found: Mapping[str, Direction], last: str
+) -> None:
+    rows, lines = [], []
+    width = max(len(name) for name in found)
+    for name, each in found.items():
+        first, end = each.layers
+        row = {"name": name, "layers": [first, end - 1], "low": each.low, "high": each.high}
+        rows.append({**row, "about": each.about})
+        lines.append(
+            f"{name:<{width}}  {each.low:+.2f} to {each.high:+.2f}  layers {first}-{end - 1}  "
+            f"{each.about}"
+        )
+    console.done({**plain, "directions": rows}, *lines, last)
