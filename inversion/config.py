@@ -90,8 +90,8 @@ class ProjectionConfig:
     start: str = field(
         default="auto",
         metadata={
-            "help": "Start from the network's encoder if it has one (auto), from the nearest of "
-            "many sampled faces, or from the mean.",
+            "help": "Start from the network's encoder if it has one (auto; one in a file of pSp or "
+            "e4e where it comes nearer), from the nearest of many sampled faces, or from the mean.",
             "choices": ("auto", "nearest", "mean"),
             "source": "ours, measured: stylegan2/weights/MODEL_CARD.md; NVIDIA's projector starts "
             "from the mean",

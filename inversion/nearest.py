@@ -59,3 +59,20 @@ def nearest_w(table: StartTable, target: Tensor, perceptual: PerceptualDistance)
         pictures = chunk.to(target.device).float() / 127.5 - 1.0
         distances.append(perceptual.between(perceptual.features(pictures), wanted))
     return table.w[int(torch.cat(distances).argmin())][None].to(target.device)
+
+
+@torch.no_grad()
+def nearer(
+    generator: Generator, target: Tensor, perceptual: PerceptualDistance, one: Tensor, other: Tensor
+) -> bool:
+    """Tell whether the picture of one latent looks more like target [1, 3, H, W] than another's.
+
+    Each is w [1, w_dim] or ws [1, num_ws, w_dim].
+    """
+    wanted = perceptual.features(target)
+    distances = []
+    for latent in (one, other):
+        ws = latent if latent.ndim == 3 else to_ws(latent, generator.num_ws)
+        picture = generator.synthesis(ws.to(target.device))
+        distances.append(float(perceptual.between(perceptual.features(picture), wanted)))
+    return distances[0] < distances[1]

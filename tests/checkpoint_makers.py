@@ -336,7 +336,14 @@ def rosinality_file(
     return torch_save(checkpoint, zipped=zipped)
 
 
-def psp_file(state: Mapping[str, Tensor], mean: Tensor, *, parallel: bool = False) -> bytes:
+def psp_file(
+    state: Mapping[str, Tensor],
+    mean: Tensor,
+    *,
+    parallel: bool = False,
+    encoder: Mapping[str, Tensor] | None = None,
+    kind: str = "Encoder4Editing",
+) -> bytes:
     """torch.save {"state_dict", "latent_avg", "opts"}: pSp's layout, also e4e's and ReStyle's.
 
     Names of the encoder and of the decoder, a rosinality generator, lie side by side, each with
@@ -344,11 +351,69 @@ def psp_file(state: Mapping[str, Tensor], mean: Tensor, *, parallel: bool = Fals
     """
     lead = "module." if parallel else ""
     tensors = {f"{lead}decoder.{name}": tensor for name, tensor in state.items()}
-    for name in ("input_layer.0", "body.0.res_layer.1", "styles.0.convs.0"):
-        tensors[f"{lead}encoder.{name}.weight"] = torch.ones(3, 3, 3, 3)
+    if encoder is None:
+        names = ("input_layer.0", "body.0.res_layer.1", "styles.0.convs.0")
+        encoder = {f"{name}.weight": torch.ones(3, 3, 3, 3) for name in names}
+    tensors.update({f"{lead}encoder.{name}": tensor for name, tensor in encoder.items()})
     layers = 2 * sum(name.startswith("to_rgb") and name.endswith("conv.weight") for name in state)
-    opts = {"encoder_type": "Encoder4Editing", "output_size": 16, "device": "cuda:0"}
+    opts = {"encoder_type": kind, "output_size": 16, "device": "cuda:0"}
     return torch_save({"state_dict": tensors, "latent_avg": mean.repeat(layers, 1), "opts": opts})
+
+
+def style_encoder_tensors(
+    heads: int = 6, w_dim: int = 8, widths: tuple[int, ...] = (2, 3, 4, 5), seed: int = 0
+) -> dict[str, Tensor]:
+    """Draw pSp's or e4e's encoder, narrow, with two units of each width: their names and shapes.
+
+    The first two heads read maps of 16 pixels, the next two of 32, the rest of 64.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+
+    def convolution(name: str, inputs: int, outputs: int, kernel: int, bias: bool = False) -> None:
+        scale = (inputs * kernel * kernel) ** -0.5
+        shape = (outputs, inputs, kernel, kernel)
+        state[f"{name}.weight"] = scale * torch.randn(shape, generator=rng)
+        if bias:
+            state[f"{name}.bias"] = torch.randn(outputs, generator=rng)
+
+    def norm(name: str, width: int) -> None:
+        for what in ("weight", "bias", "running_mean"):
+            state[f"{name}.{what}"] = 0.5 + 0.3 * torch.randn(width, generator=rng)
+        state[f"{name}.running_var"] = 0.5 + torch.rand(width, generator=rng)
+        state[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+    def slopes(name: str, width: int) -> None:
+        state[f"{name}.weight"] = 0.25 * torch.rand(width, generator=rng)
+
+    convolution("input_layer.0", 3, widths[0], 3)
+    norm("input_layer.1", widths[0])
+    slopes("input_layer.2", widths[0])
+    before, number = widths[0], 0
+    for width in widths:
+        for _ in range(2):
+            unit = f"body.{number}"
+            norm(f"{unit}.res_layer.0", before)
+            convolution(f"{unit}.res_layer.1", before, width, 3)
+            slopes(f"{unit}.res_layer.2", width)
+            convolution(f"{unit}.res_layer.3", width, width, 3)
+            norm(f"{unit}.res_layer.4", width)
+            convolution(f"{unit}.res_layer.5.fc1", width, 1, 1)
+            convolution(f"{unit}.res_layer.5.fc2", 1, width, 1)
+            if width != before:
+                convolution(f"{unit}.shortcut_layer.0", before, width, 1)
+                norm(f"{unit}.shortcut_layer.1", width)
+            before, number = width, number + 1
+    convolution("latlayer1", widths[2], widths[3], 1, bias=True)
+    convolution("latlayer2", widths[1], widths[3], 1, bias=True)
+    for head in range(heads):
+        inputs = widths[3]
+        for step in range(4 + min(head // 2, 2)):
+            convolution(f"styles.{head}.convs.{2 * step}", inputs, w_dim, 3, bias=True)
+            inputs = w_dim
+        state[f"styles.{head}.linear.weight"] = torch.randn(w_dim, w_dim, generator=rng)
+        state[f"styles.{head}.linear.bias"] = torch.randn(w_dim, generator=rng)
+    return state
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inversion.perceptual import PerceptualDistance
+    from inversion.style_encoder import StyleEncoder
     from stylegan2.arrays import Float32Array, UInt8Image
     from stylegan2.generator import Generator
 
@@ -104,9 +105,8 @@ class Bench:
     def generator(self, name: str, weights: str | None = None) -> Generator:
         """Load a network by name or path, of a class of it where # and a number follow.
 
-        Raises WeightsInvalid when its hash is not `weights`.
-
-        A workspace of an earlier version calls another network embedded: its weights tell which.
+        Raises WeightsInvalid when its hash is not `weights`. A workspace of an earlier version
+        calls another network embedded: its weights tell which.
         """
         from stylegan2.checkpoint import WeightsInvalid, weights_hash
         from stylegan2.environment import cache_folder
@@ -132,6 +132,12 @@ class Bench:
                 "have changed. Put the old file back, or run invert again"
             )
         return self._generators[name]
+
+    def style_encoder(self, name: str) -> StyleEncoder | None:
+        """Return the encoder in a network's file, None where there is none."""
+        from inversion.style_encoder import read_style_encoder
+
+        return read_style_encoder(self.network_path(name))
 
     def perceptual(self, choice: str) -> PerceptualDistance:
         """Build a perceptual distance by choice or by the name it was recorded under, once each.

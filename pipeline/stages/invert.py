@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,8 @@ from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
 from inversion.encoder_networks import FaceEncoder
 from inversion.encoders import encoder_for
 from inversion.fidelity import fidelity
-from inversion.nearest import nearest_w
-from inversion.projection import Inversion, encoded_start, project, settled
+from inversion.nearest import nearer, nearest_w
+from inversion.projection import NEAR_RATE, Inversion, encoded_start, project, settled
 from pipeline.machine.bench import Preview
 from pipeline.machine.precision import bf16_from
 from pipeline.progress import Job, Notice, Step
@@ -28,9 +29,10 @@ from pipeline.stages.artifact_files import (
     write_made,
     write_tensors,
 )
-from pipeline.stages.start_tables import read_starts
+from pipeline.stages.start_tables import Starts, read_starts
 from pipeline.stages.work import Work
 from stylegan2.arrays import UInt8Image
+from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.formats.latents import read_latents
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
@@ -59,11 +61,17 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     starts = yield from read_starts(
         generator, asked["weights"], 0 if near else config.start_samples
     )
-    first = given
+    first, source = given, _word(given, encoder, starts)
     if encoder is not None:
         first = encoded_start(encoder, target, config)
     elif starts.table is not None:
         first = nearest_w(starts.table, target, perceptual)
+        if config.start == "auto":
+            seen = yield from _encoded_beside(work, generator, target, config.space)
+            if seen is not None and nearer(generator, target, perceptual, seen, first):
+                first, source = seen, "file's encoder"
+                if asked["projection"]["learning_rate"] is None:
+                    config = replace(config, learning_rate=NEAR_RATE)
     rng = torch.Generator().manual_seed(asked["seed"])
     low = bf16_from(config.precision, bench.device, generator.resolution)
     latest = None
@@ -87,7 +95,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         weights=asked["weights"],
         perceptual=perceptual.name,
         landmark_source=work.inputs["align"].info["landmark_source"],
-        start=_word(given, encoder, first),
+        start=source,
         precision="fp32" if low is None else "bf16",
         stop="step_limit",
         steps=latest.step,
@@ -110,10 +118,28 @@ def _settled(
         raise RecipeInvalid(f"{error}: leave space out, or make it w+") from None
 
 
-def _word(given: Tensor | None, encoder: FaceEncoder | None, first: Tensor | None) -> str:
+def _encoded_beside(
+    work: Work, generator: Generator, target: Tensor, space: str
+) -> Job[Tensor | None]:
+    """Return where the encoder in the network's file sees the photo: w, or ws in W+."""
+    encoder = work.bench.style_encoder(work.request.hints["network"])
+    if encoder is None:
+        return None
+    try:
+        ws = encoder.ws(target.cpu(), generator.num_ws)
+    except WeightsInvalid as error:
+        yield Notice(f"the encoder in the network's file is not used: {error}")
+        return None
+    if ws.shape[2] != generator.w_dim:
+        yield Notice("the encoder in the network's file is not used: it is for another network")
+        return None
+    return (ws if space == "w+" else ws.mean(dim=1)).to(target.device)
+
+
+def _word(given: Tensor | None, encoder: FaceEncoder | None, starts: Starts) -> str:
     if given is not None:
         return "file"
-    return "encoder" if encoder is not None else "mean" if first is None else "nearest"
+    return "encoder" if encoder is not None else "mean" if starts.table is None else "nearest"
 
 
 def _picture(generator: Generator, inversion: Inversion) -> UInt8Image:
