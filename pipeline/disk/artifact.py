@@ -18,7 +18,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pipeline.disk.storage import read_sealed, sync_folder, write_sealed, write_synced
+from pipeline.disk.storage import (
+    copy_synced,
+    read_sealed,
+    sync_folder,
+    write_sealed,
+    write_synced,
+)
 from pipeline.stage_table import Stage
 from stylegan2.hashing import bytes_sha256, file_sha256
 
@@ -176,6 +182,10 @@ class Draft:
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file."""
         write_synced(self.path(name), data)
+
+    def copy(self, source: Path, name: str) -> str:
+        """Copy a file piece by piece, and return the sha256 of what was copied."""
+        return copy_synced(source, self.path(name))
 
 
 @contextmanager

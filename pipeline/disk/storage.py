@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stylegan2.hashing import bytes_sha256
+from stylegan2.hashing import CHUNK_BYTES, bytes_sha256
 
 SEAL = "sha256"
 
@@ -66,6 +67,18 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def copy_synced(source: Path, target: Path) -> str:
+    """Copy a file piece by piece, flush it to the disk, and return the sha256 of its bytes."""
+    digest = hashlib.sha256()
+    with source.open("rb") as read, target.open("wb") as written:
+        while piece := read.read(CHUNK_BYTES):
+            digest.update(piece)
+            written.write(piece)
+        written.flush()
+        os.fsync(written.fileno())
+    return digest.hexdigest()
 
 
 def replace_file(path: Path, data: bytes) -> None:

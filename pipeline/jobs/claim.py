@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.disk.places import SUFFIX
 from pipeline.disk.storage import writing
 from pipeline.disk.workspace import STATE, Workspace, WorkspaceInvalid
-from pipeline.progress import Job
+from pipeline.progress import Job, Notice
 from stylegan2.hashing import file_sha256
 
 
@@ -44,7 +44,7 @@ def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
     sha256 = photo_hash(photo)
     for place in [folder] if folder is not None else _places(photo, parent, sha256):
         if not (place / STATE).exists():
-            _check_photo(photo)
+            yield from _check_photo(photo)
             with writing(place.parent):
                 place.mkdir(parents=True, exist_ok=True)
         workspace = Workspace(place)
@@ -77,20 +77,25 @@ def _is_of_another(workspace: Workspace, sha256: str) -> bool:
 
 def photo_hash(photo: Path) -> str:
     """Return the sha256 of a photo's file. Raises PhotoUnreadable where there is none."""
-    from pipeline.picture.photo import PhotoUnreadable
+    from pipeline.picture.photo import PhotoUnreadable, read_photo
 
     if not photo.is_file():
-        _check_photo(photo)
+        read_photo(photo)  # raises, and says what is wrong
     try:
         return file_sha256(photo)
     except OSError as error:
         raise PhotoUnreadable(str(photo), f"cannot be read: {error.strerror or error}") from None
 
 
-def _check_photo(photo: Path) -> None:
-    """Raise PhotoUnreadable, which says what is wrong, before anything is written."""
-    from pipeline.picture.photo import read_photo
+def _check_photo(photo: Path) -> Job[None]:
+    """Raise PhotoUnreadable, which says what is wrong, before anything is written.
 
+    What a large photo takes is said before that.
+    """
+    from pipeline.picture.photo import cost_of, read_photo
+
+    if (cost := cost_of(photo)) is not None:
+        yield Notice(cost)
     read_photo(photo)
 
 

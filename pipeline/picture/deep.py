@@ -64,8 +64,9 @@ def read_deep(path: Path, orientation: int, pixels: UInt8Image) -> Deep | None:
     import cv2
 
     try:
-        raw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+        # Mapped, as a file may hold more than the picture.
+        raw = cv2.imdecode(np.memmap(path, np.uint8, "r"), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, OSError, ValueError):
         return None
     if raw is None or raw.dtype != np.uint16:
         return None

@@ -23,7 +23,6 @@ from pipeline.progress import Job, Notice
 from pipeline.stages.artifact_files import png_bytes
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float64Array
-from stylegan2.hashing import bytes_sha256
 
 FINDER = "finder"
 """What landmarks.Face.source calls the offline finder."""
@@ -34,11 +33,9 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     config = work.request.config
     path = work.files["photo"]
     photo = read_photo(path)
-    data = path.read_bytes()
-    if file_input(bytes_sha256(data)) != work.request.inputs["photo"]:
-        raise PhotoUnreadable(path, "was changed while it was being read: run invert again")
     name = f"photo{path.suffix.lower()}"
-    work.draft.write(name, data)
+    if file_input(work.draft.copy(path, name)) != work.request.inputs["photo"]:
+        raise PhotoUnreadable(path, "was changed while it was being read: run invert again")
     size = config["size"]
     if config["align"] == "none":
         found, face = None, None

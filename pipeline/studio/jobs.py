@@ -19,7 +19,7 @@ from pipeline.jobs import prepare as preparing
 from pipeline.jobs.claim import claim
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
-from pipeline.progress import Job, Step, follow
+from pipeline.progress import Job, Notice, Step, follow
 from pipeline.studio.desk import NO_POINT_YET, Desk, at_once
 from pipeline.studio.edits import replace_points
 from pipeline.studio.pictures import file_format
@@ -84,8 +84,10 @@ def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     """Look for the faces in a photo; none is a finding, too."""
     from inversion.faces.landmarks import find_faces
     from inversion.faces.no_face import NoFaceFound
-    from pipeline.picture.photo import read_photo
+    from pipeline.picture.photo import cost_of, read_photo
 
+    if (cost := cost_of(desk.photo(workspace))) is not None:
+        yield Notice(cost)
     photo = read_photo(desk.photo(workspace))
     yield Step("faces", 0, 1, {})
     source = desk.recipe(desk.sketch(workspace, working=True)).align.landmark_source
