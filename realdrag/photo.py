@@ -226,9 +226,9 @@ class Photo:
 
         amounts are the same as a mapping, as `read_preset` returns; both are added. like is another
         photo whose face this one is to look like, in some parts: mouth, eyes, brows, pose, or all.
-        directions are files of those (`read_directions`): their names go before controls' of the
-        same name. points, mask and space as of `drag`. Raises ControlsInvalid, DirectionsInvalid,
-        and what `drag` does.
+        directions are files as `fit_directions` writes them, or those of others: their names go
+        before controls' of the same name. points, mask and space as of `drag`. Raises
+        ControlsInvalid, DirectionsInvalid, and what `drag` does.
         """
         wanted, directed = taken_out([amounts or {}, controls], _paths(directions))
         other = None if like is None else Like(Path(like), tuple(parts), strength)

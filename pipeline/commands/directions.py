@@ -57,7 +57,7 @@ def directions() -> None:
 @click.option(
     "--layers",
     metavar="FIRST-LAST",
-    help="Which latents they move, from 0; left out, all of them, with measures those of shape.",
+    help="Which latents they move, counted from 0; left out, all of them.",
 )
 @click.option(
     "--samples",

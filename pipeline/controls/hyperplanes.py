@@ -16,9 +16,10 @@ from stylegan2.arrays import Float64Array
 RIDGE = 30.0
 """Of the normals, in samples: directions of w that fewer have shown are not believed."""
 
-DAMPING = 0.02
-"""Added to the normals' products, as a share of their mean: measures that are nearly the same
-are not held apart at any price."""
+DAMPING = 0.3
+"""Added to the normals' products, as a share of their mean: measures that hang together are not
+held apart at any price. A smile of the embedded generator is 10 standard deviations long with
+this, 16 with a tenth of it, and skin changes by 6 of 255 instead of 2."""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 Method = Literal["pca", "factors", "measures"]
 
-SHAPE_BLOCK = 32
-"""Measures are changed by the layers up to this block, where shape is; what comes behind is skin
-and light."""
-
 TOLD = 0.2
 """A measure of which w tells a smaller share of the variance is left out."""
 
@@ -33,8 +29,9 @@ CHECKS = 16
 LEAST_RESPONSE = 0.25
 """A direction that brings less of the change that was asked for is left out."""
 
-REACH = 3.0
-"""A direction may be followed so many standard deviations of w, and to -1 and +1 at most."""
+REACH = 5.0
+"""A direction may be followed so many standard deviations of w, and to -1 and +1 at most: beyond
+twice that, faces fall apart, and at that they are other people."""
 
 LEAST_REACH = 0.25
 
@@ -43,8 +40,9 @@ LEAST_REACH = 0.25
 class Fitting:
     """How directions are to be found.
 
-    count is how many of pca and factors; layers is from which on and before which, None for what
-    is usual; samples is how many faces are measured.
+    count is how many of pca and factors; layers is from which on and before which, None for all
+    of them: measures that are moved by some layers alone take skin and light along; samples is how
+    many faces are measured.
     """
 
     method: Method = "pca"
@@ -71,9 +69,6 @@ def fit_directions(
         return identity, principal_directions(generator, asked.count, layers, asked.seed)
     if asked.method == "factors":
         return identity, factor_directions(generator, asked.count, layers, asked.seed)
-    if asked.layers is None:
-        shape = [each for each in generator.config.block_resolutions if each > SHAPE_BLOCK]
-        layers = (0, generator.synthesis.block(shape[0]).first_w if shape else generator.num_ws)
     found = yield from _by_measures(generator, asked, layers)
     return identity, found
 
