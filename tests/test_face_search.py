@@ -11,9 +11,14 @@ import torch
 from PIL import Image
 
 from inversion.faces.alignment import align, ffhq_quad
-from inversion.faces.face import Face
+from inversion.faces.face import Face, box_of
 from inversion.faces.finder import close_octaves
-from inversion.faces.landmarks import find_faces, softness_notice
+from inversion.faces.landmarks import (
+    find_faces,
+    neighbours_notice,
+    outside_notice,
+    softness_notice,
+)
 from inversion.faces.no_face import NoFaceFound
 from inversion.faces.search import CLOSE_PIXELS, search
 from stylegan2.arrays import Float64Array, UInt8Image
@@ -141,3 +146,36 @@ def test_the_crop_of_a_face_that_lies_on_its_side_is_upright() -> None:
         crops.append(align(pixels, ffhq_quad(face), 128).image.astype(float))
     assert np.abs(crops[0] - crops[1]).mean() < 8
     assert np.abs(crops[0] - crops[1][::-1, ::-1]).mean() > 30
+
+
+# ------------------------------------------------------------- what is said of a face that is taken
+
+
+def a_face(middle: tuple[float, float], eyes: float = 60.0) -> Face:
+    template = np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1], [0.4, 1]])
+    points = template * eyes + middle
+    return Face(points, None, box_of(points), "finder", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("middle", "words"),
+    [
+        ((200.0, 200.0), None),
+        ((10.0, 200.0), "before an eye and the mouth of"),
+        ((200.0, 350.0), "before the mouth of"),
+    ],
+)
+def test_parts_of_a_face_that_lie_beside_the_photo_are_named(
+    middle: tuple[float, float], words: str | None
+) -> None:
+    told = outside_notice(a_face(middle), 400, 400)
+    assert told is None if words is None else told is not None and words in told
+
+
+@pytest.mark.parametrize(("apart", "near"), [(60.0, True), (100.0, True), (400.0, False)])
+def test_a_face_that_overlaps_another_is_said_to_move_with_it(apart: float, near: bool) -> None:
+    faces = [a_face((300.0, 300.0)), a_face((300.0 + apart, 310.0))]
+    told = neighbours_notice(faces[0], faces)
+    assert (told is not None) is near
+    assert told is None or told.startswith("Face 2 lies so near")
+    assert neighbours_notice(faces[0], faces[:1]) is None

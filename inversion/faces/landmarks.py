@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inversion.faces.alignment import ffhq_quad, photo_to_aligned
 from inversion.faces.face import Face, box_of, face_from_68
 from inversion.faces.fan import FaceAlignmentUnavailable, find_landmarks
 from inversion.faces.no_face import NoFaceFound, nothing_found
@@ -94,6 +95,40 @@ def softness_notice(face: Face) -> str | None:
     if width >= SMALL:
         return None
     return f"The face is only {width:.0f} pixels wide: the result will be soft."
+
+
+def outside_notice(face: Face, width: int, height: int) -> str | None:
+    """Say which parts of a face lie beside its photo; None for one that lies in it."""
+    eyes, nose, mouth = face.eyes_mouth[:2], face.eyes_mouth[2:3], face.eyes_mouth[3:]
+    beside = [
+        name
+        for name, points in (("an eye", eyes), ("the nose", nose), ("the mouth", mouth))
+        if ((points < -0.5) | (points > (width - 0.5, height - 0.5))).any()
+    ]
+    if not beside:
+        return None
+    return (
+        f"The photo ends before {' and '.join(beside)} of this face: what is asked of that cannot "
+        "be seen, and the rest may look odd."
+    )
+
+
+def neighbours_notice(face: Face, faces: Sequence[Face]) -> str | None:
+    """Say which other faces are so near that they may move, too; None where there are none."""
+    quad = ffhq_quad(face)
+    to_crop = photo_to_aligned(quad, 1)
+    near = []
+    for number, other in enumerate(faces, start=1):
+        places = (other.eyes_mouth @ to_crop[:2, :2].T + to_crop[:2, 2]) + 0.5
+        inside = ((places > 0) & (places < 1)).all(axis=1)
+        if other is not face and inside.any():
+            near.append(f"face {number}")
+    if not near:
+        return None
+    return (
+        f"{' and '.join(near).capitalize()} lies so near that it may move a little with this one: "
+        "a mask keeps it as it is."
+    )
 
 
 def describe_faces(faces: Sequence[Face]) -> str:

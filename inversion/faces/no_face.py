@@ -13,6 +13,7 @@ def nothing_found(pixels: UInt8Image | None = None) -> str:
     """Say that there is no face in pixels [H, W, 3], and what to do."""
     where = "" if pixels is None else f" in this {pixels.shape[1]} x {pixels.shape[0]} picture"
     return (
-        f"No face was found{where}. Mark eyes and mouth yourself with --landmarks FILE, or take "
-        "the picture as it is with --align none."
+        f"No face was found{where}; one that is seen from the side, or half covered, is not. Mark "
+        "eyes and mouth yourself with --landmarks FILE, or take the picture as it is with --align "
+        "none."
     )

@@ -26,7 +26,7 @@ MAX_PIXELS = 175_000_000
 LARGE = 50
 """From so many megapixels on it is said beforehand what a photo takes."""
 
-BASE_GB, BYTES, DEEP_BYTES, SECONDS = 0.6, 20, 33, 0.6
+BASE_GB, BYTES, DEEP_BYTES, SECONDS = 0.6, 20, 40, 0.6
 """Measured on a whole edit, of photos of 60 to 174 megapixels: memory without a photo, bytes a
 pixel, the same of a photo with 16 bits a channel, and seconds a megapixel on one core."""
 

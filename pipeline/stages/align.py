@@ -14,6 +14,8 @@ from inversion.faces.landmarks import (
     choose_face,
     describe_faces,
     find_faces,
+    neighbours_notice,
+    outside_notice,
     softness_notice,
 )
 from inversion.faces.landmarks_file import read_landmarks
@@ -78,12 +80,17 @@ def _face(work: Work, photo: Photo) -> Job[tuple[FacesFound, Face]]:
         work.bench.device,
         work.bench.downloading,
     )
-    for notice in found.notices:
-        yield Notice(notice)
+    yield from map(Notice, found.notices)
     number = work.request.config["face"]
     face = choose_face(found.faces, number)
-    if (soft := softness_notice(face)) is not None:
-        yield Notice(soft)
+    height, width = photo.pixels.shape[:2]
+    for notice in (
+        softness_notice(face),
+        outside_notice(face, width, height),
+        neighbours_notice(face, found.faces),
+    ):
+        if notice is not None:
+            yield Notice(notice)
     if len(found.faces) > 1:
         taken = f"taking face {number}" if number else "taking the largest; choose with --face N"
         yield Notice(f"{len(found.faces)} faces found ({describe_faces(found.faces)}): {taken}")
