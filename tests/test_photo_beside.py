@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from dataclasses import replace
@@ -289,3 +290,20 @@ def test_damaged_notes_beside_a_picture_do_not_stop_it(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "p.jpg")
     write_photo(photo.pixels, tmp_path / "out.jpg", photo)
     assert read_photo(tmp_path / "out.jpg").pixels.shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_the_time_of_taking_goes_on_and_the_files_own_time_is_that_of_the_edit(
+    tmp_path: Path, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
+    Image.new("RGB", (20, 16), "grey").save(tmp_path / "photo.jpg", exif=exif)
+    long_ago = 981_173_106
+    os.utime(tmp_path / "photo.jpg", (long_ago, long_ago))
+    photo = read_photo(tmp_path / "photo.jpg")
+    target = tmp_path / f"result{suffix}"
+    write_photo(photo.pixels, target, photo)
+    with Image.open(target) as image:
+        assert image.getexif().get_ifd(0x8769)[0x9003] == "2001:02:03 04:05:06"
+    assert target.stat().st_mtime > long_ago + 10**8
