@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.face import Face
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import face_width
+from pipeline.disk.artifact import Draft, Request, read_artifact
+from pipeline.disk.storage import read_sealed
+from pipeline.disk.workspace import STATE
 from pipeline.failures import OK
+from pipeline.machine.bench import Bench
 from pipeline.picture.brush import plain_motion
 from pipeline.picture.fresh_mouth import FreshMouth
 from pipeline.stages.artifact_files import read_pixels
@@ -29,6 +34,7 @@ from pipeline.stages.guard import (
     where_it_tears,
 )
 from pipeline.stages.moving_photo import Moved, MovingPhoto
+from pipeline.stages.work import Work
 from tests.conftest import Run
 from tests.pipeline_cases import Case
 from tests.test_finder import ASTRONAUT
@@ -129,6 +135,42 @@ def test_a_face_is_judged_by_how_it_looks() -> None:
     photo = MovingPhoto(aligned, [PIN], (), None, [PIN.handle], None, face, True)
     assert looks_of_picture(photo, aligned.copy()) == 3
     assert looks_of_picture(photo, stained) < HOLDS
+
+
+@pytest.mark.parametrize(
+    ("followed", "directed", "shown"),
+    [((0, 1), False, True), ((0,), False, False), ((), False, False), ((), True, False)],
+)
+def test_the_networks_picture_counts_only_where_it_shows_all_that_moves(
+    followed: tuple[int, ...], directed: bool, shown: bool
+) -> None:
+    points = [DragPoint((9.0, 9.0), (12.0, 9.0)), DragPoint((5.0, 5.0), (5.0, 8.0)), PIN]
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    starts = [point.handle for point in points]
+    photo = MovingPhoto(grey, points, followed, None, starts, None, None, True, directed=directed)
+    assert photo.shown_by_network is shown
+
+
+def test_a_direction_alone_is_shown_by_the_network_and_pins_alone_are_not() -> None:
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    photo = MovingPhoto(grey, [PIN], (), None, [PIN.handle], None, None, True)
+    assert not photo.shown_by_network
+    assert replace(photo, directed=True).shown_by_network
+
+
+@pytest.mark.parametrize(
+    ("moves", "followed", "near"), [("network", (0, 1), ()), ("auto", (), (0,))]
+)
+def test_where_its_pixels_are_wanted_the_network_is_asked_for_every_point(
+    finished: Case, moves: str, followed: tuple[int, ...], near: tuple[int, ...]
+) -> None:
+    sealed = read_sealed(finished.workspace / STATE)["current"]["align"]
+    align = read_artifact(finished.workspace / "artifacts" / f"align-{sealed[:16]}")
+    config = {"moves": moves, "follow": ["near", "around"]}
+    request = Request("drag", 1, config, {})
+    work = Work(request, {"align": align}, {}, Draft(finished.folder), Bench("cpu"))
+    photo = MovingPhoto.read(work, [DragPoint((9.0, 9.0), (12.0, 9.0)), PIN], None)
+    assert (photo.followed, photo.near) == (followed, near)
 
 
 def test_a_drag_says_how_far_it_got_and_force_goes_on(finished: Case, run: Run) -> None:

@@ -240,7 +240,8 @@ def _chosen(
     if asked.get("force"):
         return "photo", Held(made(1), 1.0, looks(photo, made(1)))
     held = as_far_as_it_holds(made, partial(looks, photo))
-    if asked["moves"] == "auto" and "tune" in work.inputs and has_score(photo):
+    may_paste = asked["moves"] == "auto" and "tune" in work.inputs and photo.shown_by_network
+    if may_paste and has_score(photo):
         score = looks_of_picture(photo, pasted())
         if score >= max(HOLDS, held.looks + BETTER):
             return "network", Held(made(1), 1.0, score)

@@ -119,6 +119,8 @@ class MovingPhoto:
         aligned = read_pixels(work.inputs["align"], "aligned.png")
         asked = work.request.config["moves"]
         follow = work.request.config.get("follow", ["network"] * len(points))
+        if asked == "network":  # its pixels show nothing that it was not asked for
+            follow = ["network"] * len(points)
         everything = tuple(i for i, how in enumerate(follow) if how == "network")
         near = tuple(i for i, how in enumerate(follow) if how == "near")
         face = None
@@ -146,6 +148,12 @@ class MovingPhoto:
         """Height and width of the aligned photo, and of the network's pictures."""
         height, width = self.aligned.shape[:2]
         return height, width
+
+    @property
+    def shown_by_network(self) -> bool:
+        """Whether the network was asked for all that moves, so that its picture shows it all."""
+        moving = {i for i, point in enumerate(self.points) if point.handle != point.target}
+        return moving <= set(self.followed) and bool(moving or self.directed)
 
     @property
     def held(self) -> list[bool]:
