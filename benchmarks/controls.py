@@ -279,6 +279,9 @@ def _section(seen: Sequence[Seen], angles: Mapping[str, float], edits: Sequence[
         "mean colour, of 255. *identity*: distance of dlib's embeddings to the photo's; *same "
         f"person*: below {SAME_PERSON:g}. *looks*: the score of how an edit looks. The network's "
         f"pixels were taken in {network} of {len(edits)} edits, else the photo's own.",
+        "The contact sheet has two rows a photo: as it is, then - and + of "
+        + ", ".join(SHEET_CONTROLS)
+        + "; black is what it cannot follow.",
         "By skin: photos grouped by the individual typology angle of their cheeks, above 41, 28 to "
         "41, below 28 degrees: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + ". The "
         "angle knows the light, too. Age and sex have no group in this data, and nothing here "

@@ -115,6 +115,6 @@ def test_the_section_holds_what_was_seen_and_says_what_is_missing(tmp_path: Path
     assert float(str(by_control.rows[0][1])) == pytest.approx(1, abs=0.3)
     assert whole.rows[0][6] == "1 of 1"
     assert [row[0] for row in by_skin.rows] == ["lighter"]
-    assert "1 lighter, 0 between, 0 darker" in section.text[1]
+    assert "1 lighter, 0 between, 0 darker" in section.text[-1]
     assert (tmp_path / "results" / "controls_sheet.jpg").is_file()
     assert set(CONTROLS) >= {each["edit"]["control"] for each in section.raw["seen"]}
