@@ -1,7 +1,4 @@
-"""The encoders in the package: written, read, and found by the generator that they know.
-
-To add one: put its file into weights/ and its name below.
-"""
+"""The encoders in the package: written, read, and found by the generator that they know."""
 
 from __future__ import annotations
 
@@ -14,29 +11,19 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from inversion.encoder_files import encoder_file_for
 from inversion.encoder_networks import DeltaEncoder, Encoder, FaceEncoder
-
-ENCODERS = ("encoder-256.safetensors",)
-"""Files in weights/; the header of each names the generator that it belongs to."""
 
 LEVELS = 127
 """Weights are stored as whole numbers up to this one: half the size of float16, and latents move
 by a hundredth of what faces differ by."""
 
 
-def encoder_path(file: str = ENCODERS[0]) -> Path:
-    """Return where an encoder of the package lies."""
-    return Path(__file__).parent / "weights" / file
-
-
 @cache
 def encoder_for(weights: str) -> FaceEncoder | None:
     """Return the encoder of the generator with this weights hash; None if there is none."""
-    for file in ENCODERS:
-        with safe_open(encoder_path(file), framework="pt") as opened:
-            if (opened.metadata() or {}).get("generator") == weights:
-                return read_encoder(encoder_path(file))
-    return None
+    path = encoder_file_for(weights)
+    return None if path is None else read_encoder(path)
 
 
 def read_encoder(path: Path) -> FaceEncoder:

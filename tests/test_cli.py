@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from skimage import data
 
 from drag.config import DragConfig
 from drag.distinctness import HandleCheck
@@ -325,8 +326,11 @@ def test_the_first_ctrl_c_of_a_drag_keeps_its_step_and_the_second_gives_it_up(
     assert run(finished.drag("--r1", "6")).code == CANCELLED
 
 
-def test_cache_hits_never_load_torch(finished: Case, home: Path) -> None:
-    for arguments in (finished.invert(), finished.tune(), finished.drag()):
+def test_cache_hits_never_load_torch(finished: Case, home: Path, run: Run) -> None:
+    Image.fromarray(data.astronaut()[0:300, 90:360]).save("portrait.png")
+    embedded = ["edit", "portrait.png", "-p", "120,120:126,120", "--device", "cpu"]
+    assert run(embedded).code == OK
+    for arguments in (finished.invert(), finished.tune(), finished.drag(), embedded):
         code = (
             "import sys; from pipeline.commands.root import main; code = main(sys.argv[1:]); "
             "sys.exit(99 if 'torch' in sys.modules else code)"

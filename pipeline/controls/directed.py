@@ -20,7 +20,9 @@ class Directed:
 
 def names_in(files: Sequence[Path]) -> list[str]:
     """Return the names of all directions in files. Raises DirectionsInvalid, ControlsInvalid."""
-    from stylegan2.formats.direction_files import read_directions
+    if not files:
+        return []
+    from stylegan2.formats.direction_files import read_directions  # it loads torch
 
     names: list[str] = []
     for file in files:

@@ -153,9 +153,9 @@ def _stand(
 
 
 def has_encoder(weights: str) -> bool:
-    from inversion.encoders import encoder_for
+    from inversion.encoder_files import encoder_file_for
 
-    return encoder_for(weights) is not None
+    return encoder_file_for(weights) is not None
 
 
 def _for_motion(recipe: Recipe, size: int) -> DragConfig:
