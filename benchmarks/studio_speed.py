@@ -102,7 +102,7 @@ def one_drag(page: Any, name: str, number: int) -> dict[str, float]:
     Each number goes somewhere else: a drag that has been done before is not done again.
     """
     ask(page, "POST", name, "/reset")
-    size = ask(page, "GET", name, "")["face"]["size"]
+    size = ask(page, "GET", name, "")["face"]["width"]
     handle, target = ([share * size - 0.5 for share in xy] for xy in MOVE)
     target[1] -= number * ASIDE
     points = {"points": [{"handle": handle, "target": target}]}

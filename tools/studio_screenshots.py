@@ -85,7 +85,7 @@ def on_face(page: Any, place: tuple[float, float]) -> tuple[float, float]:
     page.wait_for_function("() => document.querySelector('.viewport')?.dataset.face")
     viewport = page.locator(".viewport")
     a, b, c, d, e, f = (float(v) for v in viewport.get_attribute("data-face").split())
-    box, size = viewport.bounding_box(), state_of(page)["face"]["size"]
+    box, size = viewport.bounding_box(), state_of(page)["face"]["width"]
     x, y = (share * size - 0.5 for share in place)
     return box["x"] + a * x + c * y + e, box["y"] + b * x + d * y + f
 
