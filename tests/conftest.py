@@ -13,6 +13,8 @@ import pytest
 # As the command line does, before torch is loaded: see pipeline/commands/root.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # it has a core of its own, and no more
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.pipeline_cases import Case, make_case
 
