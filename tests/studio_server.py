@@ -164,8 +164,12 @@ def find_two_faces(
 
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let pictures without a face have two, all of which the network knows, without parts."""
-    patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
+    # What imports it by name is loaded before it is replaced: it would keep what it got.
+    import pipeline.controls.measured_faces
+    import realdrag.parts  # noqa: F401
+
     patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
+    patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
     patch.setattr("pipeline.stages.moving_photo.on_face", lambda face, xy: True)
     patch.setattr("pipeline.studio.landmarks.FaceLandmarks.of", lambda self, workspace: [])
 

@@ -63,7 +63,7 @@ def test_points_are_set_and_a_drag_is_asked_for_while_the_face_is_prepared(
     page: Any, server: RunningStudio
 ) -> None:
     ident = server.upload(photo_bytes(seed=102), "meanwhile.jpg")
-    slow = {"steps": 400, "patience": 400, "perceptual_threshold": 0.0, "l2_threshold": 0.0}
+    slow = {"steps": 200, "patience": 200, "perceptual_threshold": 0.0, "l2_threshold": 0.0}
     server.ok("PUT", f"/{ident}/settings", {**TUNED, "tune": slow})
     page.goto(f"{server.origin}/#{ident}")
     button(page, "Use face 1 of 2").click()
