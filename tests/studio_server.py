@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +166,8 @@ def find_two_faces(
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let pictures without a face have two, all of which the network knows, without parts."""
     # What imports it by name is loaded before it is replaced: it would keep what it got.
-    import pipeline.controls.measured_faces
-    import realdrag.parts  # noqa: F401
-
+    for module in ("pipeline.controls.measured_faces", "realdrag.parts"):
+        import_module(module)
     patch.setattr("pipeline.stages.align.find_faces", find_two_faces)
     patch.setattr("inversion.faces.landmarks.find_faces", find_two_faces)
     patch.setattr("pipeline.stages.moving_photo.on_face", lambda face, xy: True)
