@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from pipeline.controls.presets import read_preset, write_preset
     from pipeline.settings.recipe import Recipe
     from realdrag.directions import fit_directions
+    from realdrag.edit import Edit
     from realdrag.parts import align_face, load_network, project_face, render, tune_to
-    from realdrag.photo import Edit, Photo, open
+    from realdrag.photo import Photo, open
 
 _WHERE = {
     "open": "realdrag.photo",
     "Photo": "realdrag.photo",
-    "Edit": "realdrag.photo",
+    "Edit": "realdrag.edit",
     "load_network": "realdrag.parts",
     "align_face": "realdrag.parts",
     "project_face": "realdrag.parts",

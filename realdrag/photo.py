@@ -22,17 +22,15 @@ from pipeline.disk.workspace import Workspace
 from pipeline.jobs.controls import control_table
 from pipeline.jobs.drag import DragRequest, drag
 from pipeline.jobs.edit import begin
-from pipeline.jobs.film import FORMATS, film
+from pipeline.jobs.film import Format, film
 from pipeline.jobs.obtain import current
 from pipeline.jobs.prepare import align, invert, tune
 from pipeline.machine.bench import Bench
 from pipeline.machine.network_identity import identify
-from pipeline.picture.photo import Photo as PhotoFile
-from pipeline.picture.photo import read_photo
-from pipeline.picture.photo_writer import PhotoNotWritable, write_photo
 from pipeline.progress import Event, Job, follow
 from pipeline.settings.recipe import Recipe
 from pipeline.stages.artifact_files import read_pixels
+from realdrag.edit import Edit
 from stylegan2.arrays import UInt8Image
 
 T = TypeVar("T")
@@ -206,7 +204,8 @@ class Photo:
             network = None if tuned else identify(recipe.network, bench)
             job = drag(self.workspace, asked, recipe, bench, network)
             dragged = self._run(job, progress)
-        return Edit(self, pairs, dragged, self._made("result"))
+        made = {"align": self._made("align"), "drag": dragged, "result": self._made("result")}
+        return Edit(self, pairs, made, self._film)
 
     def apply(
         self,
@@ -254,72 +253,11 @@ class Photo:
         finally:
             self._told = None
 
+    def _film(self, format: Format, annotated: bool, path: Path) -> None:
+        self._run(film(self.workspace, self._bench, format, annotated, path), None)
+
     def _made(self, stage: str) -> Artifact:
         return self._run(current(self.workspace, stage, self._bench), None)
-
-
-class Edit:
-    """A photo after a drag."""
-
-    def __init__(
-        self, photo: Photo, points: tuple[DragPoint, ...], dragged: Artifact, result: Artifact
-    ) -> None:
-        self.photo = photo
-        self.points = points
-        self._dragged = dragged
-        self._result = result
-
-    @property
-    def stop(self) -> str:
-        """Why the drag ended: a value of drag.stopping.StopReason, "arrived" and others."""
-        return str(self._dragged.info["stop"])
-
-    @property
-    def looks(self) -> float:
-        """How the edit looks, by measure: 0 (broken), 1 (visible faults), 2 (fine), 3 (a photo)."""
-        return float(self._dragged.info["looks"])
-
-    @property
-    def share(self) -> float:
-        """The share of the points' way that the photo went; below 1 it would have looked broken."""
-        return float(self._dragged.info["share"])
-
-    @property
-    def distances(self) -> list[float]:
-        """How far each handle is from its target, in pixels of the aligned face."""
-        return [float(each) for each in self._dragged.info["distances"]]
-
-    @property
-    def pixels(self) -> UInt8Image:
-        """The whole edited photo, uint8 [H, W, 3], upright, in the photo's own colour space."""
-        return self._edited().pixels
-
-    def save(
-        self, path: str | Path, *, keep_gps: bool = False, strip_metadata: bool = False
-    ) -> None:
-        """Write the photo, in the format that the name's ending says. Raises PhotoNotWritable.
-
-        The colour profile and the camera's data stay, the position only with keep_gps, and with
-        strip_metadata the profile alone. The metadata says that the picture was edited.
-        """
-        align = self.photo._made("align")
-        original = read_photo(align.path(align.info["photo"]))
-        write_photo(self.pixels, path, original, keep_gps=keep_gps, strip_metadata=strip_metadata)
-
-    def film(self, path: str | Path, *, annotated: bool = False) -> None:
-        """Write the drag as a film: MP4, GIF or WebP, as the name's ending says.
-
-        annotated draws the points and their ways. Raises PhotoNotWritable for another ending.
-        """
-        format = FORMATS.get(Path(path).suffix.lower())
-        if format is None:
-            raise PhotoNotWritable(f"{path}: a film ends in {', '.join(FORMATS)}")
-        photo = self.photo
-        photo._run(film(photo.workspace, photo._bench, format, annotated, Path(path)), None)
-
-    def _edited(self) -> PhotoFile:
-        asked = self._result.request.config["result"]
-        return read_photo(self._result.path(f"result.{asked['format']}"))
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -120,6 +120,14 @@ def test_a_film_is_written_in_the_format_of_its_name(photo: realdrag.Photo, tmp_
         edit.film(tmp_path / "drag.avi")
 
 
+def test_an_edit_is_not_filmed_as_another_one(photo: realdrag.Photo, tmp_path: Path) -> None:
+    first = photo.drag(POINTS)
+    photo.drag([(POINTS[0][1], POINTS[0][0])])
+    with pytest.raises(ValueError, match="edited again since"):
+        first.film(tmp_path / "first.gif")
+    assert not (tmp_path / "first.gif").exists()
+
+
 def test_bad_input_raises_what_the_commands_tell(photo: realdrag.Photo, tmp_path: Path) -> None:
     with pytest.raises(PointsInvalid, match="point 1"):
         photo.drag([((float("nan"), 3), (4, 4))])

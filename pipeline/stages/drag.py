@@ -14,26 +14,25 @@ from torch import Tensor
 
 from drag.config import DragConfig
 from drag.distinctness import handle_features
-from drag.masks import keep_outside, movable_mask
+from drag.masks import keep_outside
 from drag.methods import METHODS
-from drag.points import DragPoint, PointsFile
+from drag.points import DragPoint
 from drag.session import DragSession, DragStep, StopReason
-from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.machine.bench import Bench, Preview
 from pipeline.picture.animation import MAX_SIDE, gif_bytes, moments
 from pipeline.picture.photo_writer import write_photo
 from pipeline.progress import Job, Notice, Step
-from pipeline.settings.schema import RecipeInvalid, config_from_json
+from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
     between,
-    read_pixels,
     read_tensors,
     write_made,
     write_tensors,
 )
 from pipeline.stages.directed import shift_of
-from pipeline.stages.ground import Ground, read_ground
+from pipeline.stages.drag_inputs import check_config, movable_area, picture_before
+from pipeline.stages.ground import read_ground
 from pipeline.stages.guard import (
     BETTER,
     HOLDS,
@@ -49,8 +48,7 @@ from pipeline.stages.network_film import film_pictures
 from pipeline.stages.point_notices import drift_notices, kept_notices
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float32Array, UInt8Image
-from stylegan2.generator import Generator
-from stylegan2.images import to_tensor, to_uint8
+from stylegan2.images import to_uint8
 
 NETWORKS_OWN = (StopReason.STEP_LIMIT, StopReason.NO_PROGRESS, StopReason.LOST_TRACK)
 """Ends of the network's face short of its targets; the photo's own pixels go there all the same."""
@@ -74,7 +72,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     network made: the same unless it is the photo that moves.
     """
     asked, bench = work.request.config, work.bench
-    movable = yield from _movable(work)
+    movable = yield from movable_area(work)
     ground = read_ground(work.request, work.inputs, bench)
     start = ground.ws
     if "from" in work.inputs:
@@ -82,8 +80,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     points = [DragPoint((hx, hy), (tx, ty)) for hx, hy, tx, ty in asked["points"]]
     photo = MovingPhoto.read(work, points, movable)
     config = config_from_json(DragConfig, asked["drag"])
-    _check_config(ground.generator, config)
-    before = _picture_before(work, ground)
+    check_config(ground.generator, config)
+    before = picture_before(work, ground)
 
     def masked(picture: Tensor) -> Tensor:
         return picture if movable is None else keep_outside(picture, before, movable)
@@ -268,49 +266,6 @@ def _show(
         distances = [math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)]
         moved = partial(way_of, handles)
         bench.show(Preview("drag", step.step, picture, handles, distances, moved))
-
-
-def _picture_before(work: Work, ground: Ground) -> Tensor:
-    """Return the network's picture that the drag starts from: what a mask protects stays so."""
-    if "from" in work.inputs:
-        return to_tensor(read_pixels(work.inputs["from"], "network.png"), work.bench.device)
-    if "tune" in work.inputs:
-        tune = work.inputs["tune"]
-        tuned = read_pixels(tune, tuned_picture(tune, work.request.inputs["invert"]))
-        return to_tensor(tuned, work.bench.device)
-    return ground.render(ground.ws)
-
-
-def _check_config(generator: Generator, config: DragConfig) -> None:
-    """Raise RecipeInvalid for features or latents that this network does not have."""
-    sides = generator.config.block_resolutions
-    if config.features is not None and config.features not in sides:
-        known = ", ".join(map(str, sides))
-        raise RecipeInvalid(
-            f"features must be one of this network's {known}, got {config.features}"
-        )
-    if config.num_moving_ws > generator.num_ws:
-        raise RecipeInvalid(
-            f"num_moving_ws must be at most {generator.num_ws}, as many latents as this network "
-            f"has, got {config.num_moving_ws}"
-        )
-
-
-def _movable(work: Work) -> Job[Tensor | None]:
-    """Read the mask, and keep a copy of it."""
-    if "mask" not in work.files:
-        return None
-    path = work.files["mask"]
-    info = work.inputs["align"].info
-    matrix = np.array(info["photo_to_aligned"], dtype=np.float64)
-    width, height = info["photo_size"]
-    points_file = PointsFile(work.request.config["mask_space"], (), path)
-    mask = movable_mask(points_file, matrix, info["size"], (width, height))
-    assert mask is not None
-    work.draft.write("mask.png", path.read_bytes())
-    for notice in mask.notices:
-        yield Notice(notice)
-    return mask.movable.to(work.bench.device)
 
 
 def _origin(work: Work) -> dict[str, Any]:
