@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.section import Options, SectionSkipped
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance

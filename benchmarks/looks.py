@@ -29,7 +29,7 @@ from benchmarks.section import Cell, Options, Section, SectionSkipped, Table, me
 from benchmarks.sheets import beside, contact_sheet
 from drag.points import DragPoint
 from drag.session import DragConfig, DragSession
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.faces.landmark_network import load_landmarker
 from inversion.perceptual import build_perceptual

@@ -20,7 +20,7 @@ from benchmarks.plots import lines
 from benchmarks.section import Cell, Options, Section, Table
 from benchmarks.speed_rows import HEADER, Row, cells, machine_speed, speed_text
 from benchmarks.timing import Effort, effort_of, measure_apart, peak_mb, repeat, seconds_text
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.landmarks import find_faces
 from inversion.perceptual import PerceptualDistance

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from inversion.config import ProjectionConfig
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import AlignedFace, align, ffhq_quad
 from inversion.faces.landmarks import choose_face, find_faces
 from inversion.perceptual import PerceptualDistance, build_perceptual

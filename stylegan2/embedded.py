@@ -1,7 +1,7 @@
 """The generators that come with the package, in one list; apart, so that asking loads no torch.
 
 To add one: put its file into weights/ and a line below. What knows its latents from pictures is
-found by its weights' hash, see inversion.encoders.
+found by its weights' hash, see inversion.encoder_weights.
 """
 
 from __future__ import annotations

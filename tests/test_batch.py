@@ -28,6 +28,7 @@ from pipeline.batch.photos import (
     plain_name,
     shard,
 )
+from pipeline.batch.ray_engine import RayEngine, RayMissing
 from pipeline.batch.report import page, table
 from pipeline.commands.batch import run
 from pipeline.commands.root import main
@@ -485,6 +486,29 @@ def test_ray_edits_what_local_workers_edit(case: Case, photos: Path, tmp_path: P
     for name in records(tmp_path):
         ours = (tmp_path / "here" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == ours
+
+
+def test_a_cluster_without_realdrag_is_told_and_no_photo_is_blamed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    class NotInstalled:
+        def __init__(self, *given: object) -> None:
+            raise ModuleNotFoundError("No module named 'pipeline'")
+
+        def edit(self, photo: object) -> None: ...
+
+    monkeypatch.setattr("pipeline.batch.ray_engine.PhotoWorker", NotInstalled)
+    try:
+        engine = RayEngine(tmp_path, "cpu", 1, None)
+        engine.submit(read_photos(photos, EVERY)[0])
+        with pytest.raises(RayMissing, match="No module named 'pipeline'.*install realdrag"):
+            for _ in range(60):
+                engine.wait(1)
+        engine.close()
+    finally:
+        ray.shutdown()
 
 
 def test_a_machine_that_dies_costs_its_photo_one_try(

@@ -451,7 +451,7 @@ def test_the_demo_writes_a_portrait_whose_points_lie_on_its_face(tmp_path: Path)
 
 def with_holds(monkeypatch: pytest.MonkeyPatch, *holds: HandleCheck) -> None:
     """Let the handles of a drag hold like that."""
-    monkeypatch.setattr("pipeline.stages.point_notices.check_handles", lambda *given: list(holds))
+    monkeypatch.setattr("pipeline.stages.handle_checks.check_handles", lambda *given: list(holds))
 
 
 def test_a_handle_that_may_drift_is_named_before_the_drag_with_a_better_point_in_the_photo(

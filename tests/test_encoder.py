@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from inversion.encoder_networks import DeltaEncoder, Encoder, FaceEncoder
-from inversion.encoders import encoder_for, read_encoder, write_encoder
+from inversion.encoder_weights import encoder_for, read_encoder, write_encoder
 from inversion.perceptual import OfflineDistance
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import embedded_path

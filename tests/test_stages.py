@@ -17,7 +17,7 @@ from drag.points import DragPoint
 from drag.session import DragSession
 from drag.stopping import StopReason
 from inversion.config import OFFLINE_PERCEPTUAL
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from pipeline.commands.console import Console
 from pipeline.disk.artifact import Artifact, read_artifact
 from pipeline.disk.storage import read_sealed

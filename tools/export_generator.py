@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from inversion.encoder_files import encoder_path
-from inversion.encoders import write_encoder
+from inversion.encoder_weights import write_encoder
+from inversion.encoders import encoder_path
 from stylegan2.checkpoint import load_generator, save_generator, weights_hash
 from stylegan2.embedded import embedded_path
 from tools.adversarial.storing import read_drawing

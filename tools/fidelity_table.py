@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.inversions import dev_photos, tuned_copy
 from benchmarks.section import markdown_table
 from inversion.config import ProjectionConfig
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance, build_perceptual

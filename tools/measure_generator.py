@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.frechet import frechet_distance
 from benchmarks.section import markdown_table
 from inversion.encoder_networks import FaceEncoder
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from stylegan2.checkpoint import load_generator, weights_hash
 from stylegan2.embedded import EMBEDDED, EMBEDDED_NETWORKS, embedded_path
 from stylegan2.generator import Generator

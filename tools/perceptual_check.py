@@ -38,7 +38,7 @@ from torch import Tensor
 
 from benchmarks.section import markdown_table
 from inversion.encoder_networks import Encoder
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.landmarks import find_faces
 from inversion.faces.no_face import NoFaceFound

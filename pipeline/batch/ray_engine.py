@@ -106,7 +106,10 @@ class RayEngine:
             busy.deadline = time.monotonic() + self._timeout
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Wait until something has come of a photo, at most so long."""
+        """Wait until something has come of a photo, at most so long.
+
+        Raises RayMissing where no worker can start.
+        """
         # Nothing is left for those that are idle now; another may wait for their place.
         self._let_go(self._idle)
         self._idle.clear()
@@ -123,7 +126,13 @@ class RayEngine:
             try:
                 outcomes.append(Outcome(busy.photo, self._ray.get(reference)))
                 self._idle.append(busy.actor)
-            except self._ray.exceptions.RayError:
+            except self._ray.exceptions.RayError as error:
+                if getattr(error, "actor_init_failed", False):
+                    reason = str(error).strip().splitlines()[-1].strip()
+                    raise RayMissing(
+                        f"a worker cannot start on the cluster ({reason}): install realdrag on "
+                        "every machine of it"
+                    ) from None
                 outcomes.append(Outcome(busy.photo, None))
                 # Its machine may have gone, and idle workers with it: the next photo must not
                 # be blamed for that.

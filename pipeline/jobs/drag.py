@@ -153,7 +153,7 @@ def _stand(
 
 
 def has_encoder(weights: str) -> bool:
-    from inversion.encoder_files import encoder_file_for
+    from inversion.encoders import encoder_file_for
 
     return encoder_file_for(weights) is not None
 

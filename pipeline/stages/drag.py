@@ -43,9 +43,9 @@ from pipeline.stages.guard import (
     looks_of_picture,
     where_it_tears,
 )
+from pipeline.stages.handle_checks import drift_notices, kept_notices
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from pipeline.stages.network_film import film_pictures
-from pipeline.stages.point_notices import drift_notices, kept_notices
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.images import to_uint8

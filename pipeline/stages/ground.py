@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from pipeline.disk.artifact import Artifact, ArtifactCorrupt, Request
 from pipeline.machine.bench import Bench
 from pipeline.stages.artifact_files import (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inversion.config import OFFLINE_PERCEPTUAL, ProjectionConfig
 from inversion.encoder_networks import FaceEncoder
-from inversion.encoders import encoder_for
+from inversion.encoder_weights import encoder_for
 from inversion.fidelity import fidelity
 from inversion.nearest import nearer, nearest_w
 from inversion.projection import NEAR_RATE, Inversion, encoded_start, project, settled
