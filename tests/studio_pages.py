@@ -122,7 +122,8 @@ def name(page: Any) -> str:
 
 def _on_screen(page: Any, of: str) -> Callable[[float, float], tuple[float, float]]:
     viewport = page.locator(".viewport")
-    page.wait_for_function(f"() => document.querySelector('.viewport')?.dataset.{of}")
+    # No script is handed over as text: the page forbids that, which older browsers' drivers mind.
+    page.locator(f".viewport[data-{of}]:not([data-{of}=''])").wait_for()
     a, b, c, d, e, f = (float(v) for v in viewport.get_attribute(f"data-{of}").split())
     box = viewport.bounding_box()
     return lambda x, y: (box["x"] + a * x + c * y + e, box["y"] + b * x + d * y + f)

@@ -168,11 +168,16 @@ def test_a_target_is_moved_while_paused_and_the_drag_goes_on_from_there(
     expect(status(page)).to_contain_text("Paused")
     before = server.ok("GET", f"/{ident}")["edit"]
     drag_mouse(page, (0.6, 0.6), (0.6, 0.4))
+    (was,) = before["points"]
+
+    def is_moved() -> bool:
+        (point,) = server.ok("GET", f"/{ident}")["edit"]["points"]
+        return bool(point["target"][1] < was["target"][1] - 5)
+
+    wait_for(is_moved)
     state = server.idle(ident)
-    (point,) = state["edit"]["points"]
     assert state["edit"]["drag"] is not None and not state["jobs"]
-    assert point["number"] == before["points"][0]["number"]
-    assert point["target"][1] < before["points"][0]["target"][1] - 5
+    assert state["edit"]["points"][0]["number"] == was["number"]
     expect(button(page, "Go on")).to_be_enabled()
     server.ok("PUT", f"/{ident}/settings", MOVES)
     drag_to_the_end(page, server)
@@ -446,7 +451,7 @@ def test_a_page_of_a_studio_that_is_no_more_asks_once_and_says_so(
           new Live({ message() {}, frame() {}, up }).socket.close();
         }"""
     )
-    page.wait_for_function("() => window.told.some(([up]) => !up)")
+    wait_for(lambda: page.evaluate("() => window.told.some(([up]) => !up)"))
     page.wait_for_timeout(1500)
     assert len(asked) == 1
     assert page.evaluate("() => window.told.at(-1)") == [False, True, True]
