@@ -264,6 +264,20 @@ def test_a_drag_that_is_stopped_keeps_its_last_step_as_the_result(
     assert stopped.fingerprint != whole.fingerprint
 
 
+def test_a_stopped_drag_that_looks_broken_farther_on_is_no_hit_for_the_whole_one_either(
+    finished: Case, run: Run, stopping: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.drag.looks", lambda photo, moved: 0.0)
+    stopping(3)
+    assert run(finished.drag("--r1", "4")).code == OK
+    stopped = current(finished, "drag")
+    assert stopped.info["stop"] == "torn" and stopped.info["share"] < 1
+    assert stopped.request.config["stopped_at"] == 3
+    stopping(-1)
+    assert run(finished.drag("--r1", "4")).code == OK
+    assert current(finished, "drag").info["step"] > 3
+
+
 def test_a_stopped_drag_is_no_hit_for_the_whole_one(
     finished: Case, run: Run, stopping: Callable[[int], None]
 ) -> None:

@@ -190,7 +190,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         looks=round(held.looks, 2),
         pixels=pixels,
     )
-    return {"stopped_at": course.steps[-1].step} if stop is StopReason.CANCELLED else {}
+    cancelled = course.stop is StopReason.CANCELLED
+    return {"stopped_at": course.steps[-1].step} if cancelled else {}
 
 
 def _followed(
