@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch.copies import Copies, copied
+from pipeline.batch.copies import Copies
 from pipeline.batch.drive import Tally, drive
 from pipeline.batch.engine import Engine
 from pipeline.batch.ledger import Ledger, Record
@@ -56,13 +56,12 @@ def run_batch(
             with writing(output):
                 kept = {label: photo.name for label, photo in labelled(photos, source)}
                 replace_file(output / PLAN, json.dumps({"photos": total, "names": kept}).encode())
-            job = drive(mine, ledger, engine, retry_failed=retry_failed)
-            copies = None
-            if copy_to is not None:
-                copies = Copies(ledger, copy_to, name)
-                job = copied(job, ledger, copies)
+            copies = None if copy_to is None else Copies(ledger, copy_to, name)
+            after = None if copies is None else copies.begin
             try:
-                tally = yield from job
+                tally = yield from drive(
+                    mine, ledger, engine, retry_failed=retry_failed, after=after
+                )
             finally:
                 names = {photo.name for photo in photos}
                 write_report(output, (each for each in ledger.all() if each.name in names))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.batch.ledger import Ledger, Record
 from pipeline.batch.photos import ListInvalid
 from pipeline.batch.report import PAGE, TABLE
 from pipeline.disk.storage import read_sealed, write_sealed, writing
-from pipeline.progress import Job, Notice, PhotoEnded
-
-T = TypeVar("T")
+from pipeline.progress import Notice
 
 
 class CopyFailed(Exception):
@@ -35,18 +34,36 @@ class Copies:
         self._ledger = ledger
         self.address = address
         self._path = ledger.output / f"copies{name}.json"
+        self._failed = False
         self._there: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             said = read_sealed(self._path)
             if said.get("address") == address:
                 self._there = dict(said["files"])
 
-    def copy(self, record: Record | None) -> None:
+    def begin(self, record: Record) -> Iterator[Notice]:
+        """Copy a photo's result as it comes; what fails is told once, and left to `copy_all`."""
+        if self._failed:
+            return
+        try:
+            self._bring(record)
+        except CopyFailed as error:
+            self._failed = True
+            yield Notice(f"{error}. It is tried again at the end")
+
+    def copy_all(self) -> None:
+        """Copy what is not there yet, and the report with its table. Raises CopyFailed."""
+        for record in self._ledger.all():
+            self._bring(record)
+        for name in (PAGE, TABLE):
+            self._copy(name)
+
+    def _bring(self, record: Record) -> None:
         """Copy a photo's result where it is not there in this version. Raises CopyFailed.
 
         Raises StorageFailed where it cannot be noted.
         """
-        if record is None or record.status != "done" or record.output is None:
+        if record.status != "done" or record.output is None:
             return
         if self._there.get(record.output) == record.ended:
             return
@@ -54,13 +71,6 @@ class Copies:
         self._there[record.output] = record.ended
         with writing(self._ledger.output):
             write_sealed(self._path, {"address": self.address, "files": self._there})
-
-    def copy_all(self) -> None:
-        """Copy what is not there yet, and the report with its table. Raises CopyFailed."""
-        for record in self._ledger.all():
-            self.copy(record)
-        for name in (PAGE, TABLE):
-            self._copy(name)
 
     def _copy(self, name: str) -> None:
         here, there = self._ledger.output / name, f"{self._root.rstrip('/')}/{name}"
@@ -72,24 +82,3 @@ class Copies:
                 f"{name} could not be copied to {self.address}: {error}. It is in "
                 f"{self._ledger.output}; the same command copies what is missing"
             ) from error
-
-
-def copied(job: Job[T], ledger: Ledger, copies: Copies) -> Job[T]:
-    """Run a batch and copy results as they come. What fails is told once, and tried at the end."""
-    told = False
-    try:
-        while True:
-            try:
-                event = next(job)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            yield event
-            if isinstance(event, PhotoEnded) and not told:
-                try:
-                    copies.copy(ledger.record(event.photo))
-                except CopyFailed as error:
-                    told = True
-                    yield Notice(f"{error}. It is tried again at the end")
-    finally:
-        job.close()

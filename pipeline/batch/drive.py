@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.batch.engine import Engine, Outcome
@@ -12,7 +12,7 @@ from pipeline.batch.ledger import Ledger, Record
 from pipeline.batch.photos import BatchPhoto
 from pipeline.disk.storage import StorageFailed
 from pipeline.failures import BUG, MACHINE
-from pipeline.progress import Job, Notice, PhotoEnded, Step
+from pipeline.progress import Event, Job, Notice, PhotoEnded, Step
 
 MOST_KILLED = 2
 """After so many workers that died with a photo, no other one gets it."""
@@ -37,11 +37,13 @@ def drive(
     start: Callable[[], Engine],
     *,
     retry_failed: bool = False,
+    after: Callable[[Record], Iterable[Event]] | None = None,
 ) -> Job[Tally]:
     """Edit what is not done yet; start starts the workers, if there is anything to do.
 
-    A photo that failed stays so until `retry_failed`, or until it or its edit is another. Raises
-    StorageFailed when the disk takes no more.
+    after is told of each photo that has ended, and may have something to say. A photo that failed
+    stays so until `retry_failed`, or until it or its edit is another. Raises StorageFailed when the
+    disk takes no more.
     """
     records = {photo.name: ledger.of(photo) for photo in photos}
     if retry_failed:
@@ -86,6 +88,8 @@ def drive(
                     len(photos),
                 )
                 yield _progress(began, before + ended, ended, len(photos))
+                if after is not None:
+                    yield from after(record)
     finally:
         if engine is not None:
             engine.close()

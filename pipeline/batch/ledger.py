@@ -92,10 +92,6 @@ class Ledger:
             if (record := self._read(path)) is not None:
                 yield record
 
-    def record(self, name: str) -> Record | None:
-        """Return a photo's record, if there is one."""
-        return self._read(self._path(name))
-
     def _path(self, name: str) -> Path:
         return self.output / RECORDS / f"{name}.json"
 

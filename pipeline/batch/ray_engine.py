@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +111,6 @@ class RayEngine:
         """
         # Nothing is left for those that are idle now; another may wait for their place.
         self._let_go(self._idle)
-        self._idle.clear()
         for each in self._busy.values():
             self._limit(each)
         now = time.monotonic()
@@ -137,7 +135,6 @@ class RayEngine:
                 # Its machine may have gone, and idle workers with it: the next photo must not
                 # be blamed for that.
                 self._let_go(self._idle)
-                self._idle.clear()
                 self._count = self._fitting()
         now = time.monotonic()
         for reference, busy in list(self._busy.items()):
@@ -149,11 +146,12 @@ class RayEngine:
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
-        self._let_go([*self._idle, *(each.actor for each in self._busy.values())])
-        self._idle.clear()
+        self._let_go(self._idle)
+        self._let_go([each.actor for each in self._busy.values()])
         self._busy.clear()
 
-    def _let_go(self, actors: Iterable[Any]) -> None:
-        for actor in actors:
+    def _let_go(self, actors: list[Any]) -> None:
+        """End actors, and have none of them left."""
+        while actors:
             with suppress(Exception):
-                self._ray.kill(actor)
+                self._ray.kill(actors.pop())
