@@ -58,23 +58,20 @@ def settled(
     latent stays where the generator makes faces. In W+ it is the result, and so are latents that
     are given, ws [1, num_ws, w_dim]. Raises ValueError where those are no single w and space is w.
     """
+    space, rate = config.space, NEAR_RATE
     if given is not None:
         single = bool((given == given[:, :1]).all())
-        if config.space == "w" and not single:
+        if space == "w" and not single:
             raise ValueError("space is w, and the latents given have another w for each layer")
-        space = ("w" if single else "w+") if config.space == "auto" else config.space
-        steps = 0 if config.steps is None else config.steps
-        rate = NEAR_RATE if config.learning_rate is None else config.learning_rate
-        return replace(config, space=space, steps=steps, learning_rate=rate)
-    knows_layers = encoder is not None and encoder.delta is not None
-    space = config.space
-    if space == "auto":
-        space = "w+" if knows_layers else "w"
-    steps = 500 if encoder is None else 0 if knows_layers and space == "w+" else 100
-    rate = 0.1 if encoder is None else NEAR_RATE
+        layers, steps = not single, 0
+    elif encoder is not None:
+        layers = encoder.delta is not None
+        steps = 0 if layers and space != "w" else 100
+    else:
+        layers, steps, rate = False, 500, 0.1
     return replace(
         config,
-        space=space,
+        space=("w+" if layers else "w") if space == "auto" else space,
         steps=steps if config.steps is None else config.steps,
         learning_rate=rate if config.learning_rate is None else config.learning_rate,
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inversion.encoder_networks import seen_at
 from stylegan2.checkpoint import WeightsInvalid
-from stylegan2.formats.layouts import Stored
+from stylegan2.formats.layouts import Stored, loaded
 from stylegan2.formats.stored import Record, UnsafeCheckpoint
 from stylegan2.formats.torch_files import load_objects, map_file
 
@@ -156,7 +156,7 @@ class StyleEncoder:
         )
         if not fits or 0 in own:
             raise WeightsInvalid(f"its tensor {name} has the shape {own}")
-        return (stored if isinstance(stored, Tensor) else stored.load()).float()
+        return loaded(stored).float()
 
 
 def read_style_encoder(path: Path) -> StyleEncoder | None:
@@ -197,5 +197,5 @@ def _each_layer(mean: object, count: int) -> Tensor | None:
     """Return a mean latent for every layer; files hold it once or for each."""
     if not isinstance(mean, Stored):
         return None
-    loaded = (mean if isinstance(mean, Tensor) else mean.load()).float()
-    return loaded if loaded.ndim == 2 else loaded.reshape(1, -1).expand(count, -1)
+    own = loaded(mean).float()
+    return own if own.ndim == 2 else own.reshape(1, -1).expand(count, -1)

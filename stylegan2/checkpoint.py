@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylegan2.generator import Generator, GeneratorConfig
+from stylegan2.whole_file import replacing
 
 FORMAT = "realdrag-stylegan2"
 
@@ -126,12 +126,8 @@ def save_generator(
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in generator.state_dict().items()
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(save(tensors, metadata=header))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_generator(path: Path, device: torch.device | str = "cpu") -> Generator:

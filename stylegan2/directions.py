@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stylegan2.generator import Generator
+from stylegan2.latents import sample_w
 
 SAMPLES = 10_000
 """Latents from which the spread of w is known."""
@@ -67,14 +68,9 @@ class Direction:
         return shift
 
 
-@torch.no_grad()
-def sample_w(generator: Generator, samples: int = SAMPLES, seed: int = 0) -> Tensor:
-    """Draw w [samples, w_dim] without truncation, on the CPU."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(samples, generator.config.z_dim, generator=rng)
-    device = generator.mapping.w_avg.device
-    w: Tensor = torch.cat([generator.mapping(part.to(device)) for part in z.split(1000)])
-    return w.cpu()
+def typical_w(generator: Generator, seed: int = 0) -> Tensor:
+    """Draw w [SAMPLES, w_dim], by which lengths are measured, on the CPU."""
+    return sample_w(generator, SAMPLES, seed).cpu()
 
 
 def spread_along(w: Tensor, way: Tensor) -> float:
@@ -100,7 +96,7 @@ def principal_directions(
     generator: Generator, count: int, layers: tuple[int, int], seed: int = 0
 ) -> list[Direction]:
     """Return the first components of w, the one along which it varies most first (GANSpace)."""
-    w = sample_w(generator, seed=seed).double()
+    w = typical_w(generator, seed).double()
     centred = w - w.mean(dim=0)
     values, vectors = torch.linalg.eigh(centred.T @ centred / (len(w) - 1))
     shares = (values / values.sum()).flip(0).tolist()
@@ -135,7 +131,7 @@ def factor_directions(
             f"this network's weights single out no factors: the spectrum is flat ({first}, ... of "
             f"its mean, and weights without structure would reach {edge:.2f}). Fit pca or measures"
         )
-    w = sample_w(generator, seed=seed)
+    w = typical_w(generator, seed)
     return [
         Direction(
             f"factor{i}",

@@ -19,6 +19,7 @@ from stylegan2.embedded import EMBEDDED_NETWORKS, embedded_network
 from stylegan2.environment import OFFLINE_VARIABLE, cache_folder, downloads_are_off
 from stylegan2.hashing import file_sha256
 from stylegan2.known_networks import KNOWN_NETWORKS, KnownNetwork
+from stylegan2.whole_file import replacing
 
 
 class UnknownNetwork(Exception):
@@ -154,9 +155,8 @@ def _pin(network: KnownNetwork, digest: str, size: int) -> None:
     with FileLock(path.with_name("pins.json.lock")):
         pins = {name: vars(pin) for name, pin in _pins().items()}
         pins[network.name] = {"sha256": digest, "size": size, "url": network.url}
-        partial = path.with_name(f"pins.json.{os.getpid()}.part")
-        partial.write_text(json.dumps(pins, indent=1), encoding="utf-8")
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(pins, indent=1), encoding="utf-8")
 
 
 def _is_complete(target: Path, pin: _Pin | None) -> bool:

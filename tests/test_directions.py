@@ -30,8 +30,8 @@ from stylegan2.directions import (
     SpectrumFlat,
     factor_directions,
     principal_directions,
-    sample_w,
     spread_along,
+    typical_w,
 )
 from stylegan2.formats.direction_files import read_directions, write_directions
 from stylegan2.formats.stored import UnsafeCheckpoint
@@ -66,7 +66,7 @@ def current(case: Case, stage: str) -> Artifact:
 def test_components_are_those_of_the_covariance_and_two_deviations_long(
     generator: Generator,
 ) -> None:
-    w = sample_w(generator)
+    w = typical_w(generator)
     u, s, vh = np.linalg.svd((w - w.mean(0)).double().numpy(), full_matrices=False)
     found = principal_directions(generator, 3, ALL)
     assert [each.name for each in found] == ["pc0", "pc1", "pc2"]
@@ -89,7 +89,7 @@ def test_a_factor_that_all_styles_share_is_found(generator: Generator) -> None:
         unit = direction.way / direction.way.norm()
         assert float((plane.T @ unit).norm()) > 0.9
         assert float(direction.way.norm()) == pytest.approx(
-            UNIT * spread_along(sample_w(generator), unit), rel=1e-4
+            UNIT * spread_along(typical_w(generator), unit), rel=1e-4
         )
 
 
@@ -231,7 +231,7 @@ def test_a_single_direction_is_called_as_its_file_and_as_long_as_w(
     stem = name.rsplit(".", 1)[0]
     assert list(read.ways) == [stem]
     found = read.for_generator(generator)[stem]
-    spread = spread_along(sample_w(generator), way(generator))
+    spread = spread_along(typical_w(generator), way(generator))
     assert float(found.way.norm()) == pytest.approx(UNIT * spread, rel=1e-4)
     torch.testing.assert_close(found.way / found.way.norm(), stored[0] / stored.norm())
     assert found.layers == ALL

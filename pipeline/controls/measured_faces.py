@@ -13,11 +13,12 @@ from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.landmarks import find_faces
 from inversion.faces.no_face import NoFaceFound
 from pipeline.controls.measures import measures
-from pipeline.controls.table import CONTROLS, Control
+from pipeline.controls.table import SYMMETRICAL, Control
 from stylegan2.arrays import Float64Array
 from stylegan2.directions import Direction
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
+from stylegan2.latents import sample_w
 
 TRUNCATION_PSI = 0.7
 """Of the faces that are measured."""
@@ -31,20 +32,12 @@ CHECKED_AT = (-0.5, 0.5)
 
 def directed_controls() -> list[Control]:
     """Return the controls that have a direction: of both sides, and of a face that is level."""
-    return [
-        each
-        for name, each in CONTROLS.items()
-        if not name.endswith(("_left", "_right")) and each.turns != "roll"
-    ]
+    return [each for each in SYMMETRICAL if each.turns != "roll"]
 
 
-@torch.no_grad()
 def sample_faces(generator: Generator, count: int, seed: int) -> Tensor:
     """Draw w [count, w_dim] of faces."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, generator.config.z_dim, generator=rng)
-    w: Tensor = generator.mapping(z.to(generator.mapping.w_avg.device), TRUNCATION_PSI)
-    return w
+    return sample_w(generator, count, seed, TRUNCATION_PSI)
 
 
 @torch.no_grad()

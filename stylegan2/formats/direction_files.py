@@ -10,7 +10,6 @@ of comp [n, 1, w_dim], mean and std [n]; other dictionaries one tensor a name.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stylegan2.checkpoint import WeightsInvalid
-from stylegan2.directions import UNIT, Direction, DirectionsInvalid, as_long_as_w, sample_w
+from stylegan2.directions import UNIT, Direction, DirectionsInvalid, as_long_as_w, typical_w
 from stylegan2.formats.loose_tensors import ALONE, read_loose
 from stylegan2.formats.stored import UnsafeCheckpoint
 from stylegan2.generator import Generator
+from stylegan2.whole_file import replacing
 
 FORMAT = "realdrag-directions"
 VERSION = 1
@@ -50,7 +50,7 @@ class DirectionFile:
 
     def for_generator(self, generator: Generator) -> dict[str, Direction]:
         """Return the directions by name. Raises DirectionsInvalid where they fit another one."""
-        w = None if self.facts or self.stds else sample_w(generator)
+        w = None if self.facts or self.stds else typical_w(generator)
         found = {}
         for name, stored in self.ways.items():
             way = self._way(name, stored, generator)
@@ -110,12 +110,8 @@ def write_directions(path: Path, directions: Sequence[Direction], network: str) 
         "format": FORMAT, "version": str(VERSION), "network": network, "facts": json.dumps(facts)
     }  # fmt: skip
     tensors = {each.name: each.way.float().contiguous() for each in directions}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(save(tensors, metadata=header))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_safetensors(path: Path) -> DirectionFile:

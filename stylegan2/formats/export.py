@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from stylegan2.checkpoint import FORMAT, save_generator
 from stylegan2.generator import Generator
 from stylegan2.ops import FIR_TAPS
+from stylegan2.whole_file import replacing
 
 ExportLayout = Literal["realdrag", "nvidia"]
 
@@ -38,9 +38,5 @@ def export_network(generator: Generator, path: Path, layout: ExportLayout = "rea
     metadata = {"format": FORMAT}
     if generator.config.conv_clamp is not None:
         metadata["conv_clamp"] = repr(generator.config.conv_clamp)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ latents and DragGAN's: torch.save of one tensor, [1, num_ws, w_dim]; w alone is 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.formats.loose_tensors import ALONE, read_loose
 from stylegan2.formats.stored import UnsafeCheckpoint
+from stylegan2.whole_file import replacing
 
 MAX_LATENTS_BYTES = 1 << 20
 """Far above 18 latents of 512 float64 (74 kB)."""
@@ -28,13 +28,8 @@ def write_latents(ws: Tensor, path: Path) -> None:
     """Write ws [1, num_ws, w_dim] as projected_w.npz."""
     if ws.ndim != 3 or ws.shape[0] != 1:
         raise ValueError(f"ws must be [1, num_ws, w_dim], got {tuple(ws.shape)}")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, w=ws.detach().to("cpu").float().numpy())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, w=ws.detach().to("cpu").float().numpy())
 
 
 def read_latents(path: Path, num_ws: int, w_dim: int) -> Tensor:

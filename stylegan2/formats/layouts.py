@@ -55,6 +55,11 @@ class ForeignWeights:
     notices: tuple[str, ...] = ()
 
 
+def loaded(stored: Stored) -> Tensor:
+    """Read a tensor that may lie in its file still."""
+    return stored if isinstance(stored, Tensor) else stored.load()
+
+
 def load_all(stored: Mapping[str, object], limit: int) -> dict[str, Tensor]:
     """Load tensors out of the file. Raises WeightsInvalid when they exceed limit bytes together."""
     total = 0
@@ -64,11 +69,7 @@ def load_all(stored: Mapping[str, object], limit: int) -> dict[str, Tensor]:
         total += max(value.nbytes, 0)
     if total > limit:
         raise WeightsInvalid("the file declares larger tensors than it holds")
-    return {
-        name: value if isinstance(value, Tensor) else value.load()
-        for name, value in stored.items()
-        if isinstance(value, Stored)
-    }
+    return {name: loaded(value) for name, value in stored.items() if isinstance(value, Stored)}
 
 
 def with_noise(tensors: dict[str, Tensor], make: Callable[..., Tensor]) -> dict[str, Tensor]:
