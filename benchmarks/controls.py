@@ -22,7 +22,7 @@ from benchmarks.sheets import beside, contact_sheet
 from inversion.faces.alignment import align
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.controls.measures import measures
-from pipeline.controls.table import CONTROLS, Control
+from pipeline.controls.table import CONTROLS, SYMMETRICAL, Control
 from pipeline.disk.artifact import Artifact, read_artifact
 from pipeline.disk.workspace import Workspace
 from pipeline.picture.photo import read_photo
@@ -119,10 +119,6 @@ def run(options: Options) -> Section:
     return _section(seen, angles, edits)
 
 
-def _symmetrical() -> list[Control]:
-    return [each for name, each in CONTROLS.items() if not name.endswith(("_left", "_right"))]
-
-
 def _photos(edits: Iterable[Edit]) -> list[str]:
     return list(dict.fromkeys(each.photo for each in edits))
 
@@ -157,7 +153,7 @@ def _edit_photo(options: Options, folder: Path, name: str) -> Iterator[Edit]:
 
     ranges = opened.controls()
     keep(read_photo(opened.path).pixels, name)
-    for control in _symmetrical():
+    for control in SYMMETRICAL:
         for asked in (-AMOUNT, AMOUNT):
             known = ranges[control.name]
             taken = min(max(asked, known.low), known.high)
@@ -205,7 +201,7 @@ def _reached(edit: Edit, before: Float64Array, after: Float64Array) -> tuple[flo
     flat = {"pose", "shape"}
     others = [
         abs(change(each))
-        for each in _symmetrical()
+        for each in SYMMETRICAL
         if each.part != own.part and not {each.part, own.part} <= flat
     ]
     return change(own) / edit.taken, float(np.mean(others)) / abs(edit.taken)
@@ -265,7 +261,7 @@ def _section(seen: Sequence[Seen], angles: Mapping[str, float], edits: Sequence[
         "asked by mesh", "by landmarks", "others", "cheeks", "identity", "same person", "looks",
         "shortened",
     )  # fmt: skip
-    signs = [f"{each.name} {sign}" for each in _symmetrical() for sign in "-+"]
+    signs = [f"{each.name} {sign}" for each in SYMMETRICAL for sign in "-+"]
     skin = {name: _group(angle) for name, angle in angles.items()}
     counts = {group: list(skin.values()).count(group) for group, *_ in GROUPS}
     network = sum(each.pixels == "network" for each in edits)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from drag.points import DragPoint
 from pipeline.disk.artifact import Artifact
 from pipeline.jobs.film import FORMATS, Format
-from pipeline.picture.photo import Photo as PhotoFile
 from pipeline.picture.photo import read_photo
 from pipeline.picture.photo_writer import PhotoNotWritable, write_photo
 from stylegan2.arrays import UInt8Image
@@ -57,7 +56,8 @@ class Edit:
     @property
     def pixels(self) -> UInt8Image:
         """The whole edited photo, uint8 [H, W, 3], upright, in the photo's own colour space."""
-        return self._edited().pixels
+        asked = self._result.request.config["result"]
+        return read_photo(self._result.path(f"result.{asked['format']}")).pixels
 
     def save(
         self, path: str | Path, *, keep_gps: bool = False, strip_metadata: bool = False
@@ -83,7 +83,3 @@ class Edit:
         if state is None or state.current.get("drag") != self._dragged.fingerprint:
             raise ValueError("the photo has been edited again since: film an edit before the next")
         self._film(format, annotated, Path(path))
-
-    def _edited(self) -> PhotoFile:
-        asked = self._result.request.config["result"]
-        return read_photo(self._result.path(f"result.{asked['format']}"))

@@ -16,7 +16,7 @@ def part_options(*parts: str, prefixed: bool = False, but: Collection[str] = ())
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for part in reversed(parts):
-            prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
+            prefix = _prefix(part, prefixed)
             function = config_options(PARTS[part], STAGES[part].heading, prefix, but)(function)
         return function
 
@@ -25,11 +25,14 @@ def part_options(*parts: str, prefixed: bool = False, but: Collection[str] = ())
 
 def read_parts(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> dict[str, Any]:
     """Build the configs from what `part_options` added."""
-    built = {}
-    for part in parts:
-        prefix = part if prefixed and part in ("invert", "tune", "drag") else ""
-        built[part] = config_from_options(PARTS[part], options, prefix)
-    return built
+    return {
+        part: config_from_options(PARTS[part], options, _prefix(part, prefixed)) for part in parts
+    }
+
+
+def _prefix(part: str, prefixed: bool) -> str:
+    """Return what an option of a part begins with: settings of some parts are called alike."""
+    return part if prefixed and part in ("invert", "tune", "drag") else ""
 
 
 def read_recipe(options: Mapping[str, Any], *parts: str, prefixed: bool = False) -> Recipe:

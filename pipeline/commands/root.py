@@ -59,10 +59,9 @@ def root() -> None:
     """
 
 
-for command in (
-    *(invert, tune, drag, edit, apply, controls, directions, batch, demo, ls, models, doctor),
-    studio,
-):
+for command in (invert, tune, drag, edit, apply, controls, directions, batch):
+    root.add_command(command)
+for command in (demo, ls, models, doctor, studio):
     root.add_command(command)
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.controls.presets import DECIMALS, ControlsInvalid
-from pipeline.controls.table import CONTROLS
+from pipeline.controls.table import CONTROLS, SIDES
 
 if TYPE_CHECKING:
     from inversion.faces.shape68 import Points
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "mouth": ("smile_left", "smile_right", "mouth", "mouth_width", "upper_lip"),
-        "eyes": ("eye_left", "eye_right"),
-        "brows": ("brow_left", "brow_right"),
+        "mouth": (*SIDES["smile"], "mouth", "mouth_width", "upper_lip"),
+        "eyes": SIDES["eyes"],
+        "brows": SIDES["brows"],
         "pose": ("turn", "nod", "tilt"),
     }
 )

@@ -143,7 +143,7 @@ _BELOW_BROWS = tuple(
 )
 _HELD = (36, 45, 33)
 
-_SYMMETRICAL = (
+SYMMETRICAL = (
     Control(
         "smile", "mouth", "corners of the mouth down", "a smile",
         "corner lift", 0.09, 0.09, (-0.35, 0.45), _SMILE, _FROWN, asked=(48, 54), pins=_HELD,
@@ -238,14 +238,23 @@ def _half(control: Control, name: str, side: Literal["left", "right"]) -> Contro
     )
 
 
+SIDES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "smile": ("smile_left", "smile_right"),
+        "eyes": ("eye_left", "eye_right"),
+        "brows": ("brow_left", "brow_right"),
+    }
+)
+"""The controls of the left and the right side of the picture, by the name of that of both."""
+
+
 def _with_halves() -> Iterator[Control]:
-    sided = {"smile": "smile", "eyes": "eye", "brows": "brow"}
-    for control in _SYMMETRICAL:
+    for control in SYMMETRICAL:
         yield control
-        if control.name in sided:
-            stem = sided[control.name]
-            yield _half(control, f"{stem}_left", "left")
-            yield _half(control, f"{stem}_right", "right")
+        if control.name in SIDES:
+            left, right = SIDES[control.name]
+            yield _half(control, left, "left")
+            yield _half(control, right, "right")
 
 
 CONTROLS: Mapping[str, Control] = MappingProxyType({c.name: c for c in _with_halves()})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drag.config import DragConfig
+from inversion.encoders import encoder_file_for
 from pipeline.controls.directed import Directed
 from pipeline.controls.likeness import Like
 from pipeline.disk.artifact import Artifact, Request
@@ -153,8 +154,7 @@ def _stand(
 
 
 def has_encoder(weights: str) -> bool:
-    from inversion.encoders import encoder_file_for
-
+    """Tell whether the package has an encoder for the network with this weights hash."""
     return encoder_file_for(weights) is not None
 
 

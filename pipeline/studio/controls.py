@@ -10,7 +10,7 @@ import numpy as np
 from drag.points import DragPoint
 from pipeline.controls.likeness import Like, amounts_like, checked_parts
 from pipeline.controls.presets import DECIMALS, ControlsInvalid, checked
-from pipeline.controls.table import CONTROLS
+from pipeline.controls.table import CONTROLS, SIDES, SYMMETRICAL
 from pipeline.disk.workspace import Workspace
 from pipeline.studio.desk import Desk
 from pipeline.studio.landmarks import FaceLandmarks
@@ -21,13 +21,6 @@ from stylegan2.sizes import Size, sides
 SIDE = 128
 """Of the grid on which a preview is worked out."""
 
-
-SIDES = {
-    "smile": ("smile_left", "smile_right"),
-    "eyes": ("eye_left", "eye_right"),
-    "brows": ("brow_left", "brow_right"),
-}
-"""The controls of each side, by that of both."""
 
 ALIKE = 0.1
 """Sides that differ by less than this go together."""
@@ -95,9 +88,9 @@ def ranges(desk: Desk, landmarks: FaceLandmarks, workspace: Workspace) -> list[d
         return []
     reached = _reached(desk, workspace, face)
     return [
-        {"name": name, "part": CONTROLS[name].part, "low": round(low, 3), "high": round(high, 3)}
-        for name, (low, high) in reached.items()
-        if not name.endswith(("_left", "_right"))
+        {"name": each.name, "part": each.part, "low": round(low, 3), "high": round(high, 3)}
+        for each in SYMMETRICAL
+        for low, high in [reached[each.name]]
     ]
 
 

@@ -86,9 +86,10 @@ def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     from inversion.faces.no_face import NoFaceFound
     from pipeline.picture.photo import cost_of, read_photo
 
-    if (cost := cost_of(desk.photo(workspace))) is not None:
+    path = desk.photo(workspace)
+    if (cost := cost_of(path)) is not None:
         yield Notice(cost)
-    photo = read_photo(desk.photo(workspace))
+    photo = read_photo(path)
     yield Step("faces", 0, 1, {})
     source = desk.recipe(desk.sketch(workspace, working=True)).align.landmark_source
     faces: list[dict[str, Any]] = []
