@@ -3,7 +3,6 @@
 
 import { button, h } from "./dom.js";
 import { jsonButton, saveAs } from "./files.js";
-import { Likeness } from "./likeness.js";
 import { say } from "./say.js";
 
 /** What is seen without opening the rest. */
@@ -17,11 +16,10 @@ export class Controls {
    * @param {(amounts: Record<string, number>) => Promise<any>} keep makes an edit of amounts
    * @param {(amounts: Record<string, number>) => Promise<any>} ask for the field that shows them
    * @param {() => void} changed called when what they show is another
-   * @param {(photo: File, parts: string[], strength: number) => Promise<any>} like makes an edit of what another photo shows
+   * @param {import("./likeness.js").Likeness} likeness what is taken over from another photo
    */
-  constructor(keep, ask, changed, like) {
-    Object.assign(this, { keep, ask, changed });
-    this.likeness = new Likeness(like);
+  constructor(keep, ask, changed, likeness) {
+    Object.assign(this, { keep, ask, changed, likeness });
     /** @type {Record<string, number>} */
     this.amounts = {};
     /** How the photo moves by them. @type {import("./elastic.js").Field|null} */

@@ -3,18 +3,15 @@
 import { button, h } from "./dom.js";
 import { say } from "./say.js";
 
-const PARTS = ["mouth", "eyes", "brows", "pose"];
-
-/** What is taken over unless a person says otherwise. */
-const EXPRESSION = ["mouth", "eyes", "brows"];
-
-const STRONGEST = 1.2;
 const STEP = 0.05;
 
 /** A button for another photo; once there is one, which parts of it are taken over, and how much. */
 export class Likeness {
-  /** @param {(photo: File, parts: string[], strength: number) => Promise<any>} like makes an edit of it */
-  constructor(like) {
+  /**
+   * @param {(photo: File, parts: string[], strength: number) => Promise<any>} like makes an edit of it
+   * @param {{parts: string[], usual: string[], strongest: number}} about what there is to take over, what is unless a person says otherwise, and the most
+   */
+  constructor(like, { parts, usual, strongest }) {
     this.like = like;
     /** @type {File|null} */
     this.photo = null;
@@ -22,10 +19,10 @@ export class Likeness {
     const field = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*,.heic,.heif", class: "unseen", tabindex: "-1", "aria-label": say("like.title"),
       onchange: () => { this.photo = field.files[0] ?? this.photo; field.value = ""; this.ask(); } }));
     this.button = button(say("like"), "photo", () => field.click(), { title: say("like.title") });
-    this.boxes = PARTS.map((part) => /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: `like-${part}`, checked: EXPRESSION.includes(part), "data-part": part, onchange: () => this.ask() })));
-    this.strength = /** @type {HTMLInputElement} */ (h("input", { type: "range", id: "like-strength", min: 0, max: STRONGEST, step: STEP, value: 1, onchange: () => this.ask() }));
-    const parts = this.boxes.map((box) => h("label", { class: "row", for: box.id }, box, h("span", {}, say(`like.${box.dataset.part}`))));
-    this.choice = h("fieldset", { class: "likeness", hidden: true }, h("legend", {}, say("like.parts")), h("div", { class: "row wrap" }, ...parts),
+    this.boxes = parts.map((part) => /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: `like-${part}`, checked: usual.includes(part), "data-part": part, onchange: () => this.ask() })));
+    this.strength = /** @type {HTMLInputElement} */ (h("input", { type: "range", id: "like-strength", min: 0, max: strongest, step: STEP, value: 1, onchange: () => this.ask() }));
+    const labels = this.boxes.map((box) => h("label", { class: "row", for: box.id }, box, h("span", {}, say(`like.${box.dataset.part}`))));
+    this.choice = h("fieldset", { class: "likeness", hidden: true }, h("legend", {}, say("like.parts")), h("div", { class: "row wrap" }, ...labels),
       h("div", { class: "sliders" }, h("div", { class: "row" }, h("label", { for: "like-strength" }, say("like.strength")), this.strength)));
     this.element = h("div", { class: "controls-list" }, h("div", { class: "row wrap" }, this.button, field), this.choice);
   }

@@ -10,6 +10,7 @@ import { Elastic } from "./elastic.js";
 import { jsonButton } from "./files.js";
 import { apply } from "./geometry.js";
 import { Keys } from "./keys.js";
+import { Likeness } from "./likeness.js";
 import { Parts } from "./parts.js";
 import { Pictures } from "./pictures.js";
 import { Points } from "./points.js";
@@ -49,7 +50,7 @@ export class PhotoPage {
     this.named = new Controls((controls) => this.act("PUT", "/controls", { controls }),
       async (controls) => fieldOf(await attempt(() => json("POST", place(this.state.id, "/controls/preview"), { controls }))),
       () => { this.refresh(); this.stretch(); },
-      (photo, parts, strength) => this.act("POST", `/controls/like?${new URLSearchParams({ parts: parts.join(","), strength: String(strength), file: photo.name })}`, photo));
+      new Likeness((photo, parts, strength) => this.act("POST", `/controls/like?${new URLSearchParams({ parts: parts.join(","), strength: String(strength), file: photo.name })}`, photo), app.about.likeness));
     /** What is known of the parts of the shown face. */
     this.parts = new Parts([]);
     this.listen();

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from pipeline.controls.likeness import EXPRESSION, PARTS, STRONGEST
 from pipeline.jobs.demo import write_demo
 from pipeline.studio.desk import settings_schema
 from pipeline.studio.jobs import take_photo
@@ -45,6 +46,7 @@ def about(request: Request, studio: OfStudio) -> dict[str, Any]:
         "network": studio.desk.network,
         "max_upload": MAX_UPLOAD,
         "elastic": ELASTIC,
+        "likeness": {"parts": list(PARTS), "usual": list(EXPRESSION), "strongest": STRONGEST},
         "local": _is_local(request),
         "settings": settings_schema(),
     }
