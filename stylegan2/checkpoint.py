@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylegan2.generator import Generator, GeneratorConfig
+from stylegan2.ops import is_usual_filter
 from stylegan2.whole_file import replacing
 
 FORMAT = "realdrag-stylegan2"
@@ -130,27 +131,40 @@ def save_generator(
         partial.write_bytes(save(tensors, metadata=header))
 
 
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], float | None]:
+    """Read all tensors of a safetensors file, and the clamp where its header states one.
+
+    Raises WeightsInvalid when the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise WeightsInvalid(f"{path} does not exist") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsInvalid(f"{path} is not a readable safetensors file: {error}") from error
+    if "conv_clamp" not in header:
+        return tensors, None
+    stated = header["conv_clamp"]
+    try:
+        return tensors, float(stated)
+    except ValueError:
+        raise WeightsInvalid(f"{path}: its conv_clamp is no number: {stated[:40]!r}") from None
+
+
 def load_generator(path: Path, device: torch.device | str = "cpu") -> Generator:
     """Read a generator written by `save_generator`, or any safetensors with NVIDIA's names.
 
     Raises WeightsInvalid when the file is damaged or holds something else.
     """
+    tensors, clamp = read_safetensors(path)
+    for name in [name for name in tensors if name.endswith("resample_filter")]:
+        if is_usual_filter(tensors[name]):
+            del tensors[name]
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {
-                name: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 - not a dict
-                if not name.endswith("resample_filter")
-            }
-    except FileNotFoundError:
-        raise WeightsInvalid(f"{path} does not exist") from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsInvalid(f"{path} is not a readable safetensors file: {error}") from error
-    try:
-        clamp = header.get("conv_clamp")
-        return build_generator(tensors, None if clamp is None else float(clamp), device)
-    except (WeightsInvalid, ValueError) as error:
+        return build_generator(tensors, clamp, device)
+    except WeightsInvalid as error:
         raise WeightsInvalid(f"{path}: {error}") from None
 
 

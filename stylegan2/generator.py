@@ -56,6 +56,8 @@ class GeneratorConfig:
                 "the first block must be 4 pixels at its longer side and at least 2 at the other, "
                 f"it is {self.first_block[0]} high and {self.first_block[1]} wide"
             )
+        if self.conv_clamp is not None and not 0 < self.conv_clamp < math.inf:
+            raise ValueError(f"conv_clamp must be a number above 0, it is {self.conv_clamp}")
         blocks = int(math.log2(self.resolution)) - 1
         if len(self.channels) != blocks:
             raise ValueError(

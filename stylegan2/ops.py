@@ -22,6 +22,13 @@ LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2.0)
 
 
+def is_usual_filter(kernel: Tensor, gain: float = 1.0) -> bool:
+    """Tell whether a kernel is that of FIR_TAPS [4, 4], summing to gain."""
+    taps = torch.tensor(FIR_TAPS)
+    wanted = torch.outer(taps, taps) * (gain / float(taps.sum()) ** 2)
+    return kernel.shape == wanted.shape and torch.allclose(kernel.float(), wanted, atol=1e-5)
+
+
 def fir_kernel(channels: int, like: Tensor, gain: float = 1.0) -> Tensor:
     """Return the depthwise [channels, 1, 4, 4] resampling kernel, summing to `gain`."""
     return _fir(gain, like.device, like.dtype).expand(channels, 1, 4, 4)

@@ -23,6 +23,7 @@ from stylegan2.checkpoint import (
 from stylegan2.embedded import embedded_path
 from stylegan2.images import to_tensor, to_uint8
 from stylegan2.latents import to_ws, w_statistics
+from tests.checkpoint_makers import fir_filter
 from tests.factories import tiny_generator
 
 
@@ -47,7 +48,7 @@ def test_a_generator_of_any_size_comes_back_equal(
 def test_files_with_nvidias_filter_buffers_are_read_too(tmp_path: Path) -> None:
     generator = tiny_generator(16)
     tensors = {name: t.clone() for name, t in generator.state_dict().items()}
-    tensors["synthesis.b8.resample_filter"] = torch.ones(4, 4) / 16
+    tensors["synthesis.b8.resample_filter"] = fir_filter()
     save_file(tensors, tmp_path / "g.safetensors")
     assert weights_hash(load_generator(tmp_path / "g.safetensors")) == weights_hash(generator)
 

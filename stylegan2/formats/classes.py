@@ -49,7 +49,7 @@ def for_class(tensors: Mapping[str, Tensor], number: int | None) -> dict[str, Te
     z_dim, read = first.shape[1] - features, first.shape[1]
     if z_dim < 1 or not count or bias.shape != (features,) or first_bias.shape != first.shape[:1]:
         raise WeightsInvalid("the class embedding does not fit the mapping network")
-    if number is None or number >= count:
+    if number is None or not 0 <= number < count:
         what = "makes pictures of several classes" if number is None else f"has no class {number}"
         raise ClassNeeded(
             f"the network {what}: choose one from 0 to {count - 1} with --class, or after its "

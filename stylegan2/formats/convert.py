@@ -5,23 +5,23 @@ The kind of file is told by its first bytes, sizes by its weights; names are nev
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from stylegan2.checkpoint import (
     WeightsInvalid,
     build_generator,
     load_generator,
+    read_safetensors,
     save_generator,
     weights_hash,
 )
-from stylegan2.formats.classes import NO_CLASSES, ClassNeeded, for_class
+from stylegan2.formats.classes import ClassNeeded, for_class
 from stylegan2.formats.find import find_generator
 from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
 from stylegan2.formats.stored import UnsafeCheckpoint
@@ -119,18 +119,12 @@ def _short_hash(generator: Generator) -> str:
 
 def _load_safetensors(path: Path, on_notice: OnNotice | None, number: int | None) -> Generator:
     """Load our own layout, or another one that somebody has stored as safetensors."""
+    tensors, clamp = read_safetensors(path)
     try:
-        generator = load_generator(path)
-    except WeightsInvalid:
-        foreign = None
-        with suppress(SafetensorError, OSError, UnsupportedNetwork, WeightsInvalid):
-            foreign = find_generator(load_file(path), limit=path.stat().st_size)
-        if foreign is None:
-            raise
-        return _build(path, foreign, on_notice, number)
-    if number is not None:
-        raise UnsupportedNetwork(f"{path}: {NO_CLASSES}")
-    return generator
+        foreign = find_generator(tensors, limit=path.stat().st_size)
+    except (UnsupportedNetwork, WeightsInvalid) as error:
+        raise type(error)(f"{path}: {error}") from error
+    return _build(path, dataclasses.replace(foreign, conv_clamp=clamp), on_notice, number)
 
 
 def _build(

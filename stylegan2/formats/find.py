@@ -11,7 +11,9 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
+from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.formats.layout_nvidia import from_nvidia_names, from_persistent
 from stylegan2.formats.layout_rosinality import from_rosinality
 from stylegan2.formats.layout_tensorflow import from_tensorflow
@@ -21,11 +23,19 @@ from stylegan2.formats.stored import Record
 MAX_DEPTH = 5
 """Levels of dictionaries and lists that are looked into."""
 
+MAX_CANDIDATES = 100
+"""Generators in one file; each takes a look at all its names."""
+
 _ANCHORS = {
     "nvidia": re.compile(r"synthesis\.(b4\.const|input\.freqs)$"),
     "rosinality": re.compile(r"conv1\.conv\.modulation\.weight$"),
 }
 """A tensor that each layout has once; what stands before it is the prefix of all its names."""
+
+_AVERAGE = re.compile(
+    r"(?i:ema(?![a-z])|smooth|average|avg(?![a-z])|shadow|g_running)|(^|\.)Gs(?![a-z])"
+)
+"""g_ema, ema_model, generator_smooth, netG_avg, G_average, g_running, TensorFlow's Gs."""
 
 _PARTS = {
     "nvidia": ("synthesis.", "mapping."),
@@ -46,7 +56,7 @@ class Candidate:
     @property
     def is_average(self) -> bool:
         """Tell whether its place is named as training codes name the moving average."""
-        return re.search(r"ema(?![a-z])", self.place, re.IGNORECASE) is not None
+        return re.search(_AVERAGE, self.place) is not None
 
 
 def find_generator(objects: object, limit: int) -> ForeignWeights:
@@ -60,7 +70,9 @@ def find_generator(objects: object, limit: int) -> ForeignWeights:
             return from_tensorflow(averaged, limit)
         case {"G_ema": Record(kind="Generator") as averaged}:
             return from_persistent(averaged, "StyleGAN2-ADA or StyleGAN3-repo pickle", limit)
-    candidates = list(_candidates(objects))
+    candidates = list(islice(_candidates(objects), MAX_CANDIDATES + 1))
+    if len(candidates) > MAX_CANDIDATES:
+        raise WeightsInvalid(f"the file holds more than {MAX_CANDIDATES} generators; refused")
     if not candidates:
         raise UnsupportedNetwork(
             "no StyleGAN2 generator in this file; known are StyleGAN2-ADA and StyleGAN3-repo .pkl, "
@@ -91,7 +103,11 @@ def _read(found: Candidate, limit: int) -> ForeignWeights:
 def _candidates(root: object) -> Iterator[Candidate]:
     """Yield every generator, the outermost first."""
     queue: list[tuple[tuple[str, ...], object, object]] = [((), root, None)]
+    seen: set[int] = set()
     for path, thing, latent_avg in queue:  # grows while it is read; a file may hold loops
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
         place = ".".join(path) or "the file itself"
         if isinstance(thing, Record):
             if thing.kind in ("Generator", "Network"):

@@ -7,6 +7,7 @@ two repositories have different defaults for it, so the constructor's arguments 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ import torch
 from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.formats.layouts import (
     MAX_PARTS,
+    MEAN_MEASURED,
     ForeignWeights,
     UnsupportedNetwork,
     check_activation,
@@ -52,7 +54,7 @@ def from_persistent(generator: Record, layout: str, limit: int) -> ForeignWeight
     for name, record in modules.items():
         if re.fullmatch(r"mapping\.fc\d+\.", name) and "bias_gain" in record.state:
             scale_mapping(weights.tensors, name, number(record.state["bias_gain"]))
-    return ForeignWeights(layout, weights.tensors, clamps.pop())
+    return dataclasses.replace(weights, conv_clamp=clamps.pop())
 
 
 def _modules(root: Record) -> dict[str, Record]:
@@ -92,7 +94,11 @@ def from_nvidia_names(stored: Mapping[str, object], layout: str, limit: int) -> 
     tensors = load_all(stored, limit)
     for name in [name for name in tensors if name.endswith("resample_filter")]:
         check_filter(name, tensors.pop(name), gain=1.0)
-    return ForeignWeights(layout, with_noise(tensors, torch.zeros))
+    missing = "mapping.w_avg" not in tensors and "mapping.fc0.bias" in tensors
+    if missing:  # a generator may be built, or stored, without it
+        tensors["mapping.w_avg"] = torch.zeros_like(tensors["mapping.fc0.bias"])
+    notices = (MEAN_MEASURED,) if missing else ()
+    return ForeignWeights(layout, with_noise(tensors, torch.zeros), None, missing, notices)
 
 
 def _refuse_other_generators(names: Mapping[str, object]) -> None:

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.formats.layouts import (
+    MEAN_MEASURED,
     ForeignWeights,
+    Stored,
     check_filter,
     load_all,
     noise_layer,
@@ -36,7 +38,7 @@ _ROSINALITY_TENSORS = {
 
 def from_rosinality(stored: Mapping[str, object], latent_avg: object, limit: int) -> ForeignWeights:
     """Read a state dict with rosinality's names, and the mean of w where there is one."""
-    if latent_avg is not None:
+    if isinstance(latent_avg, Stored):
         stored = {**stored, "latent_avg": latent_avg}
     tensors = {}
     for name, tensor in load_all(stored, limit).items():
@@ -49,7 +51,7 @@ def from_rosinality(stored: Mapping[str, object], latent_avg: object, limit: int
     w_avg_missing = "mapping.w_avg" not in tensors
     if w_avg_missing:
         tensors["mapping.w_avg"] = torch.zeros_like(tensors.get("mapping.fc0.bias", torch.zeros(0)))
-        notices.append("the file holds no mean latent; it was measured on 10 000 samples")
+        notices.append(MEAN_MEASURED)
     if not any(name.endswith("noise_const") for name in tensors):
         rng = torch.Generator().manual_seed(0)
         tensors = with_noise(tensors, lambda *size: torch.randn(*size, generator=rng))
@@ -60,8 +62,9 @@ def from_rosinality(stored: Mapping[str, object], latent_avg: object, limit: int
 def _from_rosinality_tensor(name: str, tensor: Tensor) -> tuple[str, Tensor]:
     """Translate one tensor's name and shape."""
     if name == "latent_avg":  # pSp and e4e keep it once for every layer: [num_ws, w_dim]
-        each_layer = tensor.ndim == 2 and len(tensor) > 0
-        return "mapping.w_avg", tensor[0] if each_layer else tensor.reshape(-1)
+        each_layer = tensor.ndim >= 2 and tensor.numel() > 0
+        mean = tensor.reshape(-1, tensor.shape[-1])[0] if each_layer else tensor.reshape(-1)
+        return "mapping.w_avg", mean
     if name == "input.input":
         return "synthesis.b4.const", tensor.squeeze(0)
     if found := re.fullmatch(r"style\.([1-9]\d?)\.(weight|bias)", name):

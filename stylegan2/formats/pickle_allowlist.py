@@ -52,9 +52,10 @@ def new_set(items: object = ()) -> set[Any]:
 
 
 def as_key(value: object) -> object:
-    """Let only scalars be keys: hashing a deeply nested tuple could exhaust the C stack."""
-    if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise TypeError("a key must be text or a number")
+    """Let only scalars and tuples of them be keys: hashing deep ones could exhaust the C stack."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if each is not None and not isinstance(each, (str, int, float, bool)):
+            raise TypeError("a key must be text or a number")
     return value
 
 
@@ -100,6 +101,8 @@ def _array_from_buffer(data: object, dtype: object, shape: object, order: object
 def _new_scalar(dtype: object, data: object) -> object:
     if not isinstance(dtype, NumberType):
         raise TypeError("a number needs a dtype")
+    if not dtype.is_known:
+        return Record(f"a value of {dtype.value}")
     return StoredArray((), dtype.value, _buffer(data)).load().item()
 
 
@@ -119,11 +122,47 @@ def _record(kind: str) -> Callable[..., object]:
     return lambda *_: Record(kind)
 
 
+def _counts(counted: object = ()) -> dict[Any, object]:
+    return dict(counted) if isinstance(counted, dict) else {}
+
+
+BESIDE: Calls = {
+    "collections.Counter": _counts,
+    "collections.defaultdict": lambda *_: {},
+    "collections.deque": lambda *_: [],
+    "easydict.EasyDict": lambda *_: {},
+    "yacs.config.CfgNode": lambda *_: {},
+    "pytorch_lightning.utilities.parsing.AttributeDict": lambda *_: {},
+    "lightning_fabric.utilities.data.AttributeDict": lambda *_: {},
+    **{
+        f"{module}.{name}": _record(name)
+        for module, names in {
+            "builtins": "bool bytearray complex dict float int list range slice str tuple",
+            "__builtin__": "bool bytearray complex dict float int list slice unicode tuple xrange",
+            "datetime": "date datetime time timedelta timezone",
+            "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+            "torch._utils": "_rebuild_qtensor _rebuild_sparse_tensor _rebuild_tensor_v3",
+            "torch.serialization": "_get_layout",
+            "torch.torch_version": "TorchVersion",
+            "types": "SimpleNamespace",
+        }.items()
+        for name in names.split()
+    },
+}
+"""What trainings keep beside a network: their options, counters, times, states of random numbers.
+
+Nothing of it is needed; it must be passed over for the file to be read.
+"""
+
+
 CALLS: Calls = {
+    **BESIDE,
     "collections.OrderedDict": _new_dict,
     "dnnlib.util.EasyDict": _new_dict,
     "builtins.set": new_set,
     "__builtin__.set": new_set,
+    "builtins.frozenset": new_set,
+    "__builtin__.frozenset": new_set,
     "_codecs.encode": _encode,
     "builtins.bytes": _empty_bytes,
     "__builtin__.bytes": _empty_bytes,
@@ -134,6 +173,7 @@ CALLS: Calls = {
     "torch._utils._rebuild_tensor": _new_tensor,
     "torch._utils._rebuild_tensor_v2": _new_tensor,
     "torch._utils._rebuild_parameter": _new_parameter,
+    "torch._utils._rebuild_parameter_with_state": _new_parameter,
     "torch_utils.persistence._reconstruct_persistent_obj": _new_persistent,
     "dnnlib.tflib.network.Network": _record("Network"),
     "argparse.Namespace": _record("Namespace"),
@@ -158,9 +198,20 @@ CONSTANTS: Mapping[str, torch.dtype] = {
     "torch.CharStorage": torch.int8,
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
+    "torch.ComplexFloatStorage": torch.complex64,
+    "torch.ComplexDoubleStorage": torch.complex128,
+    "torch.QInt8Storage": torch.int8,
+    "torch.QUInt8Storage": torch.uint8,
+    "torch.QInt32Storage": torch.int32,
+    "torch.storage.UntypedStorage": torch.uint8,
     **{
         f"torch.{name}": getattr(torch, name)
-        for name in ("float32", "float16", "float64", "bfloat16", "int64", "int32", "uint8", "bool")
+        for name in (
+            *("float32", "float16", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
+            *("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64", "bool"),
+            *("complex64", "complex128", "qint8", "quint8", "per_tensor_affine"),
+        )
+        if hasattr(torch, name)  # older versions have fewer
     },
 }
 
@@ -168,14 +219,16 @@ CONSTANTS: Mapping[str, torch.dtype] = {
 def set_state(target: object, state: object) -> None:
     """Apply BUILD, which sets attributes: only our own inert types have any."""
     if isinstance(target, Record):
-        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-            raise TypeError("attributes expected")
-        target.state.update(state)
+        # A class may have slots, or a state of its own kind, which nobody here reads.
+        if isinstance(state, dict):
+            target.state.update((name, each) for name, each in state.items() if type(name) is str)
     elif isinstance(target, StoredArray):
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], NumberType):
             raise TypeError("an array's state expected")
         target.shape, target.dtype = _ints(state[1]), state[2].value
-        target.fortran_order, target.data = bool(state[3]), _buffer(state[4])
+        target.fortran_order = bool(state[3])
+        # An array of Python's objects is a list of them: nothing that could be loaded.
+        target.data = None if isinstance(state[4], list) else _buffer(state[4])
     elif isinstance(target, NumberType):
         if not isinstance(state, tuple) or state[1] not in ("<", ">", "|", "="):
             raise TypeError("a byte order expected")

@@ -52,7 +52,10 @@ class StoredTensor:
         return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def load(self) -> Tensor:
-        """Copy the tensor out of the file. Raises WeightsInvalid when it reaches past its bytes."""
+        """Copy the tensor out of the file. Raises WeightsInvalid when it reaches past its bytes.
+
+        One that repeats a value takes more memory than the file has: callers count `nbytes`.
+        """
         data, size = self.storage.data, self.storage.dtype.itemsize
         if data is None:
             raise WeightsInvalid("a tensor's values are missing from the file")
@@ -67,7 +70,7 @@ class StoredTensor:
             return torch.empty(self.shape, dtype=self.storage.dtype)
         steps = zip(self.shape, self.stride, strict=True)
         span = 1 + sum((length - 1) * step for length, step in steps)
-        if (self.offset + span) * size > len(data) or count > span:
+        if (self.offset + span) * size > len(data):
             raise WeightsInvalid(f"a tensor of shape {self.shape} is larger than its stored values")
         chunk = bytearray(data[self.offset * size : (self.offset + span) * size])
         flat = torch.frombuffer(chunk, dtype=self.storage.dtype)
@@ -77,15 +80,21 @@ class StoredTensor:
 NUMBER_TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"})
 
 
+def is_number_type(dtype: np.dtype[Any]) -> bool:
+    """Tell whether a network's weights may be stored so: not texts, objects, times."""
+    return f"{dtype.kind}{dtype.itemsize}" in NUMBER_TYPES
+
+
 @dataclass
 class NumberType:
-    """A numpy dtype, numbers only; the byte order arrives after it was made."""
+    """A numpy dtype; the byte order arrives after it was made."""
 
     value: np.dtype[Any]
 
-    def __post_init__(self) -> None:
-        if f"{self.value.kind}{self.value.itemsize}" not in NUMBER_TYPES:
-            raise WeightsInvalid(f"arrays of {str(self.value)[:40]} are not numbers we know")
+    @property
+    def is_known(self) -> bool:
+        """Tell whether arrays of it can be loaded."""
+        return is_number_type(self.value)
 
 
 @dataclass
@@ -104,6 +113,8 @@ class StoredArray:
 
     def load(self) -> Tensor:
         """Copy the array out of the file. Raises WeightsInvalid when its bytes do not fit."""
+        if not is_number_type(self.dtype):
+            raise WeightsInvalid(f"arrays of {str(self.dtype)[:40]} are not numbers we know")
         if (
             self.data is None
             or len(self.shape) > 8

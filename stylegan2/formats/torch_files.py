@@ -92,8 +92,6 @@ def _load_zip(data: memoryview) -> object:
         entries = zipfile.ZipFile(_Reader(data)).infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise WeightsInvalid(f"the file is damaged or incomplete: {error}") from error
-    if sum(entry.file_size for entry in entries) > len(data):
-        raise WeightsInvalid("the file declares more bytes than it has")
     by_name = {entry.filename: entry for entry in entries}
     roots = [
         name[: -len("data.pkl")]
@@ -101,7 +99,12 @@ def _load_zip(data: memoryview) -> object:
         if name.count("/") == 1 and name.endswith("/data.pkl")
     ]
     if len(roots) != 1:
-        raise WeightsInvalid("the zip file was not written by torch.save (no data.pkl in it)")
+        raise WeightsInvalid(
+            "the zip file was not written by torch.save (no data.pkl in it); if a network was "
+            "packed into it, unpack it first"
+        )
+    if sum(entry.file_size for entry in entries) > len(data):
+        raise WeightsInvalid("the file declares more bytes than it has")
     root = roots[0]
     if (
         f"{root}byteorder" in by_name

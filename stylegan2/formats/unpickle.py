@@ -218,7 +218,8 @@ class _Machine:
         else:
             raise UnsafeCheckpoint(
                 f"the file asks for {ascii(full)[1:-1][:80]}, which is not among the names that "
-                "network files need; refused, and nothing was run"
+                "network files need; refused, and nothing was run. If it is a network, store its "
+                "tensors alone where it comes from: torch.save(generator.state_dict(), FILE)"
             )
 
     def named_symbol(self) -> None:
