@@ -142,13 +142,14 @@ class Maker:
         features = min(MOTION_FEATURES, generator.resolution // 2)
         config = DragConfig(features=features)
         photo = photo_of(case, edit)
-        asked = photo.for_network
-        session = DragSession(generator, ws, None, asked, config, mask)
-        before = to_uint8(session.picture())
-        for _ in session.run():
-            pass
-        with torch.no_grad():
-            after = to_uint8(generator.synthesis(session.result[1], None))
+        before = after = case.aligned
+        if photo.followed:
+            session = DragSession(generator, ws, None, photo.for_network, config, mask)
+            before = to_uint8(session.picture())
+            for _ in session.run():
+                pass
+            with torch.no_grad():
+                after = to_uint8(generator.synthesis(session.result[1], None))
 
         def made(share: float) -> Moved:
             return photo.moved(before, after, photo.on_the_way(photo.ends, share))
@@ -184,7 +185,8 @@ def photo_of(case: Case, edit: Edit) -> MovingPhoto:
     followed = tuple(i for i, point in enumerate(points) if on_face(face, point.handle))
     starts = [point.handle for point in points]
     mask = edit.movable_mask
-    return MovingPhoto(case.aligned, points, followed, mask, starts, None, face, True)
+    whole = MovingPhoto(case.aligned, points, followed, mask, starts, None, face, True)
+    return whole.with_openings()
 
 
 def _plainly_pasted(case: Case, picture: UInt8Image) -> UInt8Image:

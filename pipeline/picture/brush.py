@@ -33,7 +33,7 @@ generator says how: .55 of a face's width."""
 FINE_REACH = 0.1
 """How far a point of a small part, a lid or a brow, pulls what is around it."""
 
-_TURNS, _STRIDE = 24, 0.7
+_TURNS, _STRIDE = 32, 0.5
 """Rounds in which a way is turned round, and how far each goes towards what it finds."""
 
 
@@ -42,17 +42,19 @@ def plain_motion(
     size: Size,
     movable_mask: BoolImage | None = None,
     fine: Sequence[DragPoint] = (),
+    beside: Sequence[DragPoint] = (),
     n: int = FINE,
 ) -> Motion:
     """Move what is around the points, where no generator says how.
 
     points: in pixels of a picture of that size; their handles' content is at the targets in the
     end. movable_mask: bool [H, W], True where the photo may change. fine: points of small parts,
-    which move only what is near, after all others. n: side of the grid of the motion.
+    which move only what is near, after all others. beside: what goes with these, by so much more
+    than everything else moves it. n: side of the grid of the motion.
     """
     still = np.zeros((n, n, 2), np.float32)
     whole = made_exact(still, points, size, movable_mask)
-    return with_fine_points(whole, points, fine, size, movable_mask)
+    return with_fine_points(whole, points, fine, size, movable_mask, beside)
 
 
 def made_exact(
@@ -83,6 +85,7 @@ def with_fine_points(
     fine: Sequence[DragPoint],
     size: Size,
     movable_mask: BoolImage | None,
+    beside: Sequence[DragPoint] = (),
 ) -> Motion:
     """Bring small parts to where they belong once everything else has moved.
 
@@ -92,9 +95,13 @@ def with_fine_points(
     if not fine:
         return whole
     n = len(whole.way)
-    ends = np.array([[point.handle, point.target] for point in (*fine, *coarse)], np.float64)
-    starts = in_region(whole.goes(ends[:, 0], size), size, n)
-    targets = in_region(ends[:, 1], size, n)
+    points = (*fine, *coarse, *beside)
+    ways = np.array([[point.handle, point.target] for point in points], np.float64)
+    handles, ends = ways[:, 0], ways[:, 1]
+    went = whole.goes(handles, size)
+    added = len(fine) + len(coarse)
+    ends[added:] += went[added:] - handles[added:]
+    starts, targets = in_region(went, size, n), in_region(ends, size, n)
     y, x = np.mgrid[0:n, 0:n]
     fade = fading(n, movable_mask, FADE)
     reach = FINE_REACH * n

@@ -57,6 +57,7 @@ def face_motion(
     lips: Sequence[DragPoint] = (),
     fine: Sequence[DragPoint] = (),
     nose: Sequence[DragPoint] = (),
+    beside: Sequence[DragPoint] = (),
 ) -> Motion:
     """Clean the motion between a generator's picture of a face and its dragged picture.
 
@@ -65,7 +66,8 @@ def face_motion(
     more points, of which the pictures say nothing: they move what is around them. lips: where
     the mouth's points go, roughly; there it is they that say so, and not the pictures. fine: points
     of small parts, which move only what is near, after all others. nose: where its points go,
-    roughly, whatever pulls beside them.
+    roughly, whatever pulls beside them. beside: what goes with the small parts, by so much more
+    than everything else moves it.
     """
     size = before.shape[:2]
     if before.shape != (*size, 3) or after.shape != before.shape:
@@ -94,7 +96,7 @@ def face_motion(
     way = _enlarged(field / GRID, FINE) * fading(FINE, movable_mask, EDGE)[..., None]
     coarse = [*points, *alone]
     whole = made_exact(way, coarse, size, movable_mask)
-    return with_fine_points(whole, coarse, fine, size, movable_mask)
+    return with_fine_points(whole, coarse, fine, size, movable_mask, beside)
 
 
 def quick_motion(
@@ -103,6 +105,7 @@ def quick_motion(
     points: Sequence[DragPoint],
     alone: Sequence[DragPoint] = (),
     fine: Sequence[DragPoint] = (),
+    beside: Sequence[DragPoint] = (),
     movable_mask: BoolImage | None = None,
 ) -> Motion:
     """Measure roughly the same in a few milliseconds, for pictures that follow one another.
@@ -130,7 +133,7 @@ def quick_motion(
     faded = flow / (REGION * _QUICK_SIDE) * fade
     coarse = [*points, *alone]
     whole = made_exact(faded, coarse, size, movable_mask)
-    return with_fine_points(whole, coarse, fine, size, movable_mask)
+    return with_fine_points(whole, coarse, fine, size, movable_mask, beside)
 
 
 def _measured(before: UInt8Image, after: UInt8Image) -> tuple[Float64Array, Float64Array]:

@@ -27,6 +27,7 @@ from pipeline.picture.mouth import (
     lips_that_part,
     nose_beside_lips,
 )
+from pipeline.picture.openings import pulls_at_openings
 from pipeline.picture.photo_writer import write_photo
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
@@ -95,11 +96,11 @@ class MovingPhoto:
 
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. near are those that
-    move only what is near, after all others. starts is where the
-    content at each handle is in the photo by now, first what moved it there (None: nothing yet).
-    face has the 68 points of the photo's face (None: it is none); fresh says whether the network
-    may draw what the photo does not have. directed says that the network's face moves as directions
-    of its own say, too.
+    move only what is near, after all others; edges are those of them that pull a lid, or shut
+    lips, and take the rest of these along. starts is where the content at each handle is in the
+    photo by now, first what moved it there (None: nothing yet). face has the 68 points of the
+    photo's face (None: it is none); fresh says whether the network may draw what the photo does
+    not have. directed says that the network's face moves as directions of its own say, too.
     """
 
     aligned: UInt8Image
@@ -111,6 +112,7 @@ class MovingPhoto:
     face: Float32Array | None
     fresh: bool
     near: tuple[int, ...] = ()
+    edges: tuple[int, ...] = ()
     directed: bool = False
 
     @classmethod
@@ -141,7 +143,22 @@ class MovingPhoto:
         mask = None if movable is None else movable.cpu().numpy()
         fresh = asked == "auto"
         directed = "directions" in work.request.config
-        return cls(aligned, points, everything, mask, starts, first, face, fresh, near, directed)
+        photo = cls(
+            aligned, points, everything, mask, starts, first, face, fresh, near, directed=directed
+        )
+        return photo if asked == "network" else photo.with_openings()
+
+    def with_openings(self) -> MovingPhoto:
+        """Return the same with lids, and lips that shut, that move by themselves.
+
+        No generator is asked for lids: it knows no wink. It is asked for lips, for what goes along.
+        """
+        if self.face is None:
+            return self
+        pulls = pulls_at_openings(self._face_now, self._ways(self.targets))
+        edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed)
+        followed = tuple(i for i in self.followed if i not in pulls.lids)
+        return replace(self, followed=followed, near=self.near + edges, edges=edges)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -202,16 +219,19 @@ class MovingPhoto:
 
     def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
         """Move the points to ends, as the network's face did between two pictures."""
-        asked, alone, near = self._moves(ends)
+        asked, alone, near, beside = self._moves(ends)
         if self.followed or self.directed:
-            lips, mouth, nose = self._lips(before, after, asked)
-            motion = face_motion(before, after, asked, self.movable, alone, lips, near, nose)
+            told = [way for i, way in enumerate(self._ways(ends)) if i in self.followed]
+            lips, mouth, nose = self._lips(before, after, told)
+            motion = face_motion(
+                before, after, asked, self.movable, alone, lips, near, nose, beside
+            )
             if mouth is not None:
                 lips_before = np.array([point.handle for point in lips])
                 mouth = replace(mouth, ends=motion.goes(lips_before, self.size))
         else:
             mouth = None
-            motion = plain_motion(alone, self.size, self.movable, near)
+            motion = plain_motion(alone, self.size, self.movable, near, beside)
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
@@ -223,15 +243,32 @@ class MovingPhoto:
 
     def _moves(
         self, ends: Sequence[XY]
-    ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint]]:
-        """Return the ways to ends: as the network says, around the points, only near them."""
+    ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint], tuple[DragPoint, ...]]:
+        """Return the ways to ends: as the network says, around the points, only near them.
+
+        And last what goes along with those near.
+        """
         asked: list[DragPoint] = []
         alone: list[DragPoint] = []
         near: list[DragPoint] = []
-        for i, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
-            kind = asked if i in self.followed else near if i in self.near else alone
-            kind.append(DragPoint(start, end))
-        return asked, alone, near
+        ways = self._ways(ends)
+        for i, way in enumerate(ways):
+            kind = near if i in self.near else asked if i in self.followed else alone
+            kind.append(way)
+        if not self.edges:
+            return asked, alone, near, ()
+        pulls = pulls_at_openings(self._face_now, ways)
+        return asked, alone, [*near, *pulls.along], pulls.beside
+
+    def _ways(self, ends: Sequence[XY]) -> list[DragPoint]:
+        pairs = zip(self.starts, ends, strict=True)
+        return [DragPoint(start, end) for start, end in pairs]
+
+    @property
+    def _face_now(self) -> Float64Array:
+        """The 68 points where an earlier drag left them."""
+        face = np.asarray(self.face, np.float64)
+        return face if self.first is None else self.first.motion.goes(face, self.size)
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]

@@ -122,7 +122,7 @@ def preview(
     around += [each.point for each in found if each.follow != "near"]
     near = [each.point for each in found if each.follow == "near"]
     size = desk.aligned(workspace).info["size"]
-    return plain_motion(around, size, _mask(workspace, now.mask, size), near, SIDE).way
+    return plain_motion(around, size, _mask(workspace, now.mask, size), near, n=SIDE).way
 
 
 def _shown(landmarks: FaceLandmarks, workspace: Workspace) -> Float64Array | None:

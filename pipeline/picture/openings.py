@@ -1,0 +1,241 @@
+"""What lids and lips do when one is pulled over its eye or against the other: they move alone.
+
+A generator that is asked to shut one eye lowers the brow, or both lids together; asked to shut a
+mouth, it raises the head. So lids, and lips that shut, move as a soft brush moves them, as a whole
+from corner to corner, while everything around the opening is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from drag.points import DragPoint
+from inversion.faces.shape68 import BROW_LEFT, BROW_RIGHT, NOSTRILS, Points, face_width
+from stylegan2.arrays import Float64Array
+
+ON_EDGE = 0.03
+"""A handle this near to the line of a lid or lip, by the face's width, is on it."""
+
+SHUTTING, OPENING = 0.25, 0.04
+"""No lid or lip is pulled farther than this, by the face's width: who pulls more means more."""
+
+OPEN = 0.03
+"""Lips less than this apart, by the face's width, have nothing to shut."""
+
+SHUT = 0.1
+"""What is left of an opening that is shut; a lid that goes farther takes the other one along."""
+
+THERE = 0.025
+"""A point this near to a place, by the face's width, says where it goes: landmarks are a guess."""
+
+AT_CORNER = 0.015
+"""A handle this near to a corner, by the face's width, pulls that."""
+
+BELOW_BROW = 0.3
+"""Skin is held this far from a brow to the eye: a lid's own fold moves, what is above does not."""
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """Landmarks of an eye or a mouth.
+
+    corners: its ends. pairs: of upper and lower edge, one above the other. outer: what goes along
+    with an edge, by the edge's landmark. held: what stays. brow: stays too, with the skin below it.
+    """
+
+    corners: tuple[int, int]
+    pairs: tuple[tuple[int, int], ...]
+    outer: tuple[tuple[int, int], ...] = ()
+    held: tuple[int, ...] = ()
+    brow: tuple[int, ...] = ()
+
+
+_EYES = (
+    _Opening((36, 39), ((37, 41), (38, 40)), brow=BROW_LEFT),
+    _Opening((42, 45), ((43, 47), (44, 46)), brow=BROW_RIGHT),
+)
+_MOUTH = _Opening(
+    (60, 64),
+    ((61, 67), (62, 66), (63, 65)),
+    (
+        *((61, 49), (61, 50), (62, 51), (63, 52), (63, 53)),
+        *((67, 59), (67, 58), (66, 57), (65, 56), (65, 55)),
+    ),
+    NOSTRILS,
+)
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Which points pull lids, and which shut a mouth (their indices), and what goes along.
+
+    In pixels of the crop. along: more points, of lips. beside: points whose ways are added to what
+    else moves them; lids stay where they are on a head that moves.
+    """
+
+    lids: tuple[int, ...] = ()
+    lips: tuple[int, ...] = ()
+    along: tuple[DragPoint, ...] = ()
+    beside: tuple[DragPoint, ...] = ()
+
+
+def pulls_at_openings(face: Points, points: Sequence[DragPoint]) -> Pulls:
+    """Find the points that pull lids or shut lips of a face, [68, 2] in pixels of the crop."""
+    marks = np.asarray(face, np.float64)
+    found: dict[_Opening, tuple[list[int], list[int]]] = {}
+    for opening in (*_EYES, _MOUTH):
+        of_edges = tuple(
+            [i for i, point in enumerate(points) if _pulls(marks, opening, edge, point)]
+            for edge in (0, 1)
+        )
+        if any(of_edges) and (opening is not _MOUTH or _shuts(marks, points, of_edges)):
+            found[opening] = of_edges[0], of_edges[1]
+    along: list[DragPoint] = []
+    beside: list[DragPoint] = []
+    for opening, of_edges in found.items():
+        edges = _edges(marks, opening, *([points[i] for i in own] for own in of_edges))
+        (along if opening is _MOUTH else beside).extend(edges)
+        beside += [_going(place, np.zeros(2)) for place in _held(marks, opening)]
+    lids = sorted(i for eye in _EYES for own in found.get(eye, ()) for i in own)
+    lips = sorted(i for own in found.get(_MOUTH, ()) for i in own)
+    free = partial(_free, points, THERE * face_width(marks))
+    return Pulls(tuple(lids), tuple(lips), free(along), free(beside))
+
+
+def _free(
+    points: Sequence[DragPoint], near: float, more: Sequence[DragPoint]
+) -> tuple[DragPoint, ...]:
+    """Return those of more points that are not near one of the points."""
+    handles = np.array([point.handle for point in points], np.float64).reshape(-1, 2)
+    return tuple(
+        each for each in more if np.hypot(*(handles - each.handle).T).min(initial=np.inf) > near
+    )
+
+
+def _pulls(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) -> bool:
+    """Say whether a point lies on an upper (0) or lower edge (1), and pulls it up or down."""
+    width = face_width(marks)
+    along, down = _axes(marks, opening)
+    way = np.subtract(point.target, point.handle)
+    shutting = (way @ down > 0) == (edge == 0)
+    farthest = (SHUTTING if shutting else OPENING) * width
+    if not 0 < np.hypot(*way) <= farthest or abs(way @ down) < abs(way @ along):
+        return False
+    corners = marks[list(opening.corners)]
+    at_corner = np.hypot(*(corners - point.handle).T).min() < AT_CORNER * width
+    distances = [_distance(marks, opening, each, point.handle) for each in (0, 1)]
+    nearer = distances[edge] <= distances[1 - edge]
+    return bool(distances[edge] <= ON_EDGE * width and nearer and not at_corner)
+
+
+def _shuts(
+    marks: Float64Array, points: Sequence[DragPoint], of_edges: Sequence[Sequence[int]]
+) -> bool:
+    """Say whether points at an open mouth's edges bring them together."""
+    _, down = _axes(marks, _MOUTH)
+    gap = np.mean([(marks[lower] - marks[upper]) @ down for upper, lower in _MOUTH.pairs])
+    upper, lower = (
+        np.mean([np.subtract(points[i].target, points[i].handle) @ down for i in own] or [0.0])
+        for own in of_edges
+    )
+    return bool(gap > OPEN * face_width(marks) and lower < upper)
+
+
+def _edges(
+    marks: Float64Array, opening: _Opening, upper: Sequence[DragPoint], lower: Sequence[DragPoint]
+) -> Iterator[DragPoint]:
+    """Yield where the landmarks of both edges go, and what goes along with them."""
+    _, down = _axes(marks, opening)
+    ways: dict[int, Float64Array] = {}
+    for above, below in opening.pairs:
+        down_above = _way(marks, opening, above, upper)
+        up_below = -_way(marks, opening, below, lower)
+        too_far = down_above + up_below - (1 - SHUT) * float((marks[below] - marks[above]) @ down)
+        if too_far > 0 and not lower:
+            up_below -= too_far
+        elif too_far > 0 and not upper:
+            down_above -= too_far
+        ways |= {above: down_above * down, below: -up_below * down}
+    for i, way in ways.items():
+        yield _going(marks[i], way)
+    for edge, along in opening.outer:
+        yield _going(marks[along], ways[edge])
+    if opening is _MOUTH:
+        yield from (_going(marks[i], np.zeros(2)) for i in (*opening.corners, 48, 54))
+
+
+def _way(marks: Float64Array, opening: _Opening, i: int, pulls: Sequence[DragPoint]) -> float:
+    """Return how far down a landmark goes when points pull its edge: all of it goes along."""
+    if not pulls:
+        return 0.0
+    _, down = _axes(marks, opening)
+    heights = [
+        float(np.subtract(pull.target, pull.handle) @ down) / _reach(marks, opening, pull.handle)
+        for pull in pulls
+    ]
+    # Where one pulls here and one there, each has the more to say the nearer it is.
+    say = 1 / (np.array([np.hypot(*(marks[i] - pull.handle)) for pull in pulls]) + 1e-3)
+    return float(say @ heights / say.sum()) * _reach(marks, opening, marks[i])
+
+
+def _held(marks: Float64Array, opening: _Opening) -> Iterator[Float64Array]:
+    """Yield the places around an opening that stay when its edges move."""
+    corners = () if opening is _MOUTH else opening.corners
+    yield from (marks[i] for i in corners + opening.held + opening.brow)
+    rim = marks[[*opening.corners, *(upper for upper, _ in opening.pairs)]]
+    for brow in marks[list(opening.brow)]:
+        below = rim[np.hypot(*(rim - brow).T).argmin()]
+        yield brow + BELOW_BROW * (below - brow)
+
+
+def _axes(marks: Float64Array, opening: _Opening) -> tuple[Float64Array, Float64Array]:
+    """Return the directions along an opening, from corner to corner, and down across it."""
+    first, last = opening.corners
+    along = (marks[last] - marks[first]) / max(np.hypot(*(marks[last] - marks[first])), 1e-9)
+    return along, np.array([-along[1], along[0]])
+
+
+def _reach(
+    marks: Float64Array, opening: _Opening, place: Float64Array | tuple[float, float]
+) -> float:
+    """Return how far an edge goes at a place beside others: as far as it has to, to meet the other.
+
+    A little more than the gap there, so that what is shut opens in an arc.
+    """
+    along, down = _axes(marks, opening)
+    first, last = opening.corners
+    pairs = np.array(opening.pairs)
+    places = marks[[first, *pairs[:, 0], last]] @ along
+    gaps = (marks[pairs[:, 1]] - marks[pairs[:, 0]]) @ down
+    length = places[-1] - places[0]
+    share = np.clip((place @ along - places[0]) / max(length, 1e-9), 0.06, 0.94)
+    gap = np.interp(places[0] + share * length, places, [0.0, *gaps.clip(0), 0.0])
+    return float(gap + SHUT * length * share * (1 - share))
+
+
+def _distance(
+    marks: Float64Array, opening: _Opening, edge: int, place: tuple[float, float]
+) -> float:
+    """Return how far a place is from an edge, or from what goes along with it."""
+    first, last = opening.corners
+    inner = [pair[edge] for pair in opening.pairs]
+    lines = [[first, *inner, last]]
+    outer = [along for mark, along in opening.outer if mark in inner]
+    lines += [outer] if outer else []
+    return min(_to_line(marks[line], place) for line in lines)
+
+
+def _to_line(line: Float64Array, place: tuple[float, float]) -> float:
+    """Return how far a place is from a line through points [P, 2]."""
+    start, way = line[:-1], np.diff(line, axis=0)
+    share = (((place - start) * way).sum(axis=1) / (way * way).sum(axis=1).clip(1e-9)).clip(0, 1)
+    return float(np.hypot(*(start + share[:, None] * way - place).T).min())
+
+
+def _going(place: Float64Array, way: Float64Array) -> DragPoint:
+    (x, y), (right, down) = place.tolist(), way.tolist()
+    return DragPoint((x, y), (x + right, y + down))
