@@ -239,6 +239,36 @@ def test_damaged_exif_does_not_stop_a_photo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_photo_with_a_large_profile_and_a_large_xmp_is_read_and_written(
+    tmp_path: Path, suffix: str
+) -> None:
+    profile = srgb_profile() + bytes(3_000_000)
+    profile = struct.pack(">I", len(profile)) + profile[4:]
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "<x/>" + " " * 2_000_000, zip=True)
+    Image.fromarray(picture()).save(tmp_path / "in.png", icc_profile=profile, pnginfo=text)
+    photo = read_photo(tmp_path / "in.png")
+    assert photo.icc_profile == profile
+    write_photo(photo.pixels, tmp_path / f"out{suffix}", photo)
+    again = read_photo(tmp_path / f"out{suffix}")
+    assert again.icc_profile == profile
+    assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 3
+
+
+def test_no_damage_to_exif_stops_a_photo(tmp_path: Path) -> None:
+    """Each byte of a small block once, which Pillow answers with errors of all kinds."""
+    whole = camera_exif(6).tobytes()
+    rng = np.random.default_rng(0)
+    stored = Image.fromarray(np.ascontiguousarray(STORED[6](picture())))
+    for at in range(6, len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= int(rng.integers(1, 256))
+        stored.save(tmp_path / "p.png", exif=bytes(damaged))
+        photo = read_photo(tmp_path / "p.png")
+        assert sorted(photo.pixels.shape) == [3, 24, 36]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_written_pictures_keep_profile_and_exif_but_not_the_position(
     tmp_path: Path, suffix: str
 ) -> None:

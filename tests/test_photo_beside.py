@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
+from pipeline.picture.deep import bits_a_channel
 from pipeline.picture.photo import Photo, read_photo
 from pipeline.picture.photo_writer import lost_depth, write_photo
 from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE, FRESH_PACKET, edited_packet
@@ -123,6 +124,38 @@ def test_a_format_of_eight_bits_says_what_is_lost(tmp_path: Path) -> None:
     assert lost_depth(Photo(photo.pixels), "jpg") is None
 
 
+@pytest.mark.parametrize("name", ["photo.ppm", "photo.pgm", "photo.jp2"])
+def test_sixteen_bits_of_rarer_formats_are_known(tmp_path: Path, name: str) -> None:
+    deep = deep_picture(96, 128)
+    channels = deep[..., :1] if name.endswith("pgm") else deep
+    assert cv2.imwrite(str(tmp_path / name), channels)
+    assert read_photo(tmp_path / name).bits == 16
+
+
+def test_ten_bits_of_an_avif_are_known(tmp_path: Path) -> None:
+    try:
+        Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.avif")
+    except (KeyError, OSError):
+        pytest.skip("this Pillow cannot write AVIF")
+    assert read_photo(tmp_path / "photo.avif").bits == 8
+    data = (tmp_path / "photo.avif").read_bytes()
+    stated = b"pixi\0\0\0\0\x03"
+    assert data.count(stated + b"\x08\x08\x08") == 1
+    data = data.replace(stated + b"\x08\x08\x08", stated + b"\x0a\x0a\x0a")
+    with Image.open(tmp_path / "photo.avif") as image:
+        (tmp_path / "photo.avif").write_bytes(data)  # a coder of ten bits is rarely at hand
+        assert bits_a_channel(image) == 10
+
+
+@pytest.mark.parametrize("size", [(1600, 4), (4, 160), (16, 16)])
+@pytest.mark.parametrize("suffix", ["png", "ppm", "tif", "jp2"])
+def test_a_side_of_sixteen_is_not_taken_for_sixteen_bits(
+    tmp_path: Path, size: tuple[int, int], suffix: str
+) -> None:
+    Image.new("RGB", size, "teal").save(tmp_path / f"photo.{suffix}")
+    assert read_photo(tmp_path / f"photo.{suffix}").bits == 8
+
+
 def test_a_deep_png_carries_profile_exif_xmp_and_resolution(tmp_path: Path) -> None:
     write_deep(tmp_path / "in.png", deep_picture())
     photo = read_photo(tmp_path / "in.png")
@@ -177,6 +210,29 @@ def test_the_photos_own_xmp_goes_on_without_position_and_marked_as_edited() -> N
 
 
 @pytest.mark.parametrize(
+    ("inner", "attributes"),
+    [
+        (
+            "<Iptc4xmpExt:LocationCreated><rdf:Bag><rdf:li><Iptc4xmpExt:City>Paris"
+            "</Iptc4xmpExt:City><exif:GPSLatitude>48,51N</exif:GPSLatitude></rdf:li></rdf:Bag>"
+            "</Iptc4xmpExt:LocationCreated>",
+            "",
+        ),
+        ("", 'xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="48,51N"'),
+        ("<d:GPSLongtitude xmlns:d='http://d/'>48,51N</d:GPSLongtitude>", ""),
+        ("<a:Latitude xmlns:a='http://a/'>48,51N</a:Latitude>", ""),
+        ("<exif:More><rdf:Description exif:GPSLatitude='48,51N'/></exif:More>", ""),
+    ],
+    ids=["IPTC's place", "drone", "drone's slip", "another tool", "nested"],
+)
+def test_a_position_goes_whoever_wrote_it_and_however_deep(inner: str, attributes: str) -> None:
+    original = packet(f"{inner}<dc:rights>Paris</dc:rights>", attributes)
+    assert b"48,51N" not in edited_packet(original, keep_gps=False)
+    assert b"Paris" in edited_packet(original, keep_gps=False)
+    assert b"48,51N" in edited_packet(original, keep_gps=True)
+
+
+@pytest.mark.parametrize(
     "original",
     [
         b"",
@@ -186,8 +242,12 @@ def test_the_photos_own_xmp_goes_on_without_position_and_marked_as_edited() -> N
         b'<!DOCTYPE a [<!ENTITY b "c">]>' + packet(""),
         packet(f"<dc:source>{'x' * 70_000}</dc:source>"),
         b"<?xml version='1.0' encoding='no-such'?><a/>",
+        '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a [<!ENTITY b "c">]><a/>'.encode(
+            "utf-16"
+        ),
+        packet("<dc:a>" * 4000 + "</dc:a>" * 4000),
     ],
-    ids=["empty", "text", "cut", "other", "entities", "long", "encoding"],
+    ids=["empty", "text", "cut", "other", "entities", "long", "encoding", "UTF-16", "deep"],
 )
 def test_xmp_that_cannot_be_carried_on_is_replaced(original: bytes) -> None:
     assert edited_packet(original, keep_gps=True) == FRESH_PACKET
@@ -240,6 +300,28 @@ def test_a_jpeg_is_written_as_finely_as_it_came(
         assert JpegImagePlugin.get_sampling(after) == subsampling
         difference = np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean()
     assert difference < 1
+
+
+@pytest.mark.parametrize("kind", ["grey", "a rare sampling"])
+def test_a_jpeg_without_a_usual_sampling_is_written_as_finely_as_it_came(
+    tmp_path: Path, kind: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((8, 6)).resize((64, 48))
+    if kind == "grey":
+        picture.convert("L").save(tmp_path / "in.jpg", quality=60)
+    else:
+        rare = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440]
+        options = [cv2.IMWRITE_JPEG_QUALITY, 60, *rare]
+        assert cv2.imwrite(str(tmp_path / "in.jpg"), np.asarray(picture)[..., ::-1], options)
+    photo = read_photo(tmp_path / "in.jpg")
+    write_photo(photo.pixels, tmp_path / "out.jpg", photo)
+    with Image.open(tmp_path / "in.jpg") as before, Image.open(tmp_path / "out.jpg") as after:
+        assert isinstance(before, JpegImagePlugin.JpegImageFile)
+        assert isinstance(after, JpegImagePlugin.JpegImageFile)
+        assert JpegImagePlugin.get_sampling(before) == -1
+        assert after.quantization[0] == before.quantization[0]
+        assert JpegImagePlugin.get_sampling(after) == 0
 
 
 def test_a_jpeg_of_another_kind_of_photo_is_fine(tmp_path: Path) -> None:

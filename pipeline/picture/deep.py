@@ -28,6 +28,15 @@ _PNG_HEAD = 33
 
 _TIFF_BITS = 258
 
+_HEAD_BYTES = 65536
+
+_STATED_AT = {
+    "JPEG2000": (b"\xff\x51", 38, 1),  # Ssiz of the first component (ISO 15444-1, A.5.1)
+    "AVIF": (b"pixi", 5, 0),  # bits_per_channel (ISO 23008-12, 6.5.6)
+}
+"""Where formats state their bits which Pillow does not tell: a mark, bytes after it, and what is
+added to the number there."""
+
 
 @dataclass(frozen=True)
 class Deep:
@@ -48,11 +57,20 @@ class Deep:
 
 def bits_a_channel(image: Image.Image) -> int:
     """Return how finely an opened picture's file stores each channel."""
-    if image.format == "PNG":
-        return 16 if "16" in str(getattr(image, "tile", [])[:1]) else 8
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,))
         return max(bits) if isinstance(bits, tuple) else int(bits)
+    if image.format in ("PNG", "PPM"):
+        # How the decoder is told to read: "RGB;16B", or a mode and the largest value.
+        how = next((tile[3] for tile in getattr(image, "tile", [])[:1]), None)
+        if isinstance(how, tuple) and isinstance(how[-1], int):
+            return max(8, how[-1].bit_length())
+        return 16 if "16" in str(how) else 8
+    if image.format in _STATED_AT:
+        mark, offset, more = _STATED_AT[image.format]
+        with open(image.filename, "rb") as file:  # type: ignore[attr-defined]
+            _, found, after = file.read(_HEAD_BYTES).partition(mark)
+        return max(8, (after[offset] & 0x7F) + more) if found and len(after) > offset else 8
     return int(image.info.get("bit_depth") or 8)  # of HEIF
 
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import suppress
 
 from PIL import Image, ImageCms
 
+_DAMAGE = (
+    *(ValueError, TypeError, KeyError, AttributeError, OverflowError, SyntaxError, OSError),
+    struct.error,
+)
+"""What Pillow raises for a damaged block."""
+
+_ORIENTATION = 0x0112
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _MAKER_NOTE, _INTEROP_IFD = 0x927C, 0xA005
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
@@ -19,6 +27,13 @@ _KEPT = (
 )
 
 
+def orientation_of(image: Image.Image) -> int:
+    """Return how an opened picture lies, 1 to 8 (EXIF 2.32, tag 274); 1 for a damaged block."""
+    with suppress(*_DAMAGE):
+        return int(image.getexif().get(_ORIENTATION, 1))
+    return 1
+
+
 def upright_exif(image: Image.Image) -> bytes | None:
     """Return the EXIF block of an opened picture without orientation and thumbnail, GPS included.
 
@@ -26,7 +41,7 @@ def upright_exif(image: Image.Image) -> bytes | None:
     """
     try:
         return _rebuilt(image.getexif(), size=None, keep_gps=True)
-    except (ValueError, TypeError, KeyError, OverflowError, SyntaxError, OSError, struct.error):
+    except _DAMAGE:
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.picture.deep import Deep, bits_a_channel, read_deep
 from pipeline.picture.metadata import (
+    orientation_of,
     profile_is_rgb,
     to_srgb,
     upright_exif,
@@ -33,7 +33,16 @@ pixel, the same of a photo with 16 bits a channel, and seconds a megapixel on on
 # Formats of photos only: among Pillow's others, EPS runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "TGA")
 _MODERN_FORMATS = ("HEIF", "AVIF")
-_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture upright, by its orientation (EXIF 2.32, 4.6.4.A, tag 274)."""
 _IPTC = 0x0404
 """Photoshop's number for the block of IPTC's older records (Photoshop file formats, 2019)."""
 MAX_DPI = 100_000
@@ -95,10 +104,10 @@ def read_photo(path: str | Path) -> Photo:
             exif = upright_exif(image)
             profile = image.info.get("icc_profile") or None
             beside = _beside(image)
-            orientation = _orientation(image) if bits > 8 else 1
+            orientation = orientation_of(image)
             image.load()
-            # In place: of a large photo no copy is made that is not needed.
-            ImageOps.exif_transpose(image, in_place=True)
+            if (way := _UPRIGHT.get(orientation_of(image))) is not None:  # a TIFF is, once loaded
+                image = image.transpose(way)
     except Image.DecompressionBombError as error:
         raise _too_large(path, None) from error
     except UnidentifiedImageError as error:
@@ -138,12 +147,6 @@ def cost_of(path: Path) -> str | None:
     )
 
 
-def _orientation(image: Image.Image) -> int:
-    with suppress(ValueError, TypeError, KeyError, OverflowError, SyntaxError, struct.error):
-        return int(image.getexif().get(_ORIENTATION, 1))
-    return 1
-
-
 class Beside(TypedDict):
     """What a file carries beside its picture, by the names of Photo."""
 
@@ -161,9 +164,10 @@ def _beside(image: Image.Image) -> Beside:
         across, down = (float(each) for each in info["dpi"])
         dpi = (across, down) if 1 <= across <= MAX_DPI and 1 <= down <= MAX_DPI else None
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        subsampling = JpegImagePlugin.get_sampling(image)
+        # One layer has no number, and neither have rare ways: colour is kept whole then.
+        subsampling = max(0, JpegImagePlugin.get_sampling(image))
         tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-        if subsampling >= 0 and image.mode in ("RGB", "L") and 1 <= len(tables) <= 4:
+        if image.mode in ("RGB", "L") and 1 <= len(tables) <= 4:
             coding = JpegCoding(tables, subsampling)
     iptc = blocks.get(_IPTC) if isinstance(blocks, dict) else None
     return {
@@ -195,6 +199,8 @@ def _too_large(path: Path, pixels: int | None) -> PhotoUnreadable:
 def _opened(path: Path) -> Image.Image:
     # Pillow warns of large pictures, where MAX_PIXELS decides, and of damaged EXIF tags.
     warnings.simplefilter("ignore")
+    # One profile or text of a PNG may be as large as Pillow lets all of them be together.
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
     try:
         return Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:

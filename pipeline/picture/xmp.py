@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 # IPTC NewsCodes, digital source type of a picture edited with a generative model:
 # https://cv.iptc.org/newscodes/digitalsourcetype/
@@ -12,6 +14,9 @@ DIGITAL_SOURCE_TYPE = (
 
 MAX_BYTES = 60_000
 """More than fits into one segment of a JPEG is not carried on."""
+
+MAX_DEPTH = 50
+"""Nor is what is nested deeper than any tool writes, which would take as deep a stack to write."""
 
 _EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -60,22 +65,24 @@ _OF_THE_OLD_PICTURE = {
 }
 
 
+_POSITION = re.compile(r"(\{[^}]*\})?(gps|latitude$|longitude$)", re.IGNORECASE)
+"""exif:GPSLatitude, also in IPTC's places; drone-dji:GpsLatitude; other tools' Latitude."""
+
+
 def edited_packet(original: bytes | None, keep_gps: bool) -> bytes:
     """Return the XMP packet of an edited picture: the photo's own, if it can be read, marked.
 
-    Without keep_gps what EXIF's part says of the position is left out.
+    Without keep_gps every position is left out, whoever wrote it and however deep it lies.
     """
     root = None if original is None else _parsed(original)
     if root is None:
         return FRESH_PACKET
     descriptions = root.findall(f".//{{{_RDF}}}RDF/{{{_RDF}}}Description")
     for description in descriptions:
-        for name in [*description.keys()]:
-            if _is_dropped(name, keep_gps):
-                del description.attrib[name]
-        for child in [*description]:
-            if _is_dropped(child.tag, keep_gps):
-                description.remove(child)
+        _remove(description, lambda name: name in _OF_THE_OLD_PICTURE)
+    if not keep_gps:
+        for element in [*root.iter()]:
+            _remove(element, lambda name: _POSITION.match(name) is not None)
     descriptions[0].set(_SOURCE_TYPE, DIGITAL_SOURCE_TYPE)
     for prefix, uri in _PREFIXES.items():
         ET.register_namespace(prefix, uri)
@@ -86,7 +93,8 @@ def edited_packet(original: bytes | None, keep_gps: bool) -> bytes:
 
 def _parsed(packet: bytes) -> ET.Element | None:
     """Parse a packet that has the usual form; None for any other."""
-    if len(packet) > MAX_BYTES or b"<!" in packet:  # no entities, which could grow without end
+    # No entities, which could grow without end, in UTF-16 neither.
+    if len(packet) > MAX_BYTES or b"<!" in packet.replace(b"\0", b""):
         return None
     try:
         root = ET.fromstring(packet.strip(b"\x00 \r\n\t"))
@@ -96,8 +104,21 @@ def _parsed(packet: bytes) -> ET.Element | None:
         wrapped = ET.Element(f"{{{_META}}}xmpmeta")
         wrapped.append(root)
         root = wrapped
-    return root if root.find(f".//{{{_RDF}}}RDF/{{{_RDF}}}Description") is not None else None
+    if _depth(root) > MAX_DEPTH or root.find(f".//{{{_RDF}}}RDF/{{{_RDF}}}Description") is None:
+        return None
+    return root
 
 
-def _is_dropped(name: str, keep_gps: bool) -> bool:
-    return name in _OF_THE_OLD_PICTURE or (not keep_gps and name.startswith(f"{{{_EXIF}}}GPS"))
+def _depth(root: ET.Element) -> int:
+    level, depth = [root], 0
+    while level:
+        level, depth = [child for element in level for child in element], depth + 1
+    return depth
+
+
+def _remove(element: ET.Element, unwanted: Callable[[str], bool]) -> None:
+    """Take attributes and children away whose qualified names are not wanted."""
+    for name in [name for name in element.keys() if unwanted(name)]:  # noqa: SIM118
+        del element.attrib[name]
+    for child in [child for child in element if unwanted(child.tag)]:
+        element.remove(child)
