@@ -101,6 +101,10 @@ def test_options_that_are_left_out_give_the_default_config(part: str) -> None:
         (["drag", "-p", "1,1"], "is not X,Y:X,Y"),
         (["drag", "-p", "1,1:2,2", "--points", "points.json"], "not both"),
         (["edit", "photo.png"], "say what to move"),
+        (["drag", "-p", "1,1:2,2", "-o", "face.gif"], "end the name in .png, .jpg"),
+        (["drag", "-p", "1,1:2,2", "-o", "face.jpg", "--format", "png"], "leave out the format"),
+        (["drag", "-p", "1,1:2,2", "-o", "nowhere/face.jpg"], "there is no folder nowhere"),
+        (["edit", "photo.png", "-p", "1,1:2,2", "-o", "photo.png"], "is the photo itself"),
         (["frobnicate"], "No such command"),
         (["invert"], "Missing argument"),
         (["models", "convert", "tiny.safetensors", "out.pkl"], "should end in .safetensors"),
@@ -157,6 +161,23 @@ def test_points_on_the_command_line_are_the_same_as_in_a_file(finished: Case, ru
         "drag", "-p", "12,14:16,15", "--point", "24.5,20:22,22", "--steps", "6", "--device", "cpu"
     ]  # fmt: skip
     assert "Dragging: already there" in run(arguments).err
+
+
+def test_the_result_is_written_to_the_file_that_is_named_in_its_format(
+    finished: Case, run: Run
+) -> None:
+    wanted = finished.folder / "edited.jpg"
+    wanted.write_text("an older one")
+    outcome = run(finished.drag("-o", "edited.jpg"))
+    assert outcome.code == OK
+    assert outcome.out.splitlines()[-1] == "written: edited.jpg"
+    assert wanted.read_bytes() == (finished.workspace / "result.jpg").read_bytes()
+    with Image.open(wanted) as picture:
+        assert picture.format == "JPEG"
+    again = run(finished.drag("-o", "other.webp", "--json"))
+    assert events(again.out)[-1]["output"] == "other.webp"
+    with Image.open(finished.folder / "other.webp") as picture:
+        assert picture.format == "WEBP"
 
 
 def bad_points(folder: Path, **changes: Any) -> None:

@@ -22,6 +22,7 @@ from pipeline.commands.options import (
     workspace_option,
 )
 from pipeline.commands.outcome import chosen, done
+from pipeline.commands.output import output_option, with_output_format, write_output
 from pipeline.commands.parts import part_options, read_recipe
 from pipeline.commands.points import points_option, read_point_options
 from pipeline.controls.table import CONTROLS
@@ -48,7 +49,9 @@ from pipeline.disk.places import open_workspace
     help="Start from the last result instead of the photo.",
 )
 @machine_options
-@part_options("drag", "result")
+@part_options("drag")
+@output_option
+@part_options("result")
 def apply(
     amount_texts: Sequence[str],
     workspace: Path | None,
@@ -70,13 +73,15 @@ def apply(
     if not amounts and like is None and directed is None:
         raise click.UsageError("say what to apply: NAME=AMOUNT, --preset FILE or --like PHOTO")
     points = read_point_options(points_path, point_texts)
+    options = with_output_format(options)
     recipe = read_recipe(options, "drag", "result")
     console = Console(as_json, options["device"])
     place = chosen(workspace)
     asked = DragRequest(points, continued, controls=amounts, like=like, directed=directed)
     dragged = console.run(drag(place, asked, recipe, console.bench))
     save_amounts(dragged, options)
-    done(console, place, dragged)
+    write_output(place, options)
+    done(console, place, dragged, options["output"])
 
 
 @click.command(

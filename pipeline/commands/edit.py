@@ -28,6 +28,7 @@ from pipeline.commands.options import (
     workspace_option,
 )
 from pipeline.commands.outcome import chosen, done, where
+from pipeline.commands.output import output_option, with_output_format, write_output
 from pipeline.commands.parts import part_options, read_recipe
 from pipeline.commands.points import points_option, read_point_options
 from pipeline.commands.start import read_start, start_option
@@ -155,7 +156,9 @@ def tune(
     "same ones further.",
 )
 @machine_options
-@part_options("drag", "result")
+@part_options("drag")
+@output_option
+@part_options("result")
 def drag(
     workspace: Path | None,
     points_path: Path | None,
@@ -174,18 +177,20 @@ def drag(
     points = read_point_options(points_path, point_texts)
     if points is None and not continued:
         raise click.UsageError("say what to move: --points FILE, or -p X,Y:X,Y")
+    options = with_output_format(options)
     recipe = read_recipe(options, "drag", "result")
     console = Console(as_json, options["device"])
     place = chosen(workspace)
     dragged = console.run(job(place, DragRequest(points, continued), recipe, console.bench))
-    done(console, place, dragged)
+    write_output(place, options)
+    done(console, place, dragged, options["output"])
 
 
 @click.command(
     cls=GroupedCommand,
     short_help="All of it: invert, tune, drag.",
     example="realdrag edit photo.jpg --points points.json\n"
-    "realdrag edit photo.jpg -p 310,420:310,400 --format jpg\n"
+    "realdrag edit photo.jpg -p 310,420:310,400 -o edited.jpg\n"
     "realdrag edit photo.jpg --apply smile=0.6 --apply turn=-0.3",
 )
 @photo_argument
@@ -205,7 +210,9 @@ def drag(
 @machine_options
 @part_options("align")
 @landmarks_option
-@part_options("invert", "tune", "drag", "result", prefixed=True)
+@part_options("invert", "tune", "drag", prefixed=True)
+@output_option
+@part_options("result")
 def edit(
     photo: Path,
     workspace: Path | None,
@@ -228,6 +235,7 @@ def edit(
         raise click.UsageError(
             "say what to move: --points FILE, -p X,Y:X,Y, --apply NAME=AMOUNT, or --like PHOTO"
         )
+    options = with_output_format(options, photo)
     recipe = read_recipe(options, *PARTS, prefixed=True)
     console = Console(as_json, options["device"])
     made, dragged = console.run(
@@ -245,7 +253,8 @@ def edit(
         )
     )
     save_amounts(dragged, options)
-    done(console, made, dragged)
+    write_output(made, options)
+    done(console, made, dragged, options["output"])
 
 
 @click.command(

@@ -33,8 +33,13 @@ def where(workspace: Workspace) -> str:
     return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
-def done(console: Console, workspace: Workspace, dragged: Artifact | None = None) -> None:
-    """Say where the pictures are, and how a drag ended."""
+def done(
+    console: Console,
+    workspace: Workspace,
+    dragged: Artifact | None = None,
+    output: Path | None = None,
+) -> None:
+    """Say where the pictures are, the result's copy too, and how a drag ended."""
     state = workspace.read_state()
     assert state is not None
     pictures = {
@@ -48,6 +53,9 @@ def done(console: Console, workspace: Workspace, dragged: Artifact | None = None
         "pictures": pictures,
     }
     lines = [f"{where(workspace)}: {', '.join(pictures)}"]
+    if output is not None:
+        plain["output"] = str(output)
+        lines.append(f"written: {output}")
     if dragged is not None:
         info = dragged.info
         plain.update({name: info[name] for name in _TOLD})
