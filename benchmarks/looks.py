@@ -72,7 +72,7 @@ WAYS: Mapping[str, str] = MappingProxyType(
 
 SLOW = ("network pasted", "DragGAN pasted")
 """They need a tuned network; `--quick` leaves them out."""
-SLOW_PHOTOS = 3
+SLOW_PHOTOS = 2
 """Photos that the slow ways are made of."""
 
 SEEN = frozenset(f"d{number:02}" for number in range(10))
