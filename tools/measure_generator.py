@@ -7,7 +7,8 @@ Frechet distance (Heusel et al., 2017, arXiv 1706.08500), precision and recall (
 2019, arXiv 1904.06991) of samples beside the packed photos of DATA, on InceptionV3; and how near
 the photos of OTHER, packed of people who were left out of DATA, are to themselves, encoded in W
 and in W+. Without --results an embedded generator is measured. Few samples make every distance
-larger: compare only figures of equally many. Features of photos are kept in DATA.
+larger: compare only figures of equally many. Features of photos are kept in DATA. The photos of
+OTHER are told by the tone of their cheeks as well, in thirds: light, middle, dark.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from skimage.color import rgb2lab
 from torch import Tensor
 
 from benchmarks.frechet import frechet_distance
@@ -39,6 +41,10 @@ LAYER = "mixed10"
 LOOKED_AT = 299
 NEIGHBOURS = 3
 """Radius of a picture's neighbourhood: the distance to its third nearest one."""
+
+CHEEKS = ((0.30, 0.62), (0.70, 0.62))
+"""Where cheeks lie in an aligned picture, xy, and the side of the squares that are looked at."""
+CHEEK_SIDE = 0.08
 
 Float64 = npt.NDArray[np.float64]
 
@@ -84,18 +90,42 @@ def precision_and_recall(drawn: Float64, photos: Float64) -> tuple[float, float]
 
 
 @torch.no_grad()
-def rebuilt_psnr(generator: Generator, encoder: FaceEncoder, photos: Tensor) -> tuple[float, ...]:
-    """Return the mean PSNR, in dB, of photos [N, 3, R, R] encoded in W, and in W+ if there is
-    one."""
-    sums: dict[str, list[float]] = {"w": [], "plus": []}
+def rebuilt_psnr(generator: Generator, encoder: FaceEncoder, photos: Tensor) -> Float64:
+    """Return the PSNR of photos [N, 3, R, R] in dB, encoded in W, and in W+ if there is one: [N, 1
+    or 2]."""
+    rows = []
     for photo in photos.split(1):
-        ways = {"w": to_ws(encoder.w(photo), generator.num_ws)}
+        ways = [to_ws(encoder.w(photo), generator.num_ws)]
         if encoder.delta is not None:
-            ways["plus"] = encoder.ws(photo, generator.num_ws)
-        for name, ws in ways.items():
-            error = (generator.synthesis(ws).clamp(-1, 1) - photo).square().mean()
-            sums[name].append(float(10 * torch.log10(4 / error)))
-    return tuple(float(np.mean(each)) for each in sums.values() if each)
+            ways.append(encoder.ws(photo, generator.num_ws))
+        errors = [(generator.synthesis(ws).clamp(-1, 1) - photo).square().mean() for ws in ways]
+        rows.append([float(10 * torch.log10(4 / error)) for error in errors])
+    return np.array(rows, np.float64)
+
+
+def skin_tones(photos: Tensor) -> Float64:
+    """Return the individual typology angle of the cheeks of photos [N, 3, R, R], in degrees: [N].
+
+    The lighter the skin, the larger (Chardon et al., 1991); a photo's light counts, too.
+    """
+    side = photos.shape[-1]
+    half = round(CHEEK_SIDE * side / 2)
+    places = [(round(x * side), round(y * side)) for x, y in CHEEKS]
+    squares = [photos[..., y - half : y + half, x - half : x + half].flatten(2) for x, y in places]
+    rgb = ((torch.cat(squares, dim=2).median(dim=2).values + 1) / 2).double().numpy()
+    lab = np.array([rgb2lab(each[None, None])[0, 0] for each in rgb])
+    return np.asarray(np.degrees(np.arctan2(lab[:, 0] - 50, lab[:, 2])), np.float64)
+
+
+def by_tone(psnr: Float64, tones: Float64) -> list[tuple[str, ...]]:
+    """Return rows of the mean PSNR of all, and of the thirds by tone, light first."""
+    light_first = np.argsort(-tones)
+    groups = [("all", light_first)]
+    groups += zip(("light", "middle", "dark"), np.array_split(light_first, 3), strict=True)
+    return [
+        (name, str(len(ids)), *(f"{value:.1f}" for value in psnr[ids].mean(axis=0)))
+        for name, ids in groups
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,13 +159,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = precision_and_recall(drawn, photos)
         distance = frechet_distance(drawn, photos)
         rows.append((f"{psi:g}", f"{distance:.1f}", *(f"{share:.2f}" for share in told)))
-    header = ("psi", f"Frechet distance, {asked.samples} samples", "precision", "recall")
+    header: Sequence[str] = (
+        "psi",
+        f"Frechet distance, {asked.samples} samples",
+        "precision",
+        "recall",
+    )
     print(markdown_table(header, rows))
     if asked.held_out is not None and encoder is not None:
         people = spread(read_pack(asked.held_out, generator.resolution).images, asked.people)
         psnr = rebuilt_psnr(generator, encoder, people)
-        words = " / ".join(f"{value:.2f}" for value in psnr)
-        print(f"\nPSNR of {len(people)} photos of people left out, encoded in W / W+: {words} dB")
+        header = ("skin", "photos", "PSNR in W", "PSNR in W+")[: 2 + psnr.shape[1]]
+        print(f"\n{markdown_table(header, by_tone(psnr, skin_tones(people)))}")
 
 
 if __name__ == "__main__":
