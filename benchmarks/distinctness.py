@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.faces import LandmarkDetector, faces_with_landmarks, load_generator
+from benchmarks.faces import LandmarkDetector, faces_with_landmarks, five_of, load_generator
 from benchmarks.flow import SIZE
 from benchmarks.inversions import Inverter, dev_photos
 from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
@@ -98,7 +98,7 @@ def faces(options: Options) -> Iterator[Face]:
     generator, detector = load_generator(options), LandmarkDetector()
     found = faces_with_landmarks(generator, detector, options.seed + 4000)
     for face, landmarks in islice(found, 1 if options.quick else 12):
-        yield Face(generator, face.ws, None, detector.five(landmarks))
+        yield Face(generator, face.ws, None, five_of(landmarks))
     if options.faces is None or options.quick:
         return
     inverter = Inverter(options, generator, build_perceptual(device=options.device))

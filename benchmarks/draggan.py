@@ -15,8 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.trackers import Tracker
 from drag.points import DragPoint
+from stylegan2.arrays import UInt8Image
 from stylegan2.generator import Generator, NoiseConsts
+from stylegan2.images import to_uint8
 from stylegan2.partial import features_at, frozen
 
 REFINEMENTS = 4
@@ -30,7 +33,8 @@ class PaperSettings:
     """Section 3.4 of the paper, and a bound on its steps; lengths in pixels of a 512 picture.
 
     Without tracking a handle is taken to have followed its pull exactly. In "w" one offset moves
-    all layers alike, in "w+" the first `num_moving_ws` move freely.
+    all layers alike, in "w+" the first `num_moving_ws` move freely. features is the side of the
+    features that are dragged, None for half the picture's, at most 128.
     """
 
     tracking: bool = True
@@ -41,6 +45,7 @@ class PaperSettings:
     r2: float = 12.0
     lambda_mask: float = 20.0
     num_moving_ws: int = 6
+    features: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,14 @@ def drag(
     points: Sequence[DragPoint],
     movable_mask: Tensor | None,
     settings: PaperSettings,
+    tracker: Tracker | None = None,
 ) -> PaperDrag:
-    """Drag points (in pixels of the picture) until they have arrived or the steps are over."""
+    """Drag points (in pixels of the picture) until they have arrived or the steps are over.
+
+    A tracker takes the place of the paper's own tracking in features.
+    """
     generator = frozen(generator)
-    size = min(128, generator.resolution // 2)
+    size = settings.features or min(128, generator.resolution // 2)
     to_features = size / generator.resolution
     unit = size / 512
     tolerance = max((1.0 if len(points) <= 5 else 2.0) * unit, LEAST)
@@ -93,8 +102,13 @@ def drag(
         black = (~movable_mask).to(start)[None, None]
         kept = F.avg_pool2d(black, generator.resolution // size)[0, 0]
 
+    @torch.no_grad()
+    def look() -> UInt8Image:
+        return to_uint8(generator.synthesis(moved(offset), noise_consts))
+
     adam = torch.optim.Adam([offset], lr=settings.learning_rate)
     step, arrived = 0, False
+    seen = look() if tracker is not None else None
     while step < settings.steps and not arrived:
         step += 1
         way = targets - handles
@@ -109,7 +123,12 @@ def drag(
         loss.backward()
         adam.step()
         features = render(moved(offset))
-        if settings.tracking:
+        if tracker is not None and seen is not None:
+            before, seen = seen, look()
+            known = ((handles + 0.5) / to_features - 0.5).cpu().double().numpy()
+            found = torch.from_numpy(tracker(before, seen, known)).to(start)
+            handles = (found + 0.5) * to_features - 0.5
+        elif settings.tracking:
             handles = _track(features.detach(), template, handles, search)
         else:
             handles = handles + torch.where(far > pull, pulls, way)

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from benchmarks.flow import SIZE, from_512
 from benchmarks.section import Options
+from inversion.faces.face import box_of, face_from_68
 from inversion.faces.fan import FaceAlignmentUnavailable
 from inversion.faces.finder import FaceFinder, load_finder
+from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.landmarks import find_faces
 from inversion.faces.no_face import NoFaceFound
 from stylegan2.arrays import Float64Array
@@ -58,23 +60,25 @@ def random_faces(
 
 
 class LandmarkDetector:
-    """Places landmarks in pictures: face-alignment's 68, else the five of the face finder.
+    """Places the 68 landmarks in pictures of one face: by face-alignment, else by what is here.
 
-    Pictures are brought to 512 pixels first.
+    That is the landmark network in the package, where the face finder sees a face. Pictures are
+    brought to 512 pixels first.
     """
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
+        self.name = "face-alignment"
         try:
             find_faces(np.zeros((64, 64, 3), np.uint8), "face-alignment")
         except NoFaceFound:
-            self.name, self.count = "face-alignment (68 points)", 68
+            pass
         except FaceAlignmentUnavailable:
             self._finder = load_finder()
-            self.name, self.count = "the face finder in the package (5 points)", 5
+            self.name = "the landmark network in the package"
 
     def find(self, picture: Tensor) -> Float64Array | None:
-        """Return the landmarks [K, 2] of a picture [1, 3, R, R] in its own pixels.
+        """Return the landmarks [68, 2] of a picture [1, 3, R, R] in its own pixels.
 
         None when there is no face.
         """
@@ -83,10 +87,10 @@ class LandmarkDetector:
         resized = cv2.resize(to_uint8(picture), (SIZE, SIZE), interpolation=mode)
         pixels = np.asarray(resized, np.uint8)
         if self._finder is not None:
-            found = self._finder.find(pixels)
-            if not found:
+            if not self._finder.find(pixels):
                 return None
-            points: Float64Array = found[0][0].astype(np.float64)
+            # The network's faces lie in its pictures as aligned ones do.
+            points = load_landmarker().landmarks68(pixels).astype(np.float64)
         else:
             try:
                 face = find_faces(pixels, "face-alignment").faces[0]
@@ -96,9 +100,10 @@ class LandmarkDetector:
             points = face.landmarks68
         return from_512(points, size)
 
-    def five(self, points: Float64Array) -> Float64Array:
-        """Pick eyes, nose and corners of the mouth [5, 2] of what `find` returned."""
-        return points if len(points) == 5 else points[list(FIVE_OF_68)]
+
+def five_of(points: Float64Array) -> Float64Array:
+    """Return eyes, nose and corners of the mouth [5, 2] of the 68."""
+    return face_from_68(points, box_of(points[list(FIVE_OF_68)]), 1.0).eyes_mouth
 
 
 def faces_with_landmarks(

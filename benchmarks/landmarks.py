@@ -5,28 +5,35 @@ DragGAN (arXiv 2305.10973), section 4.2, table 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from benchmarks.faces import (
+    FIVE_OF_68,
     LandmarkDetector,
     RandomFace,
     faces_with_landmarks,
+    five_of,
     load_generator,
     noise_floor,
     random_faces,
 )
 from benchmarks.flow import SIZE
 from benchmarks.frechet import frechet_mean, pooled_features
+from benchmarks.kept import Kept
 from benchmarks.measures import DETAIL, EXPLAINED, Measured, measure, raw, summary
-from benchmarks.methods import MAIN_WITH_NO_EDIT, WITH_NO_EDIT
+from benchmarks.methods import MAIN_WITH_NO_EDIT, WITH_NO_EDIT, Method
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
-from inversion.perceptual import build_perceptual
+from inversion.perceptual import PerceptualDistance, build_perceptual
 from stylegan2.arrays import Float64Array
+from stylegan2.checkpoint import weights_hash
 from stylegan2.generator import Generator
 
 TITLE = "Face landmarks"
@@ -43,7 +50,10 @@ TRUNCATION_PSI = 1.0
 LEAST_DISTANCE = 7.0
 """Pixels of 512, the mean over the five landmarks: nearer pairs leave nothing to drag."""
 
-Key = tuple[str, str]
+MOST_WHOLE = 8
+"""Pairs of which all 68 landmarks are dragged: a literal drag of these takes minutes."""
+
+Key = tuple[int, str]
 
 
 def run(options: Options) -> Section:
@@ -51,74 +61,58 @@ def run(options: Options) -> Section:
     generator = load_generator(options)
     detector = LandmarkDetector()
     perceptual = build_perceptual(device=options.device)
+    setting = generator, detector, perceptual
+    kept = Kept(options, "landmarks", weights_hash(generator))
     number, others = options.number(3, 40), 48 if options.quick else 500
     methods = MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT
     rng = np.random.default_rng(options.seed)
-    counts = {"1": 1, "5": 5} | ({"all": detector.count} if detector.count > 5 else {})
-    distances: dict[Key, list[float]] = {}
-    drags: dict[Key, list[Measured]] = {}
-    pictures: dict[Key, list[Tensor]] = {}
-    lost: dict[Key, int] = {}
+    samples: dict[Key, list[dict[str, Any]]] = {}
     floor: list[float] = []
     pairs = far_pairs(generator, detector, options.seed + 1000)
     for i, (face, own, wanted) in zip(range(number), pairs, strict=False):
         options.say(f"  pair {i + 1} of {number}")
         floor += noise_floor(face.picture, detector)
-        for count, size in counts.items():
-            chosen = _choose(rng, detector, size)
-            points = _points(own[chosen], wanted[chosen])
+        one = int(rng.choice(FIVE_OF_68))
+        counts = {1: [one], 5: list(FIVE_OF_68)}
+        if not options.quick and i < MOST_WHOLE:
+            counts[68] = list(range(68))
+        for count, chosen in counts.items():
             for name, method in methods.items():
-                key = count, name
-                made = method(generator, face.ws, None, points, None)
-                found = detector.find(made.picture)
-                lost[key] = lost.get(key, 0) + (found is None)
-                if found is not None:
-                    gap = np.linalg.norm(found[chosen] - wanted[chosen], axis=1).mean()
-                    distances.setdefault(key, []).append(float(gap) * SIZE / generator.resolution)
-                drags.setdefault(key, []).append(measure(face.picture, made, points))
-                pictures.setdefault(key, []).append(made.picture)
+                options.say(f"    {count} points, {name}")
+                make = partial(_sample, face, own, wanted, chosen, method, setting)
+                sample = kept.sample(f"{i} {count} {name}", make)
+                samples.setdefault((count, name), []).append(sample)
     options.say(f"  {others} undragged faces")
-    undragged = pooled_features(
-        [
-            face.picture
-            for face, _ in zip(
-                random_faces(generator, options.seed + 2000, TRUNCATION_PSI),
-                range(others),
-                strict=False,
-            )
-        ],
-        perceptual,
-    )
+    random = islice(random_faces(generator, options.seed + 2000, TRUNCATION_PSI), others)
+    undragged = pooled_features([face.picture for face in random], perceptual)
     rows: list[tuple[Cell, ...]] = []
     panels: dict[str, dict[str, dict[str, Mean]]] = {
         "landmark distance": {},
         "Frechet distance": {},
         "steps": {},
     }
-    for (count, name), each in drags.items():
-        key = count, name
-        figures = summary(each)
-        near = mean_of(distances.get(key, []))
-        frechet = frechet_mean(pooled_features(pictures[key], perceptual), undragged)
+    drags: dict[str, list[Measured]] = {}
+    for (count, name), each in samples.items():
+        drags[f"{count} {name}"] = own_drags = [Measured(**one["measured"]) for one in each]
+        figures = summary(own_drags)
+        seen = [one["gap"] for one in each if not math.isnan(one["gap"])]
+        near = mean_of(seen)
+        frechet = frechet_mean(np.array([one["pooled"] for one in each]), undragged)
         cells = (near, frechet, *(figures[figure] for figure in DETAIL))
-        rows.append((count, name, *cells, lost[key], len(each)))
-        group = f"{count} point{'' if count == '1' else 's'}"
+        rows.append((count, name, *cells, len(each) - len(seen), len(each)))
+        group = f"{count} point{'s' if count > 1 else ''}"
         for panel, value in zip(panels, (near, frechet, figures["steps"]), strict=True):
             panels[panel].setdefault(group, {})[name] = value
     header = ("points", "method", "landmark distance", "Frechet", *DETAIL, "no face", "n")
     bars(options.results / "landmarks.png", panels)
     text = (
-        "1 and 5 landmarks (eyes, nose, corners of the mouth) of a random face are dragged to "
+        "1, 5 (outer corners of the eyes, tip of the nose, corners of the mouth) and all 68 "
+        f"landmarks (these of the first {MOST_WHOLE} pairs at most, and not in the quick form) of "
+        "a random face are dragged to "
         f"where another random face (psi {TRUNCATION_PSI}; the next whose five are "
         f"{LEAST_DISTANCE} pixels away on average) has them. "
         "*landmark distance*: how far from there a detector then finds the dragged ones. "
-        + (
-            "With all 68 as well. "
-            if "all" in counts
-            else "Where face-alignment's weights are not at hand the detector has no more than "
-            "these five; many points at once are measured by paired reconstruction. "
-        )
-        + f"Detector: {detector.name}; when a picture is shifted by a known part of a pixel it is "
+        f"Detector: {detector.name}; when a picture is shifted by a known part of a pixel it is "
         f"off by {mean_of(floor)} pixels of 512, the floor of this measure. *Frechet*: distance "
         f"of the results to {others} undragged random faces, on mean and standard deviation of "
         f"each channel of {perceptual.name}; few results are far for being few, so compare with "
@@ -127,16 +121,37 @@ def run(options: Options) -> Section:
         EXPLAINED,
         PAPER_FIGURES,
     )
-    flat = {f"{count} {name}": values for (count, name), values in drags.items()}
-    gaps = {f"{count} {name}": values for (count, name), values in distances.items()}
+    gaps = {f"{n} {name}": [one["gap"] for one in each] for (n, name), each in samples.items()}
     return Section(
         "landmarks",
         TITLE,
         text,
         (Table("Distance to the other face's landmarks", header, tuple(rows)),),
         ("landmarks.png",),
-        {"drags": raw(flat), "landmark_distances": gaps, "detector_floor": floor},
+        {"drags": raw(drags), "landmark_distances": gaps, "detector_floor": floor},
     )
+
+
+def _sample(
+    face: RandomFace,
+    own: Float64Array,
+    wanted: Float64Array,
+    chosen: list[int],
+    method: Method,
+    setting: tuple[Generator, LandmarkDetector, PerceptualDistance],
+) -> dict[str, Any]:
+    """Drag the chosen landmarks: the measures, the detector's distance, features of the picture."""
+    generator, detector, perceptual = setting
+    points = _points(own[chosen], wanted[chosen])
+    made = method(generator, face.ws, None, points, None)
+    found = detector.find(made.picture)
+    gap = math.nan
+    if found is not None:
+        far = np.linalg.norm(found[chosen] - wanted[chosen], axis=1)
+        gap = float(far.mean()) * SIZE / generator.resolution
+    measured = vars(measure(face.picture, made, points))
+    pooled = pooled_features([made.picture], perceptual)[0].tolist()
+    return {"measured": measured, "gap": gap, "pooled": pooled}
 
 
 def far_pairs(
@@ -148,18 +163,10 @@ def far_pairs(
     while True:
         face, own = next(faces)
         for _, wanted in faces:
-            gap = np.linalg.norm(detector.five(own) - detector.five(wanted), axis=1).mean()
+            gap = np.linalg.norm(five_of(own) - five_of(wanted), axis=1).mean()
             if gap >= least:
                 yield face, own, wanted
                 break
-
-
-def _choose(rng: np.random.Generator, detector: LandmarkDetector, size: int) -> list[int]:
-    """Pick the indices of landmarks to drag: one of the five, the five, or all."""
-    five = detector.five(np.arange(detector.count, dtype=np.float64)[:, None])[:, 0].astype(int)
-    if size == 1:
-        return [int(rng.choice(five))]
-    return five.tolist() if size == 5 else list(range(size))
 
 
 def _points(handles: Float64Array, targets: Float64Array) -> tuple[DragPoint, ...]:

@@ -34,7 +34,7 @@ WAYS: dict[str, tuple[str, ...]] = {"expression": EXPRESSION, "expression and po
 
 def run(options: Options) -> Section:
     """Apply each person's smiling photo to the one at rest, and compare with that."""
-    pairs = list(_pairs(options))[:: 6 if not options.quick else 30]
+    pairs = list(london_pairs(options))[:: 6 if not options.quick else 30]
     pairs = pairs[: options.number(3, len(pairs))]
     figures: dict[str, list[tuple[float, float, float, float]]] = {}
     perceptual = build_perceptual("offline", options.device)
@@ -66,7 +66,8 @@ def run(options: Options) -> Section:
     return Section("likeness", TITLE, text, (Table("To the smiling photo", header, tuple(rows)),))
 
 
-def _pairs(options: Options) -> Iterator[tuple[Path, Path]]:
+def london_pairs(options: Options) -> Iterator[tuple[Path, Path]]:
+    """Yield the photos of each person at rest and smiling. Raises SectionSkipped."""
     if options.faces is None or not (options.faces / "index.tsv").is_file():
         raise SectionSkipped("it needs photos of people: name their folder with --faces FOLDER")
     people: dict[str, dict[str, Path]] = {}

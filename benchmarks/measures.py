@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from benchmarks.flow import SIZE, flow_between, moves_at, to_512
 from benchmarks.methods import DragResult
 from benchmarks.section import Mean, mean_of
 from drag.points import DragPoint
+from drag.sampling import sample, square_offsets
 from drag.session import StopReason
 from stylegan2.images import to_uint8
 
 UNITS = "Lengths are in pixels of a 512 picture."
+
+DAI_RADIUS = 10
+"""Pixels of 512: one of the radii of Drag100 (GoodDrag, Zhang et al., 2024, arXiv 2404.07206)."""
 
 EXPLAINED = (
     f"{UNITS} *remaining*: how far the method itself says the handles are from their targets. "
@@ -24,7 +29,8 @@ EXPLAINED = (
     "the start to the result, which passed a forward-backward check; *followed* is the part of "
     "the wanted way that they went, and *seen* the share of handles where the flow passed the "
     "check. *arrived*: share of drags that ended because, by the method's own account, all handles "
-    "had arrived."
+    f"had arrived. *DAI* (Drag100): mean squared difference, in [-1, 1], of the squares of "
+    f"{2 * DAI_RADIUS + 1} pixels around a handle before and around its target after."
 )
 
 
@@ -40,6 +46,7 @@ class Measured:
     arrived: float
     steps: float
     seconds: float
+    dai: float
 
     def as_json(self) -> dict[str, float]:
         """Give the figures by name, rounded."""
@@ -69,21 +76,50 @@ def measure(start: Tensor, result: DragResult, points: Sequence[DragPoint]) -> M
         arrived=float(result.stop == StopReason.ARRIVED.value),
         steps=float(result.steps),
         seconds=result.seconds,
+        dai=accuracy_index(start, result.picture, points),
     )
 
 
-DETAIL = ("remaining", "pixel error", "followed", "seen", "arrived", "steps", "seconds")
-"""The figures of `summary` that tables show."""
+@torch.no_grad()
+def accuracy_index(
+    start: Tensor, picture: Tensor, points: Sequence[DragPoint], radius: int = DAI_RADIUS
+) -> float:
+    """Compare the patches at the handles in `start` with those at the targets in `picture`.
+
+    Both are [1, 3, R, R] in [-1, 1]. It is Drag100's dragging accuracy index: squared differences,
+    mean over the pixels (of 512) within the square of that radius, the colours and the points.
+    """
+    size = start.shape[-1]
+    patch = square_offsets(float(radius), 1.0).to(start) * (size / SIZE)
+    ends = start.new_tensor([[point.handle, point.target] for point in points])
+    before = sample(start, ends[:, :1] + patch)
+    after = sample(picture.to(start), ends[:, 1:] + patch)
+    return float((before - after).square().mean())
+
+
+FIGURES = {
+    "remaining": "remaining",
+    "pixel error": "pixel_error",
+    "followed": "followed",
+    "DAI": "dai",
+    "seen": "seen",
+    "arrived": "arrived",
+    "steps": "steps",
+    "seconds": "seconds",
+}
+"""The figures of `summary`, by the attributes they are means of."""
+
+DETAIL = tuple(FIGURES)
+"""Those that tables show."""
 
 
 def summary(drags: Sequence[Measured]) -> dict[str, Mean]:
     """Return the mean of each figure over those drags that have it."""
-    names = ("remaining", "pixel_error", "followed", "seen", "arrived", "steps", "seconds")
     return {
-        name.replace("_", " "): mean_of(
-            value for value in (getattr(drag, name) for drag in drags) if not math.isnan(value)
+        name: mean_of(
+            value for value in (getattr(drag, of) for drag in drags) if not math.isnan(value)
         )
-        for name in names
+        for name, of in FIGURES.items()
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.draggan import PaperSettings, drag
+from benchmarks.trackers import Tracker
 from drag.masks import keep_outside
 from drag.points import DragPoint
 from drag.session import DragConfig, DragSession, DragStep, StopReason
@@ -56,10 +57,11 @@ def by_paper(
     movable_mask: Tensor | None,
     *,
     settings: PaperSettings,
+    tracker: Tracker | None = None,
 ) -> DragResult:
     """Drag as the paper does, or as its ablation does."""
     started = time.perf_counter()
-    made = drag(generator, ws, noise_consts, points, movable_mask, settings)
+    made = drag(generator, ws, noise_consts, points, movable_mask, settings, tracker)
     with torch.no_grad():
         picture = generator.synthesis(made.ws, noise_consts)
     seconds = time.perf_counter() - started

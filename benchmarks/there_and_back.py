@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.drags import standard_drags
-from benchmarks.faces import LandmarkDetector, faces_with_landmarks, load_generator
+from benchmarks.faces import LandmarkDetector, faces_with_landmarks, five_of, load_generator
 from benchmarks.measures import DETAIL, EXPLAINED, Measured, measure, raw, summary
 from benchmarks.methods import MAIN, METHODS, DragResult, Method
 from benchmarks.plots import bars
@@ -53,7 +53,7 @@ def run(options: Options) -> Section:
     for i in range(number):
         options.say(f"  face {i + 1} of {number}")
         face, landmarks = next(faces)
-        chosen = standard_drags(detector.five(landmarks), generator.resolution)
+        chosen = standard_drags(five_of(landmarks), generator.resolution)
         for drag in chosen[::2] if options.quick else chosen:
             for name, method in methods.items():
                 there, back = there_and_back(

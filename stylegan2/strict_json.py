@@ -20,11 +20,14 @@ def read_strict_json(path: Path) -> object:
     if path.exists() and path.stat().st_size > MOST_BYTES:
         raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
     try:
-        data: object = json.loads(
-            path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys
-        )
+        return parse_strict_json(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON file: {error}") from error
+
+
+def parse_strict_json(text: str) -> object:
+    """Read JSON in which no object has a key twice. Raises ValueError and RecursionError."""
+    data: object = json.loads(text, object_pairs_hook=_unique_keys)
     return data
 
 
