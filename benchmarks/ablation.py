@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.drags import standard_drags
 from benchmarks.faces import load_generator, random_faces
 from benchmarks.frechet import frechet_mean, pooled_features
 from benchmarks.inversions import DevPhoto, Inverter, dev_photos, tuned_copy
+from benchmarks.inverted import fidelity_table
+from benchmarks.kept import Kept
 from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
 from benchmarks.methods import DEFAULT, METHODS
 from benchmarks.plots import bars
@@ -135,28 +138,20 @@ def run(options: Options) -> Section:
             replace(projection, steps=QUICK_STEPS),
             replace(tuning, steps=QUICK_STEPS),
         )
+    kept = Kept(options, "ablation", inverter.weights)
+    folder = options.work / "ablation"
+    table, words, to_photo = fidelity_table(kept, inverter, photos, options.quick, folder)
     fidelities: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     drags: dict[str, list[Measured]] = {name: [] for name in WAYS}
-    pictures: dict[str, list[Tensor]] = {name: [] for name in WAYS}
+    pooled: dict[str, list[list[float]]] = {name: [] for name in WAYS}
     for i, photo in enumerate(photos):
         for name, way in WAYS.items():
             options.say(f"  photo {i + 1} of {len(photos)}, {name}")
-            tuned, inversion = way(inverter, photo, projection, tuning)
-            with torch.no_grad():
-                before = tuned.synthesis(inversion.w_pivot, inversion.noise_consts)
-            fidelities[name].append(fidelity(before, photo.target, perceptual))
-            for drag in standard_drags(photo.five, generator.resolution)[
-                : 1 if options.quick else None
-            ]:
-                made = METHODS[DEFAULT](
-                    tuned,
-                    inversion.w_pivot,
-                    inversion.noise_consts,
-                    drag.points,
-                    drag.movable_mask,
-                )
-                drags[name].append(measure(before, made, drag.points))
-                pictures[name].append(made.picture)
+            make = partial(_sample, inverter, photo, way, projection, tuning, options.quick)
+            sample = kept.sample(f"{photo.name} {name}{' quickly' if options.quick else ''}", make)
+            fidelities[name].append(sample["fidelity"])
+            drags[name] += [Measured(**each) for each in sample["drags"]]
+            pooled[name] += sample["pooled"]
     others = random_faces(generator, options.seed + 2000)
     undragged = pooled_features(
         [face.picture for face in islice(others, 32 if options.quick else 500)], perceptual
@@ -169,7 +164,7 @@ def run(options: Options) -> Section:
             key: mean_of(each[key] for each in fidelities[name])
             for key in ("perceptual", "l2", "psnr", "ms_ssim")
         }
-        frechet = frechet_mean(pooled_features(pictures[name], perceptual), undragged)
+        frechet = frechet_mean(np.array(pooled[name]), undragged)
         shown = ("remaining", "pixel error", "followed", "arrived", "steps")
         cells = (*fit.values(), *(figures[key] for key in shown), frechet)
         rows.append((name, *cells, len(photos), len(drags[name])))
@@ -189,6 +184,7 @@ def run(options: Options) -> Section:
         "dB, MS-SSIM. *Frechet*: of the dragged pictures to undragged random faces (few pictures "
         "are far for being few: compare the ways with each other).",
         EXPLAINED,
+        *words,
     )
     header = ("way", "perceptual", "L2", "PSNR", "MS-SSIM", "remaining", "pixel error", "followed")
     return Section(
@@ -196,6 +192,7 @@ def run(options: Options) -> Section:
         TITLE,
         text,
         (
+            table,
             Table(
                 "Fidelity, and a drag afterwards",
                 (*header, "arrived", "steps", "Frechet", "photos", "drags"),
@@ -203,8 +200,33 @@ def run(options: Options) -> Section:
             ),
         ),
         ("ablation.png",),
-        {"fidelity": fidelities, "drags": raw(drags)},
+        {"to_the_photo": to_photo, "fidelity": fidelities, "drags": raw(drags)},
     )
+
+
+def _sample(
+    inverter: Inverter,
+    photo: DevPhoto,
+    way: Way,
+    projection: ProjectionConfig,
+    tuning: TuningConfig,
+    quick: bool,
+) -> dict[str, Any]:
+    tuned, inversion = way(inverter, photo, projection, tuning)
+    with torch.no_grad():
+        before = tuned.synthesis(inversion.w_pivot, inversion.noise_consts)
+    measured, pictures = [], []
+    for drag in standard_drags(photo.five, tuned.resolution)[: 1 if quick else None]:
+        made = METHODS[DEFAULT](
+            tuned, inversion.w_pivot, inversion.noise_consts, drag.points, drag.movable_mask
+        )
+        measured.append(vars(measure(before, made, drag.points)))
+        pictures.append(made.picture)
+    return {
+        "fidelity": fidelity(before, photo.target, inverter.perceptual),
+        "drags": measured,
+        "pooled": pooled_features(pictures, inverter.perceptual).tolist(),
+    }
 
 
 @torch.no_grad()

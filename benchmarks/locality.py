@@ -5,14 +5,17 @@ Roich et al., 2021 (PTI, arXiv 2106.05744), sections 3.3 and 4.4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import torch
 
-from benchmarks.faces import load_generator, random_faces
-from benchmarks.inversions import QUICK_TUNING, Inverter, dev_photos, tuned_copy
+from benchmarks.faces import RandomFace, load_generator, random_faces
+from benchmarks.inversions import QUICK_TUNING, DevPhoto, Inverter, dev_photos, tuned_copy
+from benchmarks.kept import Kept
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from inversion.fidelity import fidelity
@@ -31,6 +34,9 @@ class Setting:
     changes: Mapping[str, float]
     keep_noise: bool = True
 
+
+FULL: Mapping[int, int] = {1: 6, 3: 2, 5: 2, 10: 1}
+"""Photos in one network, and how many such networks the full form tunes."""
 
 SETTINGS: Mapping[str, Setting] = {
     "default": Setting({}),
@@ -66,10 +72,13 @@ def run(options: Options) -> Section:
     perceptual = build_perceptual(device=options.device)
     inverter = Inverter(options, generator, perceptual)
     # Photos in one network: how many networks.
-    sizes = {1: 1} if options.quick else {1: options.number(1, 6), 5: options.number(1, 2)}
+    sizes = {1: 1}
+    if not options.quick:
+        sizes = {size: options.number(1, number) for size, number in FULL.items()}
     most = max(size * number for size, number in sizes.items())
     photos = list(islice(dev_photos(options.faces, generator.resolution, options.device), most))
     faces = list(islice(random_faces(generator, options.seed + 5000), 20 if options.quick else 100))
+    kept = Kept(options, "locality", inverter.weights)
     encoded = inverter.encoder is not None
     base = settled(
         QUICK_TUNING if options.quick else TuningConfig(), generator.resolution, encoded=encoded
@@ -85,28 +94,11 @@ def run(options: Options) -> Section:
             for i in range(number):
                 options.say(f"  {size} photo(s) in one network, {name}, {i + 1} of {number}")
                 group = photos[i * size : (i + 1) * size]
-                inversions = [inverter.invert(photo, ProjectionConfig())[0] for photo in group]
-                if not setting.keep_noise:
-                    inversions = [Inversion(each.w_pivot, {}) for each in inversions]
-                if size == 1 and not setting.changes:
-                    tuned = inverter.tune(group[0], ProjectionConfig(), base).generator
-                else:
-                    tuned = tuned_copy(
-                        generator,
-                        [photo.target for photo in group],
-                        inversions,
-                        perceptual,
-                        config,
-                        options.seed,
-                    )
-                with torch.no_grad():
-                    for photo, each in zip(group, inversions, strict=True):
-                        picture = tuned.synthesis(each.w_pivot, each.noise_consts)
-                        fits.append(fidelity(picture, photo.target, perceptual))
-                    distances = [
-                        float(perceptual(tuned.synthesis(face.ws), face.picture)[0])
-                        for face in faces
-                    ]
+                make = partial(_sample, inverter, group, setting, config, base, faces)
+                form = " quickly" if options.quick else ""
+                sample = kept.sample(f"{size} {name} {i} {len(faces)}{form}", make)
+                fits += sample["fidelity"]
+                distances = sample["change_of_other_faces"]
                 changes.append(mean_of(distances).mean)
                 if number == 1:  # one network: the spread over faces is all there is
                     changes = distances
@@ -139,3 +131,32 @@ def run(options: Options) -> Section:
         ("locality.png",),
         raw,
     )
+
+
+def _sample(
+    inverter: Inverter,
+    group: Sequence[DevPhoto],
+    setting: Setting,
+    config: TuningConfig,
+    base: TuningConfig,
+    faces: Sequence[RandomFace],
+) -> dict[str, Any]:
+    """Tune to some photos at once: how near each is, and how far each other face went."""
+    inversions = [inverter.invert(photo, ProjectionConfig())[0] for photo in group]
+    if not setting.keep_noise:
+        inversions = [Inversion(each.w_pivot, {}) for each in inversions]
+    perceptual = inverter.perceptual
+    if len(group) == 1 and not setting.changes:
+        tuned = inverter.tune(group[0], ProjectionConfig(), base).generator
+    else:
+        targets = [photo.target for photo in group]
+        generator = inverter.generator
+        tuned = tuned_copy(generator, targets, inversions, perceptual, config, inverter.seed)
+    with torch.no_grad():
+        pictures = [tuned.synthesis(each.w_pivot, each.noise_consts) for each in inversions]
+        distances = [float(perceptual(tuned.synthesis(face.ws), face.picture)[0]) for face in faces]
+    fits = [
+        fidelity(picture, photo.target, perceptual)
+        for picture, photo in zip(pictures, group, strict=True)
+    ]
+    return {"fidelity": fits, "change_of_other_faces": distances}
