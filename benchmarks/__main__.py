@@ -14,7 +14,10 @@ from benchmarks.report import PAGE, RESULTS, Stored, provenance, store, write_pa
 from benchmarks.section import Options, SectionSkipped
 from stylegan2.embedded import EMBEDDED
 
-QUALITY = ("looks", "paired", "landmarks", "there_and_back", "photos", "ablation", "locality")
+QUALITY = (
+    *("looks", "targets", "paired", "landmarks", "there_and_back"),
+    *("photos", "parts", "ablation", "locality"),
+)
 """The quality measures, in the order of the page; the other benchmarks follow by name."""
 
 
