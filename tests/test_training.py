@@ -282,6 +282,7 @@ def test_a_grown_and_wider_network_begins_with_the_smaller_ones_picture(tmp_path
         ("features.bin", "features.bin is missing"),
         ("start", "no generator.0.safetensors"),
         ("batch", "batch must be even"),
+        ("look", "look must be one of (32, 64, 128, 256), is 900"),
     ],
 )
 def test_a_folder_that_lacks_something_is_named(
@@ -294,6 +295,7 @@ def test_a_folder_that_lacks_something_is_named(
             (folder / path.name).write_bytes(path.read_bytes())
     options = ["--start", str(tmp_path)] if spoil == "start" else []
     options += ["--batch", "3"] if spoil == "batch" else []
+    options += ["--look", "900"] if spoil == "look" else []
     with pytest.raises(SystemExit) as stopped:
         main([str(folder), "--run", str(tmp_path / "run"), "--kimg", "0.001", *options])
     assert stopped.value.code == 2

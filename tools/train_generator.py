@@ -51,8 +51,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="SOURCE=FACTOR",
         help="draw sources that begin so more often or less; may be given again",
     )
+    numbers = options.add_argument_group("numbers", "what each is: tools/adversarial/config.py")
     for name, value in asdict(AdversarialConfig()).items():
-        options.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        numbers.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     return options
 
 

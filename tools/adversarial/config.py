@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SIDES = (32, 64, 128, 256)
+"""Sides that pictures may have, and at which the frozen features may look at them."""
+
 
 @dataclass(frozen=True)
 class AdversarialConfig:
@@ -50,6 +53,9 @@ class AdversarialConfig:
     rare_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("resolution", "look"):
+            if getattr(self, name) not in SIDES:
+                raise ValueError(f"{name} must be one of {SIDES}, is {getattr(self, name)}")
         if self.batch < 4 or self.batch % 2:
             raise ValueError(f"batch must be even and at least 4, is {self.batch}")
         if self.bank % self.fresh:
