@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,7 +82,13 @@ def random_target(generator: Generator, seed: int, device: str) -> Tensor:
 
 
 def measure_projection(
-    network: str, distance: str, who: str, device: str, seed: int, effort: dict[str, Any]
+    network: str,
+    distance: str,
+    who: str,
+    device: str,
+    seed: int,
+    effort: dict[str, Any],
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Time a step of the projection; who is "literal" or "realdrag"."""
     generator = build_network(network, device, seed)
@@ -95,14 +102,20 @@ def measure_projection(
             generator, target, perceptual, start, statistics.std, rng, steps=MANY
         )
         return {"seconds": repeat(literal.step, Effort(**effort), device)}
-    config = settled(ProjectionConfig(steps=MANY), None)
+    config = settled(ProjectionConfig(steps=MANY, precision=precision), None)
     low = bf16_from(config.precision, device, generator.resolution)
     steps = project(generator, target, perceptual, config, statistics, rng, bf16_from=low)
     return {"seconds": repeat(lambda: next(steps), Effort(**effort), device, first_prepares=True)}
 
 
 def measure_tuning(
-    network: str, distance: str, who: str, device: str, seed: int, effort: dict[str, Any]
+    network: str,
+    distance: str,
+    who: str,
+    device: str,
+    seed: int,
+    effort: dict[str, Any],
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Time a step of tuning: "seconds" with locality, "without" it.
 
@@ -121,7 +134,7 @@ def measure_tuning(
             found[f"{key}_peak_mb"] = peak_mb(device)
             del literal
         return found
-    config = tuning_for_timing()
+    config = replace(tuning_for_timing(), precision=precision)
     inversion = Inversion(ws, {k: v.clone() for k, v in generator.synthesis.noise_consts().items()})
     low = bf16_from(config.precision, device, generator.resolution)
     steps = tune(generator, [target], [inversion], perceptual, config, rng, low)

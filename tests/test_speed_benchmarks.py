@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from benchmarks.floor import block_flops, module_flops, synthesis_flops, windows_flops
+from benchmarks.gpu import drag_cases, loss_cases, run
 from benchmarks.literal import LiteralDrag, LiteralProjection, LiteralTuning, synthesis
 from benchmarks.networks import random_ws
+from benchmarks.section import Options, SectionSkipped
 from benchmarks.speed_drag import spread_points
 from benchmarks.speed_inversion import best_so_far, seconds_until
 from benchmarks.speed_rows import HEADER, Row, cells
@@ -30,6 +32,7 @@ from benchmarks.timing import (
 )
 from drag.points import DragPoint
 from inversion.perceptual import OfflineDistance
+from stylegan2.embedded import EMBEDDED
 from stylegan2.generator import GeneratorConfig, standard_channels
 from tests.factories import tiny_generator
 
@@ -238,3 +241,21 @@ def test_the_literal_projection_and_tuning_come_nearer_to_their_target() -> None
         losses = [tuning.step() for _ in range(15)]
         assert losses[-1] < losses[0]
     assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_every_kind_of_step_of_the_gpu_table_runs_and_all_have_a_floor() -> None:
+    small = "config-f-16"
+    cases = [*drag_cases("cpu", 1, small, small), *loss_cases("cpu", 1, small, "offline")]
+    assert min(case.flops for case in cases) > 0
+    for case in (cases[0], cases[3], *cases[6:8]):
+        assert min(case.measure(Effort(0.0, 1, 1))["seconds"]) > 0, case.what
+    assert len({(case.what, case.who) for case in cases}) == len(cases) == 10
+
+
+def test_the_gpu_table_is_skipped_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options = Options(True, 1, EMBEDDED, None, "cpu", tmp_path, tmp_path, print)
+    with pytest.raises(SectionSkipped, match="no GPU"):
+        run(options)
