@@ -27,6 +27,8 @@ def read_landmarks(path: str | Path) -> Face:
     wished; or {"landmarks": [[x, y], ...]}, 68 points in iBUG order. Raises LandmarksInvalid.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for, without an end
+        raise LandmarksInvalid(f"The landmarks file {path} is not a file.", "they are not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

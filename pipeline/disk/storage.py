@@ -23,6 +23,9 @@ ADVICE = {
     errno.EROFS: "this place can only be read: choose another folder",
     errno.EACCES: "you may not write there: choose another folder, or change its permissions",
     errno.EPERM: "you may not write there: choose another folder, or change its permissions",
+    errno.ENOENT: "a folder on the way is not there: make it, or choose another one",
+    errno.ENOTDIR: "what should be a folder on the way is a file: choose another place",
+    errno.ENAMETOOLONG: "the name is too long there: take a shorter one",
     errno.EIO: "the disk reports an error: check it before trusting it with more",
 }
 

@@ -15,6 +15,9 @@ from pipeline.disk.workspace import STATE, Workspace, WorkspaceInvalid
 from pipeline.progress import Job, Notice
 from stylegan2.hashing import file_sha256
 
+LONGEST = 180
+"""Bytes of a photo's name in its workspace's: disks take 255, and more is added to it."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -45,6 +48,8 @@ def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
     for place in [folder] if folder is not None else _places(photo, parent, sha256):
         if not (place / STATE).exists():
             yield from _check_photo(photo)
+            if place.exists() and not place.is_dir():
+                raise WorkspaceInvalid(f"{place} is a file: choose another workspace")
             with writing(place.parent):
                 place.mkdir(parents=True, exist_ok=True)
         workspace = Workspace(place)
@@ -101,10 +106,19 @@ def _check_photo(photo: Path) -> Job[None]:
 
 def _places(photo: Path, parent: Path, sha256: str) -> Iterator[Path]:
     """Yield the folder that this photo has already, then names that are free or become it."""
-    for place in sorted(parent.glob(f"{glob.escape(photo.stem)}*{SUFFIX}")):
+    stem = _short(photo.stem)
+    for place in sorted(parent.glob(f"{glob.escape(stem)}*{SUFFIX}")):
         with suppress(ValueError, OSError):
             state = Workspace(place).read_state()
             if state is not None and state.photo["sha256"] == sha256:
                 yield place
-    yield parent / f"{photo.stem}{SUFFIX}"
-    yield from (parent / f"{photo.stem}-{number}{SUFFIX}" for number in itertools.count(2))
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    for place in (parent / f"{name}{SUFFIX}" for name in names):
+        if place.is_dir() or not place.exists():  # a file may be called so, the photo itself even
+            yield place
+
+
+def _short(stem: str) -> str:
+    """Cut a photo's name so that its workspace's fits on a disk, with what is added to it."""
+    name = stem.encode(errors="surrogateescape")
+    return stem if len(name) <= LONGEST else name[:LONGEST].decode(errors="ignore")

@@ -14,7 +14,7 @@ from pipeline.disk.workspace import Workspace
 from pipeline.jobs.claim import photo_hash
 from pipeline.progress import Job, Notice, PointNotice
 from pipeline.settings.recipe import PARTS, Recipe
-from pipeline.settings.schema import config_to_json
+from pipeline.settings.schema import RecipeInvalid, config_to_json
 from pipeline.stage_table import STAGES, Stage
 from stylegan2.hashing import file_sha256
 from stylegan2.sizes import Size, sides
@@ -32,9 +32,17 @@ def align_request(photo: Path, size: Size, recipe: Recipe, landmarks: Path | Non
     """Ask for an alignment; settings that change nothing are left out of its identity.
 
     Faces are cut out as squares: for pictures of another shape the photo is taken as it is.
+    Raises RecipeInvalid where the face is said that shall be cut out, and none is.
     """
     height, width = sides(size)
     whole = recipe.align.align == "none" or height != width
+    if whole and (landmarks is not None or recipe.align.face is not None):
+        raise RecipeInvalid(
+            "the whole picture is taken, as align none says, or the network, whose pictures are "
+            "not square; leave out what says which face (face, landmarks)"
+        )
+    if landmarks is not None and recipe.align.face is not None:
+        raise RecipeInvalid("landmarks say where the face is, face says which one: choose one")
     config: dict[str, Any] = {
         "align": "none" if whole else "auto",
         "size": height if height == width else [height, width],

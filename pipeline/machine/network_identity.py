@@ -12,7 +12,8 @@ from stylegan2.network_names import split_class, with_class
 from stylegan2.sizes import Size
 from stylegan2.zoo import is_known_name
 
-INDEX = "networks.json"
+INDEX = "networks-2.json"
+"""The number goes up with that of conversions, after which a file may have other weights."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ class AlignConfig:
         },
     )
 
+    def __post_init__(self) -> None:
+        """Refuse what does not go together: raises ValueError."""
+        if self.align == "none" and self.face is not None:
+            raise ValueError(
+                "face says which face is cut out, align none cuts out none: choose one"
+            )
+
 
 @dataclass(frozen=True)
 class ResultConfig:

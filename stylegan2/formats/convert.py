@@ -25,7 +25,7 @@ from stylegan2.formats.classes import ClassNeeded, for_class
 from stylegan2.formats.find import find_generator
 from stylegan2.formats.layouts import ForeignWeights, UnsupportedNetwork
 from stylegan2.formats.stored import UnsafeCheckpoint
-from stylegan2.formats.torch_files import load_objects, map_file
+from stylegan2.formats.torch_files import check_regular, load_objects, map_file
 from stylegan2.generator import Generator
 from stylegan2.hashing import file_sha256
 from stylegan2.latents import w_statistics
@@ -38,7 +38,7 @@ __all__ = [
     "read_foreign",
 ]
 
-CONVERSION_VERSION = 1
+CONVERSION_VERSION = 2
 """Part of the names of kept conversions; raise it when a conversion's result changes."""
 
 MAX_SAFETENSORS_HEADER = 100_000_000
@@ -153,6 +153,7 @@ def _kind(path: Path) -> str:
     """Tell safetensors from pickles (in any container); refuse everything else by name."""
     if path.is_dir():
         raise UnsupportedNetwork(f"{path} is a folder; give the network file in it")
+    check_regular(path)
     try:
         with path.open("rb") as file:
             head = file.read(512)

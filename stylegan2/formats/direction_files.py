@@ -24,6 +24,7 @@ from stylegan2.checkpoint import WeightsInvalid
 from stylegan2.directions import UNIT, Direction, DirectionsInvalid, as_long_as_w, typical_w
 from stylegan2.formats.loose_tensors import ALONE, read_loose
 from stylegan2.formats.stored import UnsafeCheckpoint
+from stylegan2.formats.torch_files import check_regular
 from stylegan2.generator import Generator
 from stylegan2.whole_file import replacing
 
@@ -85,6 +86,7 @@ def read_directions(path: Path) -> DirectionFile:
     Raises DirectionsInvalid, and UnsafeCheckpoint for a file that asks for more than tensors.
     """
     try:
+        check_regular(path)
         with path.open("rb") as file:
             head = file.read(9)
         if head[8:9] == b"{":

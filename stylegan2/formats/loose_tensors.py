@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ def read_loose(path: Path, most_bytes: int) -> dict[str, Tensor]:
         return {ALONE: _array(bytes(data[: most_bytes + 1]))}
     if _is_npz(data):
         return _entries(data, most_bytes)
+    if not re.match(rb"PK\x03\x04|\x80[\x02-\x05]|c[\w.]+\n[\w.]+\n|[]})(]", bytes(data[:512])):
+        raise WeightsInvalid("it is no .npy, .npz or .pt file, nor a pickle of tensors")
     stored = load_objects(data)
     found: Mapping[object, object] = stored if isinstance(stored, dict) else {ALONE: stored}
     tensors, left = {}, most_bytes

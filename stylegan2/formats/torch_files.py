@@ -24,8 +24,15 @@ STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 STREAM_START = b"\x80\x02\x8a\x0a" + STREAM_MAGIC.to_bytes(10, "little")
 
 
+def check_regular(path: Path) -> None:
+    """Raise WeightsInvalid for a pipe or a device, which has no end or waits for ever."""
+    if path.exists() and not path.is_file():
+        raise WeightsInvalid(f"{path} is not a file, but a pipe or a device; store it as a file")
+
+
 def map_file(path: Path) -> memoryview:
     """Map a file into memory, read-only. Raises WeightsInvalid when it is empty or unreadable."""
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
