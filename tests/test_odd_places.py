@@ -13,12 +13,13 @@ import pytest
 from inversion.faces.landmarks_file import LandmarksInvalid, read_landmarks
 from pipeline.disk.storage import StorageFailed, replace_file, writing
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
-from pipeline.failures import BAD_INPUT
+from pipeline.failures import BAD_INPUT, MACHINE, OK
 from pipeline.jobs.claim import claim
 from pipeline.progress import follow
 from pipeline.settings.recipe import AlignConfig
+from stylegan2.directions import DirectionsInvalid
 from stylegan2.formats.convert import WeightsInvalid, load_network
-from stylegan2.formats.direction_files import DirectionsInvalid, read_directions
+from stylegan2.formats.direction_files import read_directions
 from stylegan2.formats.latents import LatentsInvalid, read_latents
 from tests.conftest import Run
 from tests.pipeline_cases import Case
@@ -63,6 +64,19 @@ def test_a_place_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> N
     ):
         with pytest.raises(StorageFailed, match=words), writing(tmp_path):
             replace_file(tmp_path / name, b"content")
+
+
+@pytest.mark.parametrize("name", ["workspace.json", "lock.json", "result.png"])
+def test_a_folder_called_like_a_file_of_a_workspace_is_named_or_set_aside(
+    run: Run, finished: Case, name: str
+) -> None:
+    (finished.workspace / name).unlink(missing_ok=True)
+    (finished.workspace / name).mkdir()
+    result = run(finished.drag())
+    if name == "workspace.json":
+        assert result.code == OK and "it is a folder; it was moved to damaged" in result.err
+    else:
+        assert result.code == MACHINE and "a folder is called like a file" in result.err
 
 
 Read = Callable[[Path], object]

@@ -25,6 +25,7 @@ ADVICE = {
     errno.EPERM: "you may not write there: choose another folder, or change its permissions",
     errno.ENOENT: "a folder on the way is not there: make it, or choose another one",
     errno.ENOTDIR: "what should be a folder on the way is a file: choose another place",
+    errno.EISDIR: "a folder is called like a file that is written there: give it another name",
     errno.ENAMETOOLONG: "the name is too long there: take a shorter one",
     errno.EIO: "the disk reports an error: check it before trusting it with more",
 }

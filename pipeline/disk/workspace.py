@@ -114,6 +114,8 @@ class Workspace:
             return State.from_json(read_sealed(self.folder / STATE))
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            raise ValueError("it is a folder") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"its content is not understood: {error!r}") from error
 
