@@ -72,7 +72,7 @@ def test_a_folder_called_like_a_file_of_a_workspace_is_named_or_set_aside(
 ) -> None:
     (finished.workspace / name).unlink(missing_ok=True)
     (finished.workspace / name).mkdir()
-    result = run(finished.drag())
+    result = run(finished.drag("-w", str(finished.workspace)))
     if name == "workspace.json":
         assert result.code == OK and "it is a folder; it was moved to damaged" in result.err
     else:
