@@ -49,6 +49,12 @@ SHORTEST = 0.25
 ENOUGH = 0.99
 """A step counts when it leaves no more than this part of the handles' root mean square distance."""
 
+MANY_POINTS = 16
+WORTH = 0.4
+"""Many handles contradict each other, and the last of their way is paid with a picture that is no
+longer the face's: a step that brings them nearer by less than this part of what the first did, for
+as much change of ws, is taken back, and is the last. (Measured with 32; 9 still arrive.)"""
+
 DAMPING = 0.3
 """What is added to the diagonal of the normal equations, as a part of its mean."""
 
@@ -108,6 +114,8 @@ class GaussNewton:
         self.view = scene.render(self._moving, places, self._reach)
         far = float((scene.targets - scene.handles).square().sum(dim=1).mean().sqrt())
         self._last = Moved(far, places, [0.0] * len(places), self.view.ws)
+        self._many = len(places) >= MANY_POINTS
+        self._first_worth = 0.0
         self._lambda_mask = config.lambda_mask
         self._kept = _kept_share(scene)
         self._rows: Tensor | None = None
@@ -117,7 +125,8 @@ class GaussNewton:
     def step(self) -> Moved:
         """Move ws so that the handles come nearer, and find them again.
 
-        It waits for the device twice: for where to render, and at its end.
+        It waits for the device twice: for where to render, and at its end; with many handles once
+        more.
         """
         scene = self._scene
         ways = scene.targets - self._handles
@@ -144,6 +153,11 @@ class GaussNewton:
         if moved.loss > max(ENOUGH * self._last.loss, scene.tolerance):
             self._stride = max(self._stride / 2, SHORTEST * self._longest)
             return replace(self._last, loss=moved.loss)
+        if self._many:
+            worth = (self._last.loss - moved.loss) / float(change.norm().clamp_min(TINY))
+            self._first_worth = self._first_worth or worth
+            if worth < WORTH * self._first_worth:
+                return replace(self._last, loss=moved.loss, spent=True)
         self._last, self.view = moved, view
         self._moving, self._handles = candidate, found.handles
         self._stride = min(2 * self._stride, self._longest)

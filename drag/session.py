@@ -18,6 +18,7 @@ from drag.points import DragPoint
 from drag.sampling import REFERENCE_RESOLUTION, to_picture_xy
 from drag.scene import Scene
 from drag.stopping import LOST_MISMATCH, MIN_PROGRESS, StopReason, StopRule
+from drag.tracking import Moved
 from stylegan2.generator import Generator, NoiseConsts
 
 __all__ = ["DragConfig", "DragDiverged", "DragSession", "DragStep", "StopReason"]
@@ -157,7 +158,7 @@ class DragSession:
             (to_picture_xy(x, *sizes), to_picture_xy(y, *sizes)) for x, y in moved.places
         )
         self._ws = moved.ws
-        self._last = self._judge(number, moved.loss, handles, moved.mismatch)
+        self._last = self._judge(number, moved, handles)
         if self._rule.best_step == number:
             self._nearest = self._last, self._ws
         return self._last
@@ -180,17 +181,16 @@ class DragSession:
     def _judge(
         self,
         number: int,
-        loss: float,
+        moved: Moved,
         handles: tuple[tuple[float, float], ...],
-        mismatch: Sequence[float],
     ) -> DragStep:
         distances = _distances(handles, self._aims)
-        lost = any(now > limit for now, limit in zip(mismatch, self._lost_at, strict=True))
+        lost = any(now > limit for now, limit in zip(moved.mismatch, self._lost_at, strict=True))
         lost = lost or self._ran_out(handles, distances)
-        stop = self._rule.check(number, distances, lost)
+        stop = self._rule.check(number, distances, lost, moved.spent)
         if stop is None and self._cancelled:
             stop = StopReason.CANCELLED
-        step = self._step(number, loss, handles, stop)
+        step = self._step(number, moved.loss, handles, stop)
         if stop is StopReason.ARRIVED and any(step.held):
             step = replace(step, stop=StopReason.HELD)
         return step

@@ -87,11 +87,13 @@ class StopRule:
         self._best = self._reference = self._mean(distances)
         self._reference_step = 0
 
-    def check(self, step: int, distances: Sequence[float], lost: bool) -> StopReason | None:
+    def check(
+        self, step: int, distances: Sequence[float], lost: bool, spent: bool = False
+    ) -> StopReason | None:
         """Take in the state after a step; return the reason to stop, None to go on.
 
         No progress means that the mean distance has not fallen by min_progress below where it
-        last did, for `patience` steps.
+        last did, for `patience` steps, or that the method itself says that it is spent.
         """
         mean = self._mean(distances)
         if not lost and mean < self._best:
@@ -104,7 +106,7 @@ class StopRule:
             return StopReason.ARRIVED
         if step >= self._max_steps:
             return StopReason.STEP_LIMIT
-        if step - self._reference_step >= self._patience:
+        if spent or step - self._reference_step >= self._patience:
             return StopReason.NO_PROGRESS
         return None
 

@@ -45,12 +45,16 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Moved:
-    """A step, on the host: what it lowered, where the handles are now, how unlike; and all ws."""
+    """A step, on the host: what it lowered, where the handles are now, how unlike; and all ws.
+
+    spent says that another step would not be worth it.
+    """
 
     loss: float
     places: Places
     mismatch: list[float]
     ws: Tensor
+    spent: bool = False
 
     @classmethod
     def read(cls, loss: Tensor, found: Tracked, ws: Tensor) -> Moved:

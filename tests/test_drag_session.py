@@ -330,6 +330,12 @@ def test_creeping_by_less_than_the_least_progress_stops() -> None:
     assert reasons == [None, None, StopReason.NO_PROGRESS]
 
 
+def test_a_method_that_is_spent_stops_unless_all_have_arrived() -> None:
+    rule = _rule([10.0])
+    assert rule.check(1, [5.0], lost=False, spent=True) is StopReason.NO_PROGRESS
+    assert rule.check(2, [0.5], lost=False, spent=True) is StopReason.ARRIVED
+
+
 def test_the_best_step_is_the_closest_and_never_a_lost_one() -> None:
     rule = _rule([10.0], patience=50)
     rule.check(1, [6.0], lost=False)

@@ -160,3 +160,36 @@ def test_a_handle_on_nothing_at_all_stays_and_says_so() -> None:
     last = list(session.run())[-1]
     assert last.stop is StopReason.NO_PROGRESS
     assert last.handles[0] == pytest.approx((10.0, 10.0))
+
+
+def _pulled_apart(count: int) -> list[DragPoint]:
+    """Pull places all over the face in directions that no face follows at once."""
+    rng = torch.Generator().manual_seed(3)
+    rows = torch.tensor([44.0, 54.0, 64.0, 74.0, 84.0]) + 2.0
+    places = torch.cartesian_prod(rows, rows)[torch.randperm(25, generator=rng)[:count]]
+    ways = 6 * torch.nn.functional.normalize(torch.randn(count, 2, generator=rng), dim=1)
+    ends = zip(places.tolist(), (places + ways).tolist(), strict=True)
+    return [DragPoint((a, b), (c, d)) for (a, b), (c, d) in ends]
+
+
+def test_many_handles_that_contradict_each_other_stop_where_going_on_would_cost_most(
+    faces: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = _pulled_apart(25)
+    worth_it = _drag(faces, "newton", points)
+    monkeypatch.setattr(newton, "WORTH", 0.0)
+    to_the_end = _drag(faces, "newton", points)
+    assert worth_it.last.stop is StopReason.NO_PROGRESS
+    assert worth_it.last.step < to_the_end.last.step
+    changes = [float((each.result[1] - _ws(faces)).norm()) for each in (worth_it, to_the_end)]
+    assert changes[0] < 0.8 * changes[1]
+    assert sum(worth_it.result[0].distances) < 0.7 * 25 * 6
+
+
+def test_few_handles_go_as_far_as_they_can_whatever_it_costs(
+    faces: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = _pulled_apart(9)
+    as_it_is = _drag(faces, "newton", points)
+    monkeypatch.setattr(newton, "WORTH", 0.0)
+    assert torch.equal(as_it_is.ws, _drag(faces, "newton", points).ws)
