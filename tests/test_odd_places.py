@@ -79,6 +79,31 @@ def test_a_folder_called_like_a_file_of_a_workspace_is_named_or_set_aside(
         assert result.code == MACHINE and "a folder is called like a file" in result.err
 
 
+@pytest.mark.parametrize("name", ["artifacts", "damaged"])
+def test_a_file_called_like_a_folder_of_a_workspace_is_named(
+    run: Run, finished: Case, name: str
+) -> None:
+    folder = finished.workspace / name
+    if name == "artifacts":
+        shutil.rmtree(folder)
+    else:
+        next(finished.workspace.glob("artifacts/drag-*/manifest.json")).write_bytes(b"{")
+    folder.write_bytes(b"x")
+    result = run(finished.invert() if name == "artifacts" else finished.drag())
+    assert result.code == MACHINE and "a file is called like a folder" in result.err
+
+
+def test_endlessly_nested_json_is_damage_like_any_other(
+    run: Run, finished: Case, tmp_path: Path
+) -> None:
+    for path in (finished.workspace / "workspace.json", tmp_path / "landmarks.json"):
+        path.write_text("[" * 100_000)
+    result = run(finished.drag("-w", str(finished.workspace)))
+    assert result.code == OK and "workspace.json is damaged" in result.err
+    with pytest.raises(LandmarksInvalid, match="is not JSON"):
+        read_landmarks(tmp_path / "landmarks.json")
+
+
 Read = Callable[[Path], object]
 
 READERS: dict[str, tuple[Read, type[Exception]]] = {

@@ -34,7 +34,7 @@ def read_landmarks(path: str | Path) -> Face:
     except OSError as error:
         words = f"The landmarks file {path} cannot be read: {error}."
         raise LandmarksInvalid(words, "they cannot be read") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LandmarksInvalid(f"{path} is not JSON: {error}.", "they are not JSON") from error
     if not isinstance(content, dict):
         raise _invalid(path, "it must hold an object")

@@ -25,6 +25,7 @@ ADVICE = {
     errno.EPERM: "you may not write there: choose another folder, or change its permissions",
     errno.ENOENT: "a folder on the way is not there: make it, or choose another one",
     errno.ENOTDIR: "what should be a folder on the way is a file: choose another place",
+    errno.EEXIST: "a file is called like a folder that is made there: give it another name",
     errno.EISDIR: "a folder is called like a file that is written there: give it another name",
     errno.ENAMETOOLONG: "the name is too long there: take a shorter one",
     errno.EIO: "the disk reports an error: check it before trusting it with more",
@@ -117,7 +118,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     try:
         body = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("it is not valid JSON any more") from None
     if not isinstance(body, dict) or body.pop(SEAL, None) is None or _render(body) != data:
         raise ValueError("it has changed since it was written")

@@ -280,5 +280,5 @@ def _holder(path: Path) -> str:
     try:
         said = json.loads(path.read_text())
         return f"process {said['pid']} ({said['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"
