@@ -42,11 +42,14 @@ Progress = Callable[[Event], object]
 
 @dataclass(frozen=True)
 class ControlRange:
-    """A control on a face: what -1 and +1 do, its present measure, and from where to where."""
+    """A control on a face: what -1 and +1 do, its present measure, and from where to where.
+
+    present is None where it cannot be seen: a gaze without an iris.
+    """
 
     less: str
     more: str
-    present: float
+    present: float | None
     low: float
     high: float
 

@@ -33,6 +33,8 @@ from tests.pipeline_cases import Case
 QUICK = {"drag": {"steps": 2}}
 
 TURNED = ("turn", "nod", "tilt")
+LOOKING = ("gaze", "gaze_up")
+"""They move pixels, no landmarks: tests/test_gaze.py."""
 
 
 def face(*, scale: float = 1.0, degrees: float = 0.0) -> Float64Array:
@@ -48,7 +50,7 @@ def test_the_table_mirrors_landmarks_as_the_shape_does() -> None:
     assert MIRRORED == MIRRORED68
 
 
-@pytest.mark.parametrize("name", [n for n in CONTROLS if n not in TURNED])
+@pytest.mark.parametrize("name", [n for n in CONTROLS if n not in TURNED + LOOKING])
 @pytest.mark.parametrize("amount", [1.0, -0.5])
 def test_an_amount_changes_the_controls_measure_by_what_the_table_says(
     name: str, amount: float

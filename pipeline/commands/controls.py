@@ -109,9 +109,9 @@ def controls(workspace: Path | None, as_json: bool, device: str) -> None:
         line = f"{name:<12} -1 {control.less}, +1 {control.more}"
         if name in found:
             row = found[name]
+            present = "not seen" if row["present"] is None else f"{row['present']:.2f}"
             line = (
-                f"{name:<12} {row['low']:+.2f} to {row['high']:+.2f}  "
-                f"{control.measure} {row['present']:.2f}"
+                f"{name:<12} {row['low']:+.2f} to {row['high']:+.2f}  {control.measure} {present}"
             )
         lines.append(line)
     console.done({"controls": rows}, *lines)

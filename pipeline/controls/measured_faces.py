@@ -31,8 +31,11 @@ CHECKED_AT = (-0.5, 0.5)
 
 
 def directed_controls() -> list[Control]:
-    """Return the controls that have a direction: of both sides, and of a face that is level."""
-    return [each for each in SYMMETRICAL if each.turns != "roll"]
+    """Return the controls that have a direction: of both sides, and of a face that is level.
+
+    A gaze has none: what is measured are landmarks.
+    """
+    return [each for each in SYMMETRICAL if each.turns != "roll" and each.looks is None]
 
 
 def sample_faces(generator: Generator, count: int, seed: int) -> Tensor:

@@ -18,6 +18,7 @@ Way = tuple[float, float]
 
 Part = Literal["mouth", "eyes", "brows", "pose", "shape"]
 Axis = Literal["yaw", "pitch", "roll"]
+Look = Literal["across", "up"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Control:
 
     less and more say what -1 and +1 do; measure is what it changes, by `fall` at -1 and by `rise`
     at +1, within `limits`. more_ways and less_ways are the landmarks' ways at +1 and at -1, gaps
-    what parts or meets, turns the axis around which the head turns, by degrees. A generator is
+    what parts or meets, turns the axis around which the head turns, by degrees, looks the way of
+    the irises, which are no landmarks: their pixels go by themselves. A generator is
     asked how the rest of the face goes along when the landmarks `asked` go where they belong;
     `around` and `near` go there, too, and move what is around them or only what is near. carried
     are places on the way from one landmark to another, (from, to, share), which move near as the
@@ -61,6 +63,7 @@ class Control:
     less_ways: Mapping[int, Way] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     turns: Axis | None = None
+    looks: Look | None = None
     asked: tuple[int, ...] = ()
     around: tuple[int, ...] = ()
     near: tuple[int, ...] = ()
@@ -172,6 +175,14 @@ SYMMETRICAL = (
         "brows", "brows", "brows down", "brows up",
         "brow height", 0.117, 0.117, (0.1, 0.75), _RAISED, _opposite(_RAISED),
         near=BROWS + EYE_CORNERS + LIDS, carried=_BELOW_BROWS,
+    ),
+    Control(
+        "gaze", "eyes", "eyes look to the left", "eyes look to the right",
+        "gaze", 0.16, 0.16, (-0.5, 0.5), looks="across",
+    ),
+    Control(
+        "gaze_up", "eyes", "eyes look down", "eyes look up",
+        "gaze height", 0.1, 0.1, (-0.5, 0.5), looks="up",
     ),
     Control(
         "turn", "pose", "head turned to the left", "head turned to the right",

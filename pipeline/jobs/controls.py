@@ -12,10 +12,12 @@ from pipeline.controls.table import CONTROLS
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
 from pipeline.jobs.obtain import current
+from pipeline.jobs.seen_faces import SeenFace, face_in
 from pipeline.machine.bench import Bench
 from pipeline.progress import Job, Notice
 
 if TYPE_CHECKING:
+    from pipeline.picture.gaze import Gaze
     from stylegan2.arrays import Float64Array
 
 SAME = 0.05
@@ -30,37 +32,20 @@ LEAST = 0.005
 
 def control_table(workspace: Workspace, bench: Bench) -> Job[dict[str, dict[str, Any]]]:
     """Say for each control what the photo's face measures, and how far it can go from there."""
-    from pipeline.controls.measures import measures, reach
+    from pipeline.controls.measures import eye_measures, measures, reach
 
     with (yield from workspace.lock()):
         aligned = yield from current(workspace, "align", bench)
-    found = measures(in_photo(face_in(aligned), aligned))
+        seen = face_in(workspace, aligned)
+    found = measures(in_photo(seen.points, aligned))
+    found.update(eye_measures(seen.eyes) if seen.eyes else {})
     table = {}
     for name, control in CONTROLS.items():
-        low, high = reach(control, found)
-        present = round(found[control.measure], 4)
+        low, high = reach(control, found, seen.eyes)
+        measured = found.get(control.measure)
+        present = None if measured is None else round(measured, 4)
         table[name] = {"present": present, "low": round(low, 2), "high": round(high, 2)}
     return table
-
-
-def face_in(aligned: Artifact, shown: Artifact | None = None) -> Float64Array:
-    """Find the 68 points of a face in its crop, [68, 2] in pixels of that.
-
-    shown is a drag whose picture counts instead. Raises ControlsInvalid for a photo that was taken
-    as it is: there need be no face in it.
-    """
-    import numpy as np
-
-    from inversion.faces.landmark_network import load_landmarker
-    from pipeline.stages.artifact_files import read_pixels
-
-    if aligned.request.config["align"] == "none":
-        raise ControlsInvalid(
-            "controls need a face, and this photo was taken as it is (align none): drag points, "
-            "or open the photo without that"
-        )
-    pixels = read_pixels(*((aligned, "aligned.png") if shown is None else (shown, "edited.png")))
-    return np.asarray(load_landmarker().landmarks68(pixels), np.float64)
 
 
 def face_of_photo(path: Path) -> Float64Array:
@@ -93,6 +78,7 @@ def in_photo(face: Float64Array, aligned: Artifact) -> Float64Array:
 
 
 def place_controls(
+    workspace: Workspace,
     amounts: Mapping[str, float],
     like: Like | None,
     aligned: Artifact,
@@ -110,7 +96,8 @@ def place_controls(
     from pipeline.controls.macros import points_of
     from pipeline.controls.measures import Frame, measures, reach
 
-    face = face_in(aligned, shown)
+    seen = face_in(workspace, aligned, shown)
+    face = seen.points
     placed = in_photo(face, aligned)
     found = measures(placed)
     wanted = dict(checked(amounts))
@@ -120,7 +107,11 @@ def place_controls(
             wanted[name] = min(max(wanted.get(name, 0.0) + amount, -1.0), 1.0)
     taken: dict[str, float] = {}
     for name, amount in wanted.items():
-        low, high = reach(CONTROLS[name], found)
+        control = CONTROLS[name]
+        if control.looks and seen.eyes is None and amount:
+            yield Notice(f"{name}: no iris is seen in these eyes, so they look where they do")
+            continue
+        low, high = reach(control, found, seen.eyes)
         taken[name] = round(min(max(amount, low), high), 4)
         if abs(taken[name] - amount) > LEAST:
             yield Notice(
@@ -139,4 +130,20 @@ def place_controls(
             points.append([*handle, *each.point.target])
             follow.append(each.follow)
     config.update(points=points, follow=follow, controls=taken)
+    if (gaze := gaze_of(seen, taken)) is not None:
+        config["gaze"] = gaze.to_json()
     hints["own_points"] = str(len(own))
+
+
+def gaze_of(seen: SeenFace, taken: Mapping[str, float]) -> Gaze | None:
+    """Say how eyes are to look by amounts of controls; None where nothing of it is asked."""
+    from pipeline.picture.gaze import Gaze
+
+    ways = {"across": 0.0, "up": 0.0}
+    for name, amount in taken.items():
+        control = CONTROLS[name]
+        if control.looks is not None:
+            ways[control.looks] += amount * (control.rise if amount > 0 else control.fall)
+    if seen.eyes is None or not any(ways.values()):
+        return None
+    return Gaze(seen.eyes, round(ways["across"], 4), round(ways["up"], 4))

@@ -92,7 +92,9 @@ def drag(
         elif not asked.continued and not asked.by_name:
             raise ValueError("a drag needs points or controls unless it is continued")
         if asked.by_controls:
-            yield from place_controls(asked.controls, asked.like, aligned, before, config, hints)
+            yield from place_controls(
+                workspace, asked.controls, asked.like, aligned, before, config, hints
+            )
         if asked.directed is not None:
             config.setdefault("points", [])
             yield from place_directions(asked.directed, *base, config, inputs, hints, bench)

@@ -128,7 +128,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         pictures = drawn
         if shift is not None and share < 1:
             pictures = drawn[0], picture_of(dragged_ws + share * shift)
-        return photo.moved(*pictures, photo.on_the_way(ends, share))
+        return photo.moved(*pictures, photo.on_the_way(ends, share), share)
 
     pixels, held = _chosen(work, photo, made, lambda: photo.pasted(*drawn))
     went = photo.on_the_way(ends, held.share)
@@ -138,6 +138,11 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         who, whose = ("the points go", "their") if ends else ("the face goes", "its")
         yield Notice(
             f"{who} {held.share:.0%} of {whose} way: farther, the photo would look broken{there}"
+        )
+    if photo.gaze is not None and pixels == "network":
+        yield Notice(
+            "the gaze stays: eyes look elsewhere in the photo's own pixels, and the network's are "
+            "asked for"
         )
     if shift is not None and pixels == "photo":
         yield Notice(

@@ -19,6 +19,7 @@ from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
 from pipeline.picture.face_motion import face_motion, quick_motion
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
+from pipeline.picture.gaze import Gaze
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
     MOUTH,
@@ -100,7 +101,8 @@ class MovingPhoto:
     lips, and take the rest of these along. starts is where the content at each handle is in the
     photo by now, first what moved it there (None: nothing yet). face has the 68 points of the
     photo's face (None: it is none); fresh says whether the network may draw what the photo does
-    not have. directed says that the network's face moves as directions of its own say, too.
+    not have. directed says that the network's face moves as directions of its own say, too. gaze
+    is where the eyes are to look, before anything else moves.
     """
 
     aligned: UInt8Image
@@ -114,6 +116,7 @@ class MovingPhoto:
     near: tuple[int, ...] = ()
     edges: tuple[int, ...] = ()
     directed: bool = False
+    gaze: Gaze | None = None
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -143,9 +146,11 @@ class MovingPhoto:
         mask = None if movable is None else movable.cpu().numpy()
         fresh = asked == "auto"
         directed = "directions" in work.request.config
+        gaze = work.request.config.get("gaze")
         photo = cls(
-            aligned, points, everything, mask, starts, first, face, fresh, near, directed=directed
-        )
+            aligned, points, everything, mask, starts, first, face, fresh, near,
+            directed=directed, gaze=None if gaze is None else Gaze.from_json(gaze),
+        )  # fmt: skip
         return photo if asked == "network" else photo.with_openings()
 
     def with_openings(self) -> MovingPhoto:
@@ -170,6 +175,8 @@ class MovingPhoto:
     def shown_by_network(self) -> bool:
         """Whether the network was asked for all that moves, so that its picture shows it all."""
         moving = {i for i, point in enumerate(self.points) if point.handle != point.target}
+        if self.gaze is not None:
+            return False
         return moving <= set(self.followed) and bool(moving or self.directed)
 
     @property
@@ -217,8 +224,13 @@ class MovingPhoto:
         pairs = zip(self.starts, ends, strict=True)
         return [(a + share * (c - a), b + share * (d - b)) for (a, b), (c, d) in pairs]
 
-    def moved(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Moved:
-        """Move the points to ends, as the network's face did between two pictures."""
+    def moved(
+        self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY], share: float = 1.0
+    ) -> Moved:
+        """Move the points to ends, as the network's face did between two pictures.
+
+        share is how much of its way the gaze goes.
+        """
         asked, alone, near, beside = self._moves(ends)
         if self.followed or self.directed:
             told = [way for i, way in enumerate(self._ways(ends)) if i in self.followed]
@@ -232,6 +244,7 @@ class MovingPhoto:
         else:
             mouth = None
             motion = plain_motion(alone, self.size, self.movable, near, beside)
+        motion = self._after_gaze(motion, share)
         if self.first is None:
             return Moved(motion, mouth)
         return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
@@ -239,7 +252,13 @@ class MovingPhoto:
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
         motion = quick_motion(before, after, *self._moves(ends), movable_mask=self.movable)
+        motion = self._after_gaze(motion)
         return motion if self.first is None else motion.after(self.first.motion.on(len(motion.way)))
+
+    def _after_gaze(self, motion: Motion, share: float = 1.0) -> Motion:
+        if self.gaze is None:
+            return motion
+        return motion.after(self.gaze.motion(self.size, share, len(motion.way), self.movable))
 
     def _moves(
         self, ends: Sequence[XY]

@@ -12,10 +12,11 @@ from pipeline.controls.likeness import Like, amounts_like, checked_parts
 from pipeline.controls.presets import DECIMALS, ControlsInvalid, checked
 from pipeline.controls.table import CONTROLS, SIDES, SYMMETRICAL
 from pipeline.disk.workspace import Workspace
+from pipeline.jobs.seen_faces import SeenFace
 from pipeline.studio.desk import Desk
 from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.sketch import Sketch, mask_path
-from stylegan2.arrays import BoolImage, Float32Array, Float64Array
+from stylegan2.arrays import BoolImage, Float32Array
 from stylegan2.sizes import Size, sides
 
 SIDE = 128
@@ -45,14 +46,14 @@ def change_like(
     from pipeline.picture.photo import PhotoUnreadable
 
     parts = checked_parts(like.parts)
-    face = _shown(landmarks, workspace)
-    if face is None or not parts:
+    seen = _shown(landmarks, workspace)
+    if seen is None or not parts:
         raise ControlsInvalid("another photo's expression needs a face, and a part of it")
     try:
         other = face_of_photo(like.photo)
     except PhotoUnreadable as error:
         raise PhotoUnreadable(name, error.reason) from None
-    own = in_photo(face, desk.aligned(workspace))
+    own = in_photo(seen.points, desk.aligned(workspace))
     found = with_both_sides(amounts_like(own, other, parts, like.strength))
     kept = {
         control: amount
@@ -83,10 +84,10 @@ def ranges(desk: Desk, landmarks: FaceLandmarks, workspace: Workspace) -> list[d
 
     Nothing for a picture that was taken as it is. Raises StageMissing.
     """
-    face = _shown(landmarks, workspace)
-    if face is None:
+    seen = _shown(landmarks, workspace)
+    if seen is None:
         return []
-    reached = _reached(desk, workspace, face)
+    reached = _reached(desk, workspace, seen)
     return [
         {"name": each.name, "part": each.part, "low": round(low, 3), "high": round(high, 3)}
         for each in SYMMETRICAL
@@ -103,17 +104,18 @@ def preview(
     Raises ControlsInvalid, StageMissing.
     """
     from pipeline.controls.macros import points_of
+    from pipeline.jobs.controls import gaze_of
     from pipeline.picture.brush import plain_motion
 
-    face = _shown(landmarks, workspace)
-    if face is None:
+    seen = _shown(landmarks, workspace)
+    if seen is None:
         return None
-    reached = _reached(desk, workspace, face)
+    reached = _reached(desk, workspace, seen)
     taken = {
         name: min(max(amount, reached[name][0]), reached[name][1])
         for name, amount in checked(amounts).items()
     }
-    found = points_of(face, taken)
+    found = points_of(seen.points, taken)
     now = desk.sketch(workspace).now
     around = [
         DragPoint((p["handle"][0], p["handle"][1]), (p["target"][0], p["target"][1]))
@@ -122,21 +124,22 @@ def preview(
     around += [each.point for each in found if each.follow != "near"]
     near = [each.point for each in found if each.follow == "near"]
     size = desk.aligned(workspace).info["size"]
-    return plain_motion(around, size, _mask(workspace, now.mask, size), near, n=SIDE).way
+    mask = _mask(workspace, now.mask, size)
+    motion = plain_motion(around, size, mask, near, n=SIDE)
+    gaze = gaze_of(seen, taken)
+    return (motion if gaze is None else motion.after(gaze.motion(size, 1.0, SIDE, mask))).way
 
 
-def _shown(landmarks: FaceLandmarks, workspace: Workspace) -> Float64Array | None:
+def _shown(landmarks: FaceLandmarks, workspace: Workspace) -> SeenFace | None:
     found = landmarks.of(workspace)
-    return np.array(found, np.float64) if found else None
+    return SeenFace(np.array(found, np.float64), landmarks.eyes(workspace)) if found else None
 
 
-def _reached(
-    desk: Desk, workspace: Workspace, face: Float64Array
-) -> dict[str, tuple[float, float]]:
+def _reached(desk: Desk, workspace: Workspace, seen: SeenFace) -> dict[str, tuple[float, float]]:
     from pipeline.controls.measures import reaches
     from pipeline.jobs.controls import in_photo
 
-    return reaches(in_photo(face, desk.aligned(workspace)))
+    return reaches(in_photo(seen.points, desk.aligned(workspace)), seen.eyes)
 
 
 def _mask(workspace: Workspace, mask: str | None, size: Size) -> BoolImage | None:

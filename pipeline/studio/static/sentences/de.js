@@ -196,6 +196,8 @@ export default {
   "control.upper_lip": "Oberlippe hoch",
   "control.eyes": "Augen auf",
   "control.brows": "Brauen hoch",
+  "control.gaze": "Blick nach rechts",
+  "control.gaze_up": "Blick nach oben",
   "control.turn": "Nach rechts",
   "control.nod": "Kopf hoch",
   "control.tilt": "Nach rechts neigen",

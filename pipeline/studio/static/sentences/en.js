@@ -186,6 +186,8 @@ export default {
   "control.upper_lip": "Upper lip up",
   "control.eyes": "Eyes open",
   "control.brows": "Brows up",
+  "control.gaze": "Look right",
+  "control.gaze_up": "Look up",
   "control.turn": "Turn right",
   "control.nod": "Head up",
   "control.tilt": "Tilt right",

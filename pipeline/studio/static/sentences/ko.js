@@ -196,6 +196,8 @@ export default {
   "control.upper_lip": "윗입술 올리기",
   "control.eyes": "눈 크게",
   "control.brows": "눈썹 올리기",
+  "control.gaze": "오른쪽 보기",
+  "control.gaze_up": "위쪽 보기",
   "control.turn": "오른쪽으로",
   "control.nod": "고개 들기",
   "control.tilt": "오른쪽으로 기울이기",

@@ -196,6 +196,8 @@ export default {
   "control.upper_lip": "上唇抬起",
   "control.eyes": "睁眼",
   "control.brows": "抬眉",
+  "control.gaze": "向右看",
+  "control.gaze_up": "向上看",
   "control.turn": "向右转",
   "control.nod": "抬头",
   "control.tilt": "向右倾斜",
