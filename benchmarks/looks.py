@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.faces import load_generator
 from benchmarks.inversions import DevPhoto, Inverter, TunedPhoto
-from benchmarks.looks_edits import Edit, edits_of
+from benchmarks.looks_edits import LIDS_LEFT, SHUT, Edit, edits_of
 from benchmarks.methods import DEFAULT, MAIN, PAPER
 from benchmarks.section import Cell, Options, Section, SectionSkipped, Table, mean_of
 from benchmarks.sheets import beside, contact_sheet
@@ -32,6 +32,7 @@ from drag.session import DragConfig, DragSession
 from inversion.encoder_weights import encoder_for
 from inversion.faces.alignment import align, photo_to_aligned
 from inversion.faces.landmark_network import load_landmarker
+from inversion.faces.shape68 import Points, eye_openings, mouth_opening
 from inversion.perceptual import build_perceptual
 from inversion.projection import ProjectionConfig
 from pipeline.jobs.drag import MOTION_FEATURES
@@ -112,7 +113,8 @@ def run(options: Options) -> Section:
             "benchmark's first lines; then run it again"
         )
     _published(cases, ways, made).save(options.results / "looks_sheet.jpg", quality=88)
-    return _section(scores, _ruled(cases, made), ways, len(cases))
+    section = _section(scores, _ruled(cases, made), ways, len(cases))
+    return replace(section, tables=(*section.tables, _openings(cases, made)))
 
 
 class Maker:
@@ -254,6 +256,32 @@ def _ruled(cases: Sequence[Case], made: Mapping[Key, Path]) -> dict[Key, float]:
     return scores
 
 
+def _openings(cases: Sequence[Case], made: Mapping[Key, Path]) -> Table:
+    """Tell what eyes and mouths are opened after an edit, by the landmarks of the crops."""
+    find = load_landmarker().landmarks68
+    measures: dict[str, Callable[[Points], float]] = {
+        "wink": lambda face: eye_openings(face)[1],
+        "eyes opened": lambda face: float(np.mean(eye_openings(face))),
+        "mouth shut": mouth_opening,
+    }
+    faces = {case.name: find(align(case.pixels, case.quad, FACE).image) for case in cases}
+    shares: dict[str, dict[str, list[float]]] = {}
+    for (_, edit, way, name), path in sorted(made.items()):
+        if edit in measures:
+            with Image.open(path) as file:
+                after = measures[edit](find(np.asarray(file)))
+            of_way = shares.setdefault(way, {each: [] for each in measures})
+            of_way[edit].append(after / measures[edit](faces[name]))
+    rows: list[tuple[Cell, ...]] = [
+        (way, *(mean_of(each) for each in of_way.values())) for way, of_way in shares.items()
+    ]
+    title = (
+        f"What is left of an opening, as a share of it (a wink is to leave {LIDS_LEFT:g}, a shut "
+        f"mouth {1 - SHUT:.2f})"
+    )
+    return Table(title, ("way", *measures), tuple(rows))
+
+
 def _crops(
     options: Options, generator: Generator, cases: list[Case], ways: list[str], folder: Path
 ) -> dict[tuple[str, str, str, str], Path]:
@@ -350,13 +378,14 @@ def _section(
         f"{photos} photos whose people trained nothing, without the London set (one pose, one "
         "light); edits placed by their landmarks, nothing chosen. Crops of 320 pixels, all ways "
         "shuffled, scored by a model's eye without the key: 0 broken (stains, ghosts, doubled "
-        "lips, torn hair), 1 visible faults, 2 fine at a glance, 3 a photo. "
+        "lips, torn hair), 1 visible faults, 2 fine at a glance, 3 a photo; whether the edit is "
+        "there at all is the last table's. "
         + " ".join(f"*{way}*: {WAYS[way]}" for way in ways)
         + " *ruler*: the measured score of the same crops, which the guard goes by "
         "(pipeline/picture/plausibility.py).",
         f"The contact sheet: the photo, then {', '.join(ways)}."
         + (
-            f" Those that need a tuned network: {SLOW_PHOTOS} photos."
+            f" Those that need a tuned network: {SLOW_PHOTOS} photo."
             if set(SLOW) & set(ways)
             else ""
         ),

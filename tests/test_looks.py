@@ -9,11 +9,12 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from benchmarks.looks import Case, _alike, _read_scores, _ruled, _section
+from benchmarks.looks import Case, _alike, _openings, _read_scores, _ruled, _section
 from benchmarks.looks_edits import edits_of
 from benchmarks.section import Mean, SectionSkipped
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.face import Face
+from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import face_width
 from tests.test_finder import ASTRONAUT
 from tests.test_mouth import face
@@ -101,3 +102,28 @@ def test_crops_are_ruled_against_their_photos(tmp_path: Path) -> None:
     ruled = _ruled([case], made)
     assert ruled["6%", "turn", "realdrag", "a"] == 3
     assert ruled["6%", "turn", "plain warp", "a"] < 1
+
+
+def test_an_edit_that_left_the_eye_as_it_was_is_told_from_one_that_shut_it(tmp_path: Path) -> None:
+    pixels = np.asarray(skimage.data.astronaut())
+    quad = ffhq_quad(Face(ASTRONAUT, None, (172, 56, 276, 176), "file", 1.0))
+    crop = align(pixels, quad, 320).image
+    case = Case("a", pixels, quad, align(pixels, quad, 256).image, np.zeros((68, 2)))
+    marks = load_landmarker().landmarks68(crop)
+    (left, top), (right, bottom) = marks[42:48].min(axis=0), marks[42:48].max(axis=0)
+    shut = crop.copy()
+    rows = slice(round(float(top)) - 2, round(float(bottom)) + 2)
+    skin = np.median(
+        crop[rows.stop : rows.stop + 8, round(float(left)) : round(float(right))], (0, 1)
+    )
+    shut[rows, round(float(left)) - 2 : round(float(right)) + 2] = skin
+    made = {}
+    for way, picture in (("plain warp", crop), ("realdrag", shut)):
+        path = tmp_path / f"{way}.png"
+        Image.fromarray(picture).save(path)
+        made["special", "wink", way, "a"] = path
+    table = _openings([case], made)
+    (plain, none, _, _), (ours, left_open, _, _) = table.rows
+    assert (plain, ours) == ("plain warp", "realdrag")
+    assert isinstance(none, Mean) and none.mean == pytest.approx(1.0, abs=1e-6)
+    assert isinstance(left_open, Mean) and left_open.mean < 0.9
