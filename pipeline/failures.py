@@ -63,6 +63,7 @@ def _table() -> Mapping[str, Failure]:
         ("pipeline.picture.photo.PhotoUnreadable", NO_FACE, 415),
         ("pipeline.disk.artifact.ArtifactCorrupt", MACHINE, 500),
         ("pipeline.machine.devices.DeviceUnavailable", BAD_INPUT, 422),
+        ("pipeline.machine.joint_embedding.TextModelUnavailable", BAD_INPUT, 503),
         ("pipeline.settings.schema.RecipeInvalid", BAD_INPUT, 422),
         ("pipeline.disk.storage.StorageFailed", MACHINE, 507),
         ("pipeline.studio.desk.WorkspaceInUse", MACHINE, 409),

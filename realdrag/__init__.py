@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from drag.session import DragSession
     from pipeline.controls.presets import read_preset, write_preset
     from pipeline.settings.recipe import Recipe
-    from realdrag.directions import fit_directions
+    from realdrag.directions import fit_directions, text_direction
     from realdrag.edit import Edit
     from realdrag.parts import align_face, load_network, project_face, render, tune_to
     from realdrag.photo import Photo, open
@@ -36,6 +36,7 @@ _WHERE = {
     "DragSession": "drag.session",
     "Recipe": "pipeline.settings.recipe",
     "fit_directions": "realdrag.directions",
+    "text_direction": "realdrag.directions",
     "read_preset": "pipeline.controls.presets",
     "write_preset": "pipeline.controls.presets",
 }
@@ -54,6 +55,7 @@ __all__ = [
     "project_face",
     "read_preset",
     "render",
+    "text_direction",
     "tune_to",
     "write_preset",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -42,11 +43,12 @@ class DirectionsInvalid(Exception):
 
 @dataclass(frozen=True)
 class Direction:
-    """A way through W that has a name.
+    """A way through W that has a name, or through the styles.
 
     way is where +1 goes: [w_dim] for the layers from the first on to before the second of layers,
-    or [num_ws, w_dim] with its own way for each layer. low and high are the amounts between which
-    it holds; about says what it is.
+    or [num_ws, w_dim] with its own way for each layer; in the space of styles [styles], see
+    `stylegan2/style_space.py`. low and high are the amounts between which it holds; about says
+    what it is.
     """
 
     name: str
@@ -55,9 +57,15 @@ class Direction:
     low: float = -REACH
     high: float = REACH
     about: str = ""
+    space: Literal["w", "styles"] = "w"
 
     def shift(self, amount: float, num_ws: int) -> Tensor:
-        """Return what is added to ws, [1, num_ws, w_dim]. Raises ValueError for other layers."""
+        """Return what is added to ws, [1, num_ws, w_dim].
+
+        Raises ValueError for other layers, and for a direction of styles.
+        """
+        if self.space != "w":
+            raise ValueError(f"{self.name} is a direction of styles")
         first, end = self.layers
         known = len(self.way) if self.way.ndim == 2 else num_ws
         if known != num_ws or end > num_ws:

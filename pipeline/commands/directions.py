@@ -1,4 +1,4 @@
-"""The commands about directions of a network: fit, show."""
+"""The commands about directions of a network: fit, text, show."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.commands.options import (
 )
 from pipeline.disk.storage import writing
 from pipeline.jobs.fit_directions import Fitting, Method
+from pipeline.jobs.text_directions import Words
 from stylegan2.network_names import with_class
 
 if TYPE_CHECKING:
@@ -104,6 +105,79 @@ def fit(
 
 @directions.command(
     cls=GroupedCommand,
+    short_help="Find the direction for words (StyleCLIP).",
+    example='realdrag directions text embedded "a face" "a smiling face" --name grin\n'
+    "realdrag apply --directions grin.safetensors grin=+1 --paste network",
+)
+@click.argument("network")
+@click.argument("neutral")
+@click.argument("target")
+@click.option("--name", help="What it is called; left out, the words of TARGET.")
+@click.option(
+    "--beta",
+    type=click.FloatRange(0, 1),
+    default=Words.beta,
+    show_default=True,
+    help="Only styles that answer to the words by this cosine move: more of it changes less else.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 30, min_open=True),
+    default=Words.alpha,
+    show_default=True,
+    help="How far +1 goes: standard deviations of the style that answers most.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 1000),
+    default=Words.samples,
+    show_default=True,
+    help="In how many pictures every style is tried. Slow without a GPU, and kept for other words.",
+)
+@click.option("--clip", default=Words.model, show_default=True, help="A model of open_clip.")
+@click.option("--clip-weights", default=Words.weights, show_default=True, help="Its weights.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; left out, NAME.safetensors in this folder.",
+)
+@seed_option
+@machine_options
+def text(
+    network: str,
+    neutral: str,
+    target: str,
+    name: str | None,
+    beta: float,
+    alpha: float,
+    samples: int,
+    clip: str,
+    clip_weights: str,
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    device: str,
+) -> None:
+    """Find how NETWORK's styles turn what NEUTRAL says into what TARGET says.
+
+    StyleCLIP's global directions (Patashnik et al., 2021). Needs open_clip, the extra `text`, which
+    downloads the model's weights.
+    """
+    from pipeline.jobs.text_directions import text_direction
+    from stylegan2.formats.direction_files import write_directions
+
+    asked = Words(neutral, target, name, beta, alpha, samples, seed, clip, clip_weights)
+    path = output or Path(f"{asked.called}.safetensors")
+    console = Console(as_json, device)
+    identity, found = console.run(text_direction(network, asked, console.bench))
+    with writing(path.absolute().parent):
+        write_directions(path, [found], identity.weights)
+    _done(console, {"file": str(path)}, {found.name: found}, str(path))
+
+
+@directions.command(
+    cls=GroupedCommand,
     short_help="Draw a strip for each direction.",
     example="realdrag directions show embedded-pca.safetensors\n"
     "realdrag directions show age.pt smile.pt --network ffhq-1024",
@@ -163,9 +237,7 @@ def _done(
     for name, each in found.items():
         first, end = each.layers
         row = {"name": name, "layers": [first, end - 1], "low": each.low, "high": each.high}
-        rows.append({**row, "about": each.about})
-        lines.append(
-            f"{name:<{width}}  {each.low:+.2f} to {each.high:+.2f}  layers {first}-{end - 1}  "
-            f"{each.about}"
-        )
+        rows.append({**row, "space": each.space, "about": each.about})
+        where = "styles" if each.space == "styles" else f"layers {first}-{end - 1}"
+        lines.append(f"{name:<{width}}  {each.low:+.2f} to {each.high:+.2f}  {where}  {each.about}")
     console.done({**plain, "directions": rows}, *lines, last)

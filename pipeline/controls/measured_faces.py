@@ -19,6 +19,7 @@ from stylegan2.directions import Direction
 from stylegan2.generator import Generator
 from stylegan2.images import to_uint8
 from stylegan2.latents import sample_w
+from stylegan2.style_space import restyled
 
 TRUNCATION_PSI = 0.7
 """Of the faces that are measured."""
@@ -46,6 +47,9 @@ def sample_faces(generator: Generator, count: int, seed: int) -> Tensor:
 @torch.no_grad()
 def moved_picture(generator: Generator, ws: Tensor, direction: Direction, amount: float) -> Tensor:
     """Render ws [1, num_ws, w_dim] after so much of a direction: [1, 3, R, R]."""
+    if direction.space == "styles":
+        styled: Tensor = restyled(generator, amount * direction.way).synthesis(ws)
+        return styled
     shift = direction.shift(amount, generator.num_ws).to(ws.device)
     picture: Tensor = generator.synthesis(ws + shift)
     return picture

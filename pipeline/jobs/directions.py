@@ -43,6 +43,8 @@ def place_directions(
                 f"so it stops at {taken[name]:+.2f} instead of {amount:+.2f}"
             )
     config["directions"] = taken
+    if any(known[name].space == "styles" for name in taken):
+        config["styled"] = True
     for number, file in enumerate(asked.files):
         inputs[f"{INPUT}{number}"] = file_input(file_sha256(file))
         hints[f"{INPUT}{number}"] = str(file.resolve())

@@ -10,6 +10,7 @@ from drag.config import DragConfig
 from inversion.encoders import encoder_file_for
 from pipeline.controls.directed import Directed
 from pipeline.controls.likeness import Like
+from pipeline.controls.presets import ControlsInvalid
 from pipeline.disk.artifact import Artifact, Request
 from pipeline.disk.workspace import Workspace, WorkspaceInvalid
 from pipeline.jobs.controls import place_controls
@@ -85,6 +86,11 @@ def drag(
         if asked.continued:
             before = yield from current(workspace, "drag", bench)
             inputs["from"] = before.fingerprint
+            if before.request.config.get("styled"):
+                raise ControlsInvalid(
+                    "the last result went along a direction of styles, which latents cannot hold: "
+                    "apply all that is wanted to the photo at once"
+                )
             if asked.points is None and not asked.by_name:
                 same_points(before, config, inputs, hints)
         if asked.points is not None:

@@ -117,8 +117,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     end, stop = course.end, course.stop
     shift = shift_of(work, ground.generator)
     dragged_ws = course.end_ws
-    end_ws = dragged_ws if shift is None else dragged_ws + shift
-    after = render(end_ws)
+    end_ws = dragged_ws if shift is None else dragged_ws + shift.ws
+    after = render(end_ws) if shift is None else masked(shift.ground(ground).render(end_ws))
     handles = photo.places(end, end.step)
     ends = handles if stop is StopReason.CANCELLED else photo.ends
     drawn = to_uint8(before), to_uint8(after)
@@ -127,7 +127,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     def made(share: float) -> Moved:
         pictures = drawn
         if shift is not None and share < 1:
-            pictures = drawn[0], picture_of(dragged_ws + share * shift)
+            there = shift.ground(ground, share).render(dragged_ws + share * shift.ws)
+            pictures = drawn[0], to_uint8(masked(there))
         return photo.moved(*pictures, photo.on_the_way(ends, share), share)
 
     pixels, held = _chosen(work, photo, made, lambda: photo.pasted(*drawn))
@@ -160,9 +161,14 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         path = torch.cat(course.track)
         times = moments(end.step if shift is None else max(end.step, 1))
         ways = torch.cat([between(path, moment) for moment in times])
+        shares = torch.linspace(0, 1, len(ways))
         if shift is not None:
-            ways = ways + torch.linspace(0, 1, len(ways)).to(shift)[:, None, None] * shift
+            ways = ways + shares.to(shift.ws)[:, None, None] * shift.ws
         pictures = film_pictures(ground, ways, MAX_SIDE)
+        if shift is not None and shift.styles is not None:
+            grounds = (shift.ground(ground, float(share)) for share in shares)
+            pairs = zip(grounds, ways.split(1), strict=True)
+            pictures = (picture for pair in pairs for picture in film_pictures(*pair, MAX_SIDE))
         frames = [to_uint8(masked(picture)) for picture in pictures]
     else:
         write_photo(photo.shown(held.moved), work.draft.path("edited.png"))

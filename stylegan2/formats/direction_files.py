@@ -1,6 +1,7 @@
 """Files of directions: ours, and those that the field passes around. No pickle is written.
 
-Ours is safetensors: a tensor for each name, and in the header layers, ranges and the network.
+Ours is safetensors: a tensor for each name, and in the header layers, ranges, the network, and
+for directions of styles their space.
 Others hold no lengths that mean anything, so a direction gets that of w along it:
 InterfaceGAN's boundaries are .npy [1, w_dim]; the style directions of e4e and PTI (age.pt,
 smile.pt) one tensor [1, w_dim]; GANSpace's components as e4e keeps them (ffhq_pca.pt) a dictionary
@@ -26,6 +27,7 @@ from stylegan2.formats.loose_tensors import ALONE, read_loose
 from stylegan2.formats.stored import UnsafeCheckpoint
 from stylegan2.formats.torch_files import check_regular
 from stylegan2.generator import Generator
+from stylegan2.style_space import style_sizes
 from stylegan2.whole_file import replacing
 
 FORMAT = "realdrag-directions"
@@ -54,7 +56,8 @@ class DirectionFile:
         w = None if self.facts or self.stds else typical_w(generator)
         found = {}
         for name, stored in self.ways.items():
-            way = self._way(name, stored, generator)
+            styles = self.facts.get(name, {}).get("space") == "styles"
+            way = self._way(name, stored, generator, styles)
             layers = 0, generator.num_ws
             if self.facts:
                 found[name] = _from_facts(self.path, name, way, self.facts[name], generator)
@@ -67,10 +70,16 @@ class DirectionFile:
                 found[name] = Direction(name, as_long_as_w(way, w), layers, about=self.path.name)
         return found
 
-    def _way(self, name: str, stored: Tensor, generator: Generator) -> Tensor:
+    def _way(self, name: str, stored: Tensor, generator: Generator, styles: bool) -> Tensor:
         way = stored.float().squeeze()
         num_ws, w_dim = generator.num_ws, generator.w_dim
-        if tuple(way.shape) not in ((w_dim,), (num_ws, w_dim)):
+        count = sum(style_sizes(generator))
+        if styles and tuple(way.shape) != (count,):
+            raise DirectionsInvalid(
+                f"{self.path}: {name} moves {list(stored.shape)} styles; this generator has "
+                f"{count}. Is it for another network?"
+            )
+        if not styles and tuple(way.shape) not in ((w_dim,), (num_ws, w_dim)):
             raise DirectionsInvalid(
                 f"{self.path}: {name or 'its tensor'} has the shape {list(stored.shape)}; this "
                 f"generator takes [{w_dim}] or [{num_ws}, {w_dim}]. Is it for another network?"
@@ -104,7 +113,8 @@ def write_directions(path: Path, directions: Sequence[Direction], network: str) 
     """Write directions of the generator with this weights hash."""
     facts = {
         each.name: {
-            "layers": list(each.layers), "low": each.low, "high": each.high, "about": each.about
+            "layers": list(each.layers), "low": each.low, "high": each.high, "about": each.about,
+            **({} if each.space == "w" else {"space": each.space}),
         }
         for each in directions
     }  # fmt: skip
@@ -141,11 +151,14 @@ def _from_facts(
         first, end = (int(layer) for layer in facts["layers"])
         low, high = float(facts["low"]), float(facts["high"])
         about = str(facts["about"])
+        space = facts.get("space", "w")
     except (KeyError, ValueError, TypeError) as error:
         raise DirectionsInvalid(f"{path} has a damaged header for {name} ({error})") from None
     if not 0 <= first < end <= generator.num_ws or not low <= 0 <= high or not way.isfinite().all():
         raise DirectionsInvalid(f"{path}: {name} has layers or a range that cannot be")
-    return Direction(name, way, (first, end), low, high, about)
+    if space not in ("w", "styles"):
+        raise DirectionsInvalid(f"{path}: {name} is in the space {space!r}, which is not known")
+    return Direction(name, way, (first, end), low, high, about, space)
 
 
 def _named(path: Path, tensors: Mapping[str, Tensor]) -> DirectionFile:
