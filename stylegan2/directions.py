@@ -7,6 +7,7 @@ as w itself varies along it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -76,9 +77,26 @@ class Direction:
         return shift
 
 
+_drawn: dict[tuple[str, int], Tensor] = {}
+"""What was drawn last, by the mapping's weights and the seed: one request asks several times."""
+
+
 def typical_w(generator: Generator, seed: int = 0) -> Tensor:
-    """Draw w [SAMPLES, w_dim], by which lengths are measured, on the CPU."""
-    return sample_w(generator, SAMPLES, seed).cpu()
+    """Draw w [SAMPLES, w_dim], by which lengths are measured, on the CPU. Not to be changed.
+
+    The last draw is kept, whichever copy of a generator it was for: tuning leaves the mapping.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(generator.mapping.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+    key = digest.hexdigest(), seed
+    drawn = _drawn.get(key)
+    if drawn is None:
+        drawn = sample_w(generator, SAMPLES, seed).cpu()
+        _drawn.clear()
+        _drawn[key] = drawn
+    return drawn
 
 
 def spread_along(w: Tensor, way: Tensor) -> float:

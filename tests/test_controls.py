@@ -261,7 +261,29 @@ def test_the_demos_face_winks_and_smiles_by_name_and_from_a_preset(
     assert outcome.code == OK, outcome.err
     assert "already there" in outcome.err
     assert (tmp_path / "eileen-collins.realdrag" / "result.png").read_bytes() == first
-    assert "eye_left" in run(["controls", "-w", "eileen-collins.realdrag"]).out
+    listed = run(["controls", "-w", "eileen-collins.realdrag"]).out
+    assert "eye_left" in listed
+    assert run(["controls", str(photo)]).out == listed
+
+
+def test_a_photos_controls_are_listed_whether_it_has_a_workspace_or_not(
+    home: Path, finished: Case, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.jobs.demo import write_demo
+
+    # The face that was cut out in the photo's own workspace counts, and there is none here.
+    assert "controls need a face" in run(["controls", str(finished.photo)]).err
+    both = run(["controls", str(finished.photo), "-w", str(finished.workspace)])
+    assert "not both" in both.err
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    photo, _ = write_demo(folder)
+    told = run(["controls", str(photo), "--device", "cpu", "--json"])
+    assert told.code == OK, told.err
+    smile = json.loads(told.out.splitlines()[-1])["controls"][0]
+    assert smile["low"] < 0 < smile["high"]
+    assert (folder / f"{photo.stem}.realdrag" / "aligned.png").is_file()
 
 
 def test_a_photo_like_itself_stays_as_it_is_and_another_ones_expression_can_be_saved(

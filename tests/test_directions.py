@@ -63,6 +63,22 @@ def current(case: Case, stage: str) -> Artifact:
 # What a generator has
 
 
+def test_w_is_drawn_once_for_a_generator_and_its_copies(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = typical_w(generator, seed=77)
+    with monkeypatch.context() as patch:
+        patch.setattr("stylegan2.directions.sample_w", lambda *_: pytest.fail("drawn again"))
+        tuned = copy.deepcopy(generator)
+        tuned.synthesis.block(8).conv0.weight.mul_(2)
+        assert torch.equal(typical_w(tuned, seed=77), drawn)
+    other = copy.deepcopy(generator)
+    with torch.no_grad():
+        next(other.mapping.parameters()).mul_(2)
+    assert not torch.equal(typical_w(other, seed=77), drawn)
+    assert torch.equal(typical_w(generator, seed=77), drawn)
+
+
 def test_components_are_those_of_the_covariance_and_two_deviations_long(
     generator: Generator,
 ) -> None:

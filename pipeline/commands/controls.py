@@ -27,6 +27,7 @@ from pipeline.commands.parts import part_options, read_recipe
 from pipeline.commands.points import points_option, read_point_options
 from pipeline.controls.table import CONTROLS
 from pipeline.disk.places import open_workspace
+from pipeline.settings.recipe import Recipe
 
 
 @click.command(
@@ -87,18 +88,32 @@ def apply(
 @click.command(
     cls=GroupedCommand,
     short_help="List the controls, and how far a photo can follow each.",
-    example="realdrag controls\nrealdrag controls -w anna.realdrag",
+    example="realdrag controls\nrealdrag controls photo.jpg\nrealdrag controls -w anna.realdrag",
 )
-@workspace_option
+@click.argument("photo", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-w",
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The workspace of a photo, in place of PHOTO.",
+)
 @machine_options
-def controls(workspace: Path | None, as_json: bool, device: str) -> None:
-    """List the controls and what they do; with -w, a photo's measures and how far each can go.
+def controls(photo: Path | None, workspace: Path | None, as_json: bool, device: str) -> None:
+    """List the controls and what they do; for PHOTO, its measures and how far each can go.
 
-    Ranges end where faces do: a closed mouth closes no further.
+    Ranges end where faces do: a closed mouth closes no further. PHOTO gets its workspace in this
+    folder, if it has none.
     """
+    if photo is not None and workspace is not None:
+        raise click.UsageError("name a photo, or a workspace with -w, not both")
     console = Console(as_json, device)
     found: dict[str, dict[str, Any]] = {}
-    if workspace is not None:
+    if photo is not None:
+        from pipeline.jobs.controls import control_table_of
+
+        job = control_table_of(photo, Recipe(), console.bench, parent=Path.cwd())
+        found = console.run(job)
+    elif workspace is not None:
         from pipeline.jobs.controls import control_table
 
         found = console.run(control_table(open_workspace(workspace), console.bench))

@@ -73,6 +73,15 @@ def claim(photo: Path, parent: Path, folder: Path | None = None) -> Job[Claim]:
     )
 
 
+def known_workspace(photo: Path, parent: Path) -> Workspace | None:
+    """Return the workspace that a photo has in a folder; None where it has none.
+
+    Raises PhotoUnreadable.
+    """
+    found = next(_own_places(photo, parent, photo_hash(photo)), None)
+    return None if found is None else Workspace(found)
+
+
 def _is_of_another(workspace: Workspace, sha256: str) -> bool:
     with suppress(ValueError, OSError):
         state = workspace.read_state()
@@ -106,16 +115,20 @@ def _check_photo(photo: Path) -> Job[None]:
 
 def _places(photo: Path, parent: Path, sha256: str) -> Iterator[Path]:
     """Yield the folder that this photo has already, then names that are free or become it."""
+    yield from _own_places(photo, parent, sha256)
     stem = _short(photo.stem)
-    for place in sorted(parent.glob(f"{glob.escape(stem)}*{SUFFIX}")):
-        with suppress(ValueError, OSError):
-            state = Workspace(place).read_state()
-            if state is not None and state.photo["sha256"] == sha256:
-                yield place
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     for place in (parent / f"{name}{SUFFIX}" for name in names):
         if place.is_dir() or not place.exists():  # a file may be called so, the photo itself even
             yield place
+
+
+def _own_places(photo: Path, parent: Path, sha256: str) -> Iterator[Path]:
+    for place in sorted(parent.glob(f"{glob.escape(_short(photo.stem))}*{SUFFIX}")):
+        with suppress(ValueError, OSError):
+            state = Workspace(place).read_state()
+            if state is not None and state.photo["sha256"] == sha256:
+                yield place
 
 
 def _short(stem: str) -> str:

@@ -11,10 +11,13 @@ from pipeline.controls.presets import ControlsInvalid, checked
 from pipeline.controls.table import CONTROLS
 from pipeline.disk.artifact import Artifact
 from pipeline.disk.workspace import Workspace
+from pipeline.jobs.claim import known_workspace
 from pipeline.jobs.obtain import current
+from pipeline.jobs.prepare import align
 from pipeline.jobs.seen_faces import SeenFace, face_in
 from pipeline.machine.bench import Bench
 from pipeline.progress import Job, Notice
+from pipeline.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from pipeline.picture.gaze import Gaze
@@ -46,6 +49,20 @@ def control_table(workspace: Workspace, bench: Bench) -> Job[dict[str, dict[str,
         present = None if measured is None else round(measured, 4)
         table[name] = {"present": present, "low": round(low, 2), "high": round(high, 2)}
     return table
+
+
+def control_table_of(
+    photo: Path, recipe: Recipe, bench: Bench, *, parent: Path
+) -> Job[dict[str, dict[str, Any]]]:
+    """Say the same of a photo: of its workspace in `parent`, which is made where there is none.
+
+    A face that was cut out there is the one that counts, whatever the recipe says.
+    """
+    workspace = known_workspace(photo, parent)
+    state = None if workspace is None else workspace.read_state()
+    if workspace is None or state is None or state.request("align") is None:
+        workspace = yield from align(photo, recipe, bench, parent=parent)
+    return (yield from control_table(workspace, bench))
 
 
 def face_of_photo(path: Path) -> Float64Array:
