@@ -18,13 +18,20 @@ import torch
 from PIL import Image
 
 from benchmarks import kept as kept_module
-from benchmarks.dragbench import BenchmarkUnreadable, read_dragbench, read_freedragbench
+from benchmarks.dragbench import face_of_seed
+from benchmarks.dragbench import run as run_dragbench
 from benchmarks.draggan import PaperSettings, drag
+from benchmarks.drags import SHAPES
+from benchmarks.faces import five_of
+from benchmarks.inverted import _identities
 from benchmarks.kept import Kept
 from benchmarks.looks import Case
 from benchmarks.looks_edits import Edit
 from benchmarks.measures import accuracy_index
-from benchmarks.section import Options
+from benchmarks.methods import DEFAULT, PAPER
+from benchmarks.others import BenchmarkUnreadable, read_dragbench, read_freedragbench
+from benchmarks.parts import longer, parts
+from benchmarks.section import Options, SectionSkipped
 from benchmarks.targets import Smile, compare, moved_area, similarity
 from benchmarks.trackers import by_dis, load_raft
 from drag.points import DragPoint
@@ -272,3 +279,47 @@ def test_an_edit_is_compared_inside_where_it_moved_and_outside_apart() -> None:
     assert found["difference inside"] > 1
     assert found["outside"] == pytest.approx(0.0, abs=1e-6)
     assert found["difference outside"] == 0.0
+
+
+# --------------------------------------------------------------------------- the tables' rows
+
+
+def test_rows_that_are_the_method_as_it_is_share_their_samples() -> None:
+    rows = parts(tiny_generator(64), {"optical flow": by_dis})
+    usual = {row.part for row in rows if row.label == PAPER}
+    assert usual == {"tracker", "features", "r1", "space", "moving ws", "mask", "way"}
+    assert {row.part for row in rows if row.label == DEFAULT} == usual - {"tracker", "space"}
+    others = [row.label for row in rows if row.label not in (PAPER, DEFAULT)]
+    assert len(others) == len(set(others))
+
+
+def test_a_way_that_is_three_times_as_long_is_the_same_drag_farther() -> None:
+    handles, circle = longer(SHAPES["brows up"], 3.0)
+    assert circle == SHAPES["brows up"][1]
+    assert [each.move for each in handles] == [(0.0, pytest.approx(-0.36))] * 2
+    assert [each.beside for each in handles] == [(0.0, -0.32)] * 2
+
+
+def test_identity_is_how_far_a_crop_is_from_its_own_photo(tmp_path: Path) -> None:
+    names = ["d01_photo", "d01_W+", "d02_photo", "d02_W+", "d03_W+"]
+    embedding = np.array([[0.0, 0], [3, 4], [1, 1], [1, 1], [9, 9]])
+    np.savez(tmp_path / "measured.npz", name=names, embedding=embedding)
+    assert _identities(tmp_path / "measured.npz") == {"d01_W+": 5.0, "d02_W+": 0.0}
+    assert _identities(tmp_path / "none.npz") == {}
+
+
+def test_a_seeds_face_is_that_of_numpys_old_random_numbers() -> None:
+    generator = tiny_generator(32)
+    z = np.random.RandomState(7).randn(1, generator.config.z_dim)
+    w = generator.mapping(torch.from_numpy(z).float(), truncation_psi=0.7)
+    assert torch.equal(face_of_seed(generator, 7).ws[:, 0], w)
+
+
+def test_without_others_files_the_section_says_where_they_belong(tmp_path: Path) -> None:
+    with pytest.raises(SectionSkipped, match="freedragbench"):
+        run_dragbench(options(tmp_path))
+
+
+def test_the_five_are_the_middles_of_the_eyes_nose_and_corners_of_the_mouth() -> None:
+    points = np.arange(136, dtype=np.float64).reshape(68, 2)
+    assert five_of(points)[:, 0].tolist() == [77.0, 89.0, 60.0, 96.0, 108.0]
