@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAMES...]`: run benchmarks, store their sections, write RESULTS.md."""
+"""`python -m benchmarks [NAMES...]`: run benchmarks, store their sections, write RESULTS.md.
+
+Samples of the papers' tables are kept: a run that was broken off goes on where it stopped.
+"""
 
 from __future__ import annotations
 
