@@ -50,7 +50,7 @@ ENOUGH = 0.99
 """A step counts when it leaves no more than this part of the handles' root mean square distance."""
 
 MANY_POINTS = 16
-WORTH = 0.4
+WORTH = 0.3
 """Many handles contradict each other, and the last of their way is paid with a picture that is no
 longer the face's: a step that brings them nearer by less than this part of what the first did, for
 as much change of ws, is taken back, and is the last. (Measured with 32; 9 still arrive.)"""
@@ -119,6 +119,7 @@ class GaussNewton:
         self._lambda_mask = config.lambda_mask
         self._kept = _kept_share(scene)
         self._rows: Tensor | None = None
+        self._aged = False
         self._probes: list[Tensor] = []
         self._rng = torch.Generator(device=scene.handles.device).manual_seed(0)
 
@@ -150,20 +151,30 @@ class GaussNewton:
         moved = Moved.read(far, found, view.ws)
         if not math.isfinite(moved.loss):
             return moved
-        if moved.loss > max(ENOUGH * self._last.loss, scene.tolerance):
-            self._stride = max(self._stride / 2, SHORTEST * self._longest)
-            return replace(self._last, loss=moved.loss)
-        if self._many:
-            worth = (self._last.loss - moved.loss) / float(change.norm().clamp_min(TINY))
-            self._first_worth = self._first_worth or worth
-            if worth < WORTH * self._first_worth:
-                return replace(self._last, loss=moved.loss, spent=True)
+        nearer = moved.loss <= max(ENOUGH * self._last.loss, scene.tolerance)
+        spent = nearer and self._many and not self._is_worth(self._last.loss - moved.loss, change)
+        if spent or not nearer:
+            if self._aged:  # the Jacobian may be to blame
+                self._rows, self._aged, spent = None, False, False
+            elif not nearer:
+                self._stride = max(self._stride / 2, SHORTEST * self._longest)
+            return replace(self._last, loss=moved.loss, spent=spent)
+        went = found.handles - self._handles
         self._last, self.view = moved, view
         self._moving, self._handles = candidate, found.handles
         self._stride = min(2 * self._stride, self._longest)
         self._adapt()
-        self._rows = None
+        if self._many and self._rows is not None:
+            self._rows, self._aged = broyden(self._rows, change.flatten(), went.flatten()), True
+        else:
+            self._rows = None
         return moved
+
+    def _is_worth(self, gain: float, change: Tensor) -> bool:
+        """Tell whether handles that came nearer by gain did so for little enough change of ws."""
+        worth = gain / float(change.norm().clamp_min(TINY))
+        self._first_worth = self._first_worth or worth
+        return worth >= WORTH * self._first_worth
 
     def _adapt(self) -> None:
         """Let the templates follow what the handles have come to look like."""
@@ -240,6 +251,15 @@ class GaussNewton:
         self._probes += found
         del self._probes[:-REMEMBERED]
         return drift
+
+
+def broyden(rows: Tensor, change: Tensor, went: Tensor) -> Tensor:
+    """Return the Jacobian nearest to rows [n, D] by which change [D] makes what it made, went [n].
+
+    Broyden, 1965. A Jacobian of many handles takes as long as a dozen other steps, and one that is
+    kept so finds the smaller changes: measured, benchmarks/IDEAS.md.
+    """
+    return rows + torch.outer(went - rows @ change, change) / change.square().sum().clamp_min(TINY)
 
 
 def patch_offsets(radius: float) -> Tensor:

@@ -186,6 +186,35 @@ def test_many_handles_that_contradict_each_other_stop_where_going_on_would_cost_
     assert sum(worth_it.result[0].distances) < 0.7 * 25 * 6
 
 
+def test_a_kept_jacobian_says_what_the_last_step_did_and_nothing_new_across_it() -> None:
+    rng = torch.Generator().manual_seed(0)
+    rows, change, went, across = (
+        torch.randn(*shape, generator=rng) for shape in ((6, 40), (40,), (6,), (40,))
+    )
+    across = across - change * (across @ change) / change.square().sum()
+    kept = newton.broyden(rows, change, went)
+    torch.testing.assert_close(kept @ change, went)
+    torch.testing.assert_close(kept @ across, rows @ across, rtol=1e-4, atol=1e-4)
+
+
+def test_many_handles_keep_their_jacobian_over_steps(
+    faces: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    displacements = GaussNewton._displacements
+
+    def counted(self: GaussNewton, view: Any) -> Any:
+        taken.append(len(self._handles))
+        return displacements(self, view)
+
+    monkeypatch.setattr(GaussNewton, "_displacements", counted)
+    many = _drag(faces, "newton", _pulled_apart(25))
+    assert len(taken) <= many.last.step / 2
+    taken.clear()
+    few = _drag(faces, "newton", [NOSE])
+    assert len(taken) == few.last.step
+
+
 def test_few_handles_go_as_far_as_they_can_whatever_it_costs(
     faces: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
