@@ -60,6 +60,10 @@ Key = tuple[str, str]
 FIGURES = ("inside", "outside", "difference inside", "difference outside", "landmarks")
 
 
+SHARES = ("inside", "outside", "landmarks")
+"""Those that are compared with no edit person by person: the ways may have other people."""
+
+
 @dataclass(frozen=True)
 class Smile:
     """A photo at rest, and the smiling one laid over it: a crop; points [68, 2] in the crop."""
@@ -192,11 +196,16 @@ def _section(
     for (count, name), samples in figures.items():
         means = {figure: mean_of(each[figure] for each in samples.values()) for figure in FIGURES}
         before = figures[count, NO_EDIT]
-        shares = [each["inside"] / before[who]["inside"] for who, each in samples.items()]
-        nearer = f"{sum(share < 1 for share in shares)} of {len(shares)}"
-        rows.append((count, name, *means.values(), mean_of(shares), nearer))
-        for figure in ("inside", "outside", "landmarks"):
-            panels.setdefault(figure, {}).setdefault(f"{count} points", {})[name] = means[figure]
+        shares = {
+            figure: [each[figure] / before[who][figure] for who, each in samples.items()]
+            for figure in SHARES
+        }
+        nearer = f"{sum(share < 1 for share in shares['inside'])} of {len(samples)}"
+        of_no_edit = {figure: mean_of(values) for figure, values in shares.items()}
+        rows.append((count, name, *means.values(), *of_no_edit.values(), nearer))
+        for figure, share in of_no_edit.items():
+            panel = panels.setdefault(f"{figure}, of no edit", {})
+            panel.setdefault(f"{count} points", {})[name] = share
     bars(options.results / "targets.png", panels)
     text = (
         f"{people} people at rest (Face Research Lab London Set, held out of the generator's "
@@ -208,8 +217,8 @@ def _section(
         f"only inside the moved area, or outside (the hull of handles and targets and {AROUND} eye "
         "distances around it). *difference*: mean absolute difference of pixels there, of 255. "
         "*landmarks*: how far the dragged points are from the real ones, in eye distances. "
-        "*share*: the distance inside over that without an edit, person by person; *nearer*: how "
-        "often it is below 1. "
+        "*of no edit*: a distance over that without an edit, person by person; *nearer*: how often "
+        "that is below 1 inside. "
         + (
             f"Quickly, the slow way has the first {QUICK_SLOW} people only. "
             if options.quick
@@ -220,7 +229,8 @@ def _section(
         "*draggan, pasted*: the literal DragGAN on the tuned network, its picture in the crop's "
         "place. *default*: the photo's own pixels, moved by the network, as far as they hold.",
     )
-    header = ("points", "way", *FIGURES, "share", "nearer")
+    beside = (f"{figure}, of no edit" for figure in SHARES)
+    header = ("points", "way", *FIGURES, *beside, "nearer")
     raw = {f"{count} {name}": dict(samples) for (count, name), samples in figures.items()}
     table = Table("To the smiling photo", header, tuple(rows))
     return Section("targets", TITLE, text, (table,), ("targets.png",), raw)
