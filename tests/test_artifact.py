@@ -187,8 +187,8 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(
 
 
 def test_an_error_of_another_kind_or_place_is_not_called_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), writing(tmp_path):
-        (tmp_path / "absent").read_bytes()
+    with pytest.raises(OSError, match="Invalid argument"), writing(tmp_path):
+        raise OSError(errno.EINVAL, "Invalid argument", str(tmp_path / "photo.jpg"))
     with pytest.raises(PermissionError), writing(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/photo.jpg")
 

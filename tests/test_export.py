@@ -125,7 +125,7 @@ BAD_LATENTS: dict[str, tuple[Callable[[], bytes], str]] = {
         "an entry w",
     ),
     "nothing": (lambda: b"", "empty"),
-    "text": (lambda: b"hello", "damaged|needed"),
+    "text": (lambda: b"hello", "holds no latents"),
     "several pictures": (lambda: make.torch_save(ws().repeat(4, 1, 1)), "those of 4 pictures"),
     "huge tensor": (lambda: make.torch_save(torch.zeros(1, 600, 512)), "too large"),
 }

@@ -189,7 +189,7 @@ def test_the_embedded_generator_is_found_without_loading_torch() -> None:
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4 to see a child's own time")
 def test_help_answers_in_under_half_a_second() -> None:
     seconds = []
-    for _ in range(3):
+    for _ in range(6):
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", "--help"],
             cwd=HERE,
