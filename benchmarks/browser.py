@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,11 +20,18 @@ PREPARING_MS = 3_600_000
 """Milliseconds to wait for the page, and for projection and tuning."""
 
 
+ROOT = Path(__file__).parents[1]
+
+
 @contextmanager
 def studio(folder: Path) -> Iterator[str]:
-    """Run `realdrag studio` in a folder, and give the address that it prints."""
+    """Run this tree's `realdrag studio` in a folder, and give the address that it prints."""
     command = [sys.executable, "-m", "pipeline", "studio", "--no-browser", "--json"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         yield next(event["address"] for event in map(json.loads, process.stdout))

@@ -1,4 +1,4 @@
-"""How long people wait: the real commands in processes of their own, and the studio's page.
+"""How long people wait: the real commands in processes of their own (the page: studio_speed).
 
 A whole edit of a portrait with the embedded network, the same again when everything is there, and
 `realdrag --help`. There is no literal reference: the peers have no such command.
@@ -13,10 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.browser import CHROMIUM
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table
-from benchmarks.studio_speed import measure
 from benchmarks.timing import measure_command, quartiles, seconds_text
 from pipeline.jobs.demo import POINTS, write_demo
 
@@ -25,16 +23,8 @@ COMMANDS = ("invert", "tune", "drag")
 GOALS = {"the three commands": 45.0, "realdrag --help": 0.4, "edit, all there": 3.0}
 """Seconds, on two CPU cores."""
 
-STUDIO_WORDS = {
-    "click_to_first_frame_after_start_s": "first drag after a start: click to first picture",
-    "click_to_first_frame_s": "click to first picture",
-    "frames_per_second": "pictures a second",
-    "steps_per_second": "steps a second",
-}
-
 FIRST_RUNS, AGAIN, HELPS = 3, 5, 15
 QUICK_FIRST_RUNS, QUICK_AGAIN, QUICK_HELPS = 1, 2, 5
-QUICK_STUDIO_DRAGS = 3
 
 
 def command(*words: str) -> list[str]:
@@ -101,7 +91,7 @@ def whole_edit(timed: Timed, folder: Path, device: str, again: int) -> None:
 
 
 def run(options: Options) -> Section:
-    """Time the commands, and the studio if there is a browser."""
+    """Time the commands."""
     quick = options.quick
     with tempfile.TemporaryDirectory(prefix="realdrag-") as place:
         timed = Timed(environment(Path(place) / "home"))
@@ -123,17 +113,6 @@ def run(options: Options) -> Section:
         "own, measured from its start to its end. *All there*: the same commands again, of which "
         "none has anything to compute. Medians [quartiles]."
     ]
-    if Path(CHROMIUM).exists():
-        options.say("the studio")
-        try:
-            studio = measure(QUICK_STUDIO_DRAGS) if quick else measure()
-        except Exception as problem:  # a browser can fail in many ways; the commands' figures stay
-            text.append(f"The studio could not be measured: {str(problem).splitlines()[0]}")
-        else:
-            raw["studio"] = studio
-            tables.append(_studio_table(studio))
-    else:
-        text.append("The studio was not measured: there is no Chromium here.")
     plot = "speed_whole.png"
     bars(options.results / plot, {"seconds": _groups(timed)}, columns=1)
     return Section("speed_whole", "Speed: a whole edit", tuple(text), tuple(tables), (plot,), raw)
@@ -151,16 +130,6 @@ def _command_table(timed: Timed, device: str) -> Table:
             goal = f"{seconds_text(wanted)}: {reached}"
         rows.append((what, str(spread), f"{statistics.median(timed.peak_mb[what]):.0f}", goal))
     return Table("Commands", ("what", "time", "peak MB", "goal"), tuple(rows))
-
-
-def _studio_table(studio: dict[str, Any]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for key, words in STUDIO_WORDS.items():
-        if key in studio:
-            value = studio[key]
-            rows.append((words, seconds_text(value) if key.endswith("_s") else f"{value:.1f}"))
-    title = f"The studio in Chromium, medians of {studio['repetitions']} drags"
-    return Table(title, ("what", "measured"), tuple(rows))
 
 
 def _groups(timed: Timed) -> dict[str, dict[str, Mean]]:

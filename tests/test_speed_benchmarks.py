@@ -20,6 +20,7 @@ from benchmarks.section import Options, SectionSkipped
 from benchmarks.speed_drag import spread_points
 from benchmarks.speed_inversion import best_so_far, seconds_until
 from benchmarks.speed_rows import HEADER, Row, cells
+from benchmarks.studio_speed import studio_table
 from benchmarks.timing import (
     Effort,
     MeasurementFailed,
@@ -259,3 +260,10 @@ def test_the_gpu_table_is_skipped_where_there_is_none(
     options = Options(True, 1, EMBEDDED, None, "cpu", tmp_path, tmp_path, print)
     with pytest.raises(SectionSkipped, match="no GPU"):
         run(options)
+
+
+def test_the_studios_table_has_the_old_figures_and_leaves_out_what_was_not_measured() -> None:
+    found = {"click_to_first_frame_s": [0.4, 0.5, 0.6], "film_frames_per_second": [11.0, 13.0]}
+    first, films = studio_table(found).rows
+    assert first[1:] == ("500 ms [450, 550]", "460 to 620 ms", "-")
+    assert films[1:] == ("12.0", "-", "at least 10")
