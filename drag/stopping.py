@@ -53,8 +53,7 @@ WORDS: Mapping[StopReason, str] = MappingProxyType(
         StopReason.LOST_TRACK: "Stopped: a point lost what it was holding. The last good picture "
         "is kept; try a nearer target.",
         StopReason.CANCELLED: "You stopped it. The picture is kept as it was.",
-        StopReason.AS_FAR: "The points went as far as this photo holds. Farther, it would look "
-        "broken.",
+        StopReason.AS_FAR: "This is as far as the photo holds: farther, it would look broken.",
         StopReason.TORN: "The picture looks broken: this photo does not hold so far. Undo, or try "
         "nearer targets.",
     }

@@ -81,6 +81,11 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class EndNotice(Notice):
+    """A notice of which the stage's end tells the gist: nothing new to who shows that for good."""
+
+
+@dataclass(frozen=True)
 class Waiting(Notice):
     """A notice that the job waits: another process has the workspace."""
 

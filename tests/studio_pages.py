@@ -42,7 +42,7 @@ SECONDS = 60_000
 SIZE = 32
 """Pixels of the tiny network's face."""
 
-BEGIN = "Press on the face where something should move, and drag to where it should go."
+BEGIN = "Press on the face and drag, or move a slider."
 PRESS_START = "Press Start, and watch it move."
 """What the page says of a photo that is ready, and of one with a point."""
 

@@ -85,6 +85,9 @@ def test_setting_points_and_painting(seen: Any, server: RunningStudio) -> None:
     button(seen, "Settings").click()
     seen.locator("dialog[open]").wait_for()
     check(seen)
+    seen.locator("dialog .wide").click()
+    seen.get_by_role("dialog", name="Network").wait_for()
+    check(seen)
 
 
 def test_dragging_and_what_comes_of_it(seen: Any, server: RunningStudio) -> None:

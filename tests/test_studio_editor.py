@@ -70,6 +70,7 @@ class Fingers:
         self._session.send(
             "Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2}
         )
+        picture(page)  # what a finger presses grows, and the picture has another place then
 
     def _send(self, kind: str, places: list[XY]) -> None:
         touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
@@ -110,8 +111,8 @@ def test_a_finger_sets_a_point_by_two_taps_and_moves_it(page: Any, server: Runni
 
 def test_a_finger_sets_a_point_by_dragging(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 52, "finger.jpg")
-    place = on_face(page)
-    Fingers(page).move((place(0.7, 0.3), place(0.6, 0.5)))
+    fingers, place = Fingers(page), on_face(page)
+    fingers.move((place(0.7, 0.3), place(0.6, 0.5)))
     (pair,) = wait_for_points(server, ident, 1)
     assert pair["handle"] == pytest.approx(on_aligned(0.7, 0.3), abs=NEAR)
     assert pair["target"] == pytest.approx(on_aligned(0.6, 0.5), abs=NEAR)

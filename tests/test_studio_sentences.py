@@ -10,6 +10,7 @@ import pytest
 
 from drag.stopping import StopReason
 from pipeline.stage_table import STAGES
+from pipeline.studio.desk import settings_schema
 from pipeline.studio.sketch import What
 from pipeline.studio.tickets import Kind
 
@@ -70,6 +71,14 @@ def test_every_sentence_that_the_page_says_is_there_and_every_one_there_is_said(
     chosen |= {word for pair in branches for word in pair}
     for key in english - said - chosen:
         assert any(pattern.fullmatch(key) for pattern in patterns), f"{key} is never said"
+
+
+def test_every_setting_has_a_name_and_says_what_it_does_to_the_picture() -> None:
+    english = table("en").keys()
+    for part, schema in settings_schema()["properties"].items():
+        own = [f"{part}.{name}" for name in schema.get("properties", {})] or [part]
+        for setting in own:
+            assert {f"setting.{setting}", f"effect.{setting}"} <= english, setting
 
 
 def test_what_the_studio_names_has_sentences() -> None:

@@ -263,12 +263,11 @@ def test_a_frame_that_comes_late_is_not_shown(page: Any, server: RunningStudio) 
     job = server.ok("GET", f"/{ident}")["jobs"]["drag"]["number"]
     late = page.evaluate(
         """async ([job, seq]) => {
-          const { PhotoPage } = await import("/static/photo.js");
+          const { Seen } = await import("/static/seen.js");
           const shown = { seq: 7, job, bitmap: null, field: null };
-          const page = Object.assign(Object.create(PhotoPage.prototype), { live: shown,
-            state: { jobs: { drag: { number: job } } } });
-          page.frame({ job, seq, handles: [] }, null, null);
-          return page.live === shown;
+          const seen = Object.assign(Object.create(Seen.prototype), { live: shown,
+            page: { state: { jobs: { drag: { number: job } } } } });
+          return !seen.frame({ job, seq, handles: [] }, null, null) && seen.live === shown;
         }""",
         [job, 3],
     )

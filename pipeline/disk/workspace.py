@@ -216,6 +216,20 @@ class Workspace:
                     for name in stage.shows:
                         (self.folder / name).unlink(missing_ok=True)
 
+    def forget_made(self) -> None:
+        """Have no current artifact any more, and no picture at the top; the artifacts stay.
+
+        Raises ValueError when workspace.json is damaged.
+        """
+        state = self.read_state()
+        if state is None:
+            raise ValueError(f"{self.folder} has no {STATE}")
+        self._save(State(state.photo))
+        with writing(self.folder):
+            for stage in STAGES.values():
+                for name in stage.shows:
+                    (self.folder / name).unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Take the workspace away, at once for whoever is about to write into it."""
         gone = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}.gone")

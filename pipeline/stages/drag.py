@@ -21,7 +21,7 @@ from drag.session import DragSession, DragStep, StopReason
 from pipeline.machine.bench import Bench, Preview
 from pipeline.picture.animation import MAX_SIDE, gif_bytes, moments
 from pipeline.picture.photo_writer import write_photo
-from pipeline.progress import Job, Notice, Step
+from pipeline.progress import EndNotice, Job, Notice, Step
 from pipeline.settings.schema import config_from_json
 from pipeline.stages.artifact_files import (
     DRAG,
@@ -137,7 +137,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
         near = where_it_tears(made(1), ends, photo.size) if ends else len(own) + 1
         there = f" near point {near}" if near <= len(own) else ""
         who, whose = ("the points go", "their") if ends else ("the face goes", "its")
-        yield Notice(
+        yield EndNotice(
             f"{who} {held.share:.0%} of {whose} way: farther, the photo would look broken{there}"
         )
     if photo.gaze is not None and pixels == "network":

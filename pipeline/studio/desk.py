@@ -31,6 +31,7 @@ from pipeline.studio.sketch import (
     points_json,
     save_sketch,
 )
+from stylegan2.embedded import embedded_network
 
 SETTABLE = ("drag", "tune", "invert", "result")
 """Parts of a recipe with settings of their own in the studio, in the order they are shown."""
@@ -164,11 +165,24 @@ class Desk:
                 return place
         raise StageMissing(f"{workspace.name}: its photo is gone; open the photo again")
 
-    def recipe(self, sketch: Sketch) -> Recipe:
-        """Put the settings together. Raises RecipeInvalid."""
+    def network_of(self, workspace: Workspace, sketch: Sketch) -> str:
+        """Return the network of a photo: the chosen one, the one it was made with, the studio's."""
+        if sketch.network is not None:
+            return sketch.network
+        for stage in ("invert", "drag"):
+            made = self.state(workspace).request(stage)
+            if made is not None and "network" in made.hints:
+                name = made.hints["network"]
+                embedded = embedded_network(name, made.config.get("weights"))
+                return name if embedded is None else embedded.name
+        return self.network
+
+    def recipe(self, workspace: Workspace, sketch: Sketch) -> Recipe:
+        """Put the settings of a photo together. Raises RecipeInvalid."""
         choice = sketch.choice or {}
         align = {name: choice[name] for name in ("face", "align") if name in choice}
-        return Recipe.from_json({"network": self.network, **sketch.settings, "align": align})
+        network = self.network_of(workspace, sketch)
+        return Recipe.from_json({**sketch.settings, "network": network, "align": align})
 
     # ------------------------------------------------------------------------------- edits
 

@@ -25,7 +25,8 @@ def ground_request(desk: Desk, workspace: Workspace, bench: Bench) -> Request:
     inputs = {"align": desk.aligned(workspace).fingerprint}
     made = {stage: desk.current(workspace, stage) for stage in ("invert", "tune")}
     inputs |= {stage: each.fingerprint for stage, each in made.items() if each is not None}
-    network = identify(desk.recipe(desk.sketch(workspace, working=True)).network, bench)
+    sketch = desk.sketch(workspace, working=True)
+    network = identify(desk.network_of(workspace, sketch), bench)
     config, hints = {"weights": network.weights}, {"network": network.name}
     return Request.of(STAGES["drag"], config, inputs, hints)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def find(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
         yield Notice(cost)
     photo = read_photo(path)
     yield Step("faces", 0, 1, {})
-    source = desk.recipe(desk.sketch(workspace, working=True)).align.landmark_source
+    source = desk.recipe(workspace, desk.sketch(workspace, working=True)).align.landmark_source
     faces: list[dict[str, Any]] = []
     notices: tuple[str, ...] = ()
     try:
@@ -119,19 +120,33 @@ def prepare(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     What the command line has prepared, and nobody has chosen anew here, is left as it is.
     """
     sketch = desk.sketch(workspace, working=True)
-    recipe = desk.recipe(sketch)
+    recipe = desk.recipe(workspace, sketch)
     if sketch.choice is not None or not desk.is_ready(workspace, sketch):
         landmarks = None
         if sketch.choice is not None and "landmarks" in sketch.choice:
             landmarks = keep_landmarks(workspace, sketch.choice["landmarks"])
         photo, folder = desk.photo(workspace), workspace.folder
-        yield from edit.begin(
+        begun = edit.begin(
             photo, recipe, bench, parent=desk.root, folder=folder, landmarks=landmarks
         )
+        yield from _with_given_points(desk, workspace, begun)
     elif recipe.result.paste == "network":
         yield from preparing.tune([workspace], recipe, bench)
-    desk.change(workspace, prepared=desk.aligned(workspace).fingerprint)
+    prepared = desk.aligned(workspace).fingerprint
+    # Its own from now on, whichever network the studio is started with next time.
+    desk.change(workspace, prepared=prepared, network=identify(recipe.network, bench).name)
     _set_given_points(desk, workspace)
+
+
+def _with_given_points(desk: Desk, workspace: Workspace, job: Job[Workspace]) -> Job[None]:
+    """Go on with a job, and set the points that came with a photo once its face is cut out."""
+    waiting = bool(desk.sketch(workspace, working=True).given)
+    with closing(job):
+        for event in job:
+            yield event
+            if waiting and desk.current(workspace, "align") is not None:
+                _set_given_points(desk, workspace)
+                waiting = False
 
 
 def _set_given_points(desk: Desk, workspace: Workspace) -> None:
@@ -180,7 +195,7 @@ def drag(desk: Desk, workspace: Workspace, bench: Bench) -> Job[None]:
     asked = dragging.DragRequest(
         points_file, continued=now.drag is not None, warn=False, controls=now.controls
     )
-    recipe = desk.recipe(sketch)
+    recipe = desk.recipe(workspace, sketch)
     if recipe.result.paste == "network" and desk.current(workspace, "tune") is None:
         yield from prepare(desk, workspace, bench)  # the setting has been changed since
     known = any(desk.current(workspace, stage) for stage in ("invert", "drag"))

@@ -103,11 +103,13 @@ class Sketch:
     """Everything the studio remembers of a workspace beyond its artifacts.
 
     found is what the search for faces gave (None before it); choice is how the face is taken:
-    {"face": n}, {"landmarks": {...}} or {"align": "none"}. aligned and tuned are the fingerprints
-    of the alignment and of the tuned generator that the edits stand on; prepared is that of the
-    alignment for which everything that a drag needs has been made. running names a job that
-    was asked for and has not ended. made are the drags that were made from the page. given are
-    points, in pixels of the photo, that are set once there is a face to set them on.
+    {"face": n}, {"landmarks": {...}} or {"align": "none"}. network is the one chosen for this
+    photo, as a recipe names it; None leaves that to what has been made, or to the studio. aligned
+    and tuned are the fingerprints of the alignment and of the tuned generator that the edits stand
+    on; prepared is that of the alignment for which everything that a drag needs has been made.
+    running names a job that was asked for and has not ended. made are the drags that were made from
+    the page. given are points, in pixels of the photo, that are set once there is a face to set
+    them on.
     """
 
     found: Mapping[str, Any] | None = None
@@ -121,6 +123,7 @@ class Sketch:
     running: str | None = None
     made: tuple[str, ...] = ()
     given: tuple[Mapping[str, Any], ...] = ()
+    network: str | None = None
 
     @property
     def now(self) -> Edit:
@@ -161,6 +164,7 @@ class Sketch:
             "running": self.running,
             "made": list(self.made),
             "given": list(self.given),
+            "network": self.network,
         }
 
     @classmethod
@@ -182,6 +186,7 @@ class Sketch:
                 data["running"],
                 tuple(data.get("made", ())),
                 tuple(data.get("given", ())),
+                data.get("network"),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("its content is not understood") from error

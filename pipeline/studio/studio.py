@@ -12,14 +12,16 @@ from typing import Any
 from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.failures import message_of, to_json
 from pipeline.machine.bench import Bench, Preview
-from pipeline.progress import Event, Notice, StageDone
+from pipeline.progress import EndNotice, Event, Notice, StageDone
 from pipeline.studio import jobs
 from pipeline.studio.desk import NO_POINT_YET, ONLY_PINS, Desk, gone
 from pipeline.studio.drift import DriftWatch
+from pipeline.studio.history import begin_anew
 from pipeline.studio.housekeeping import delete, prune, rename
 from pipeline.studio.hub import Hub, Mailbox, frame_message
 from pipeline.studio.landmarks import FaceLandmarks
 from pipeline.studio.live_motion import packed
+from pipeline.studio.networks import listed_network, network_id
 from pipeline.studio.pictures import jpeg_bytes
 from pipeline.studio.sketch import Sketch
 from pipeline.studio.tickets import Kind, Progress, Ticket
@@ -231,9 +233,25 @@ class Studio:
         steps[action](ticket)
         self._tell_job(ticket)
 
+    def choose_network(self, workspace: Workspace, wanted: str) -> None:
+        """Take another network for a photo, and begin to prepare it if its face is chosen.
+
+        Raises StudioBusy, UnknownNetwork.
+        """
+        self.check_idle(workspace, Kind.PREPARE, *MOVING)
+        network = listed_network(self.desk, wanted)
+        if network.id == network_id(self.desk.network_of(workspace, self.sketch(workspace))):
+            return
+        sketch = begin_anew(self.desk, workspace, network.recipe_name)
+        self._failures.pop(workspace.name, None)
+        if sketch.choice is None:
+            self.broadcast(workspace)
+        else:
+            self.prepare(workspace, None)
+
     def change_settings(self, workspace: Workspace, settings: Mapping[str, Any]) -> Sketch:
         """Replace the settings that differ from their defaults. Raises RecipeInvalid."""
-        self.desk.recipe(Sketch(settings=settings))
+        self.desk.recipe(workspace, Sketch(settings=settings))
         return self.desk.change(workspace, settings=dict(settings))
 
     # -------------------------------------------------------------- from the worker's thread
@@ -248,6 +266,8 @@ class Studio:
         if ticket.has_news:
             ticket.has_news = False
             self.broadcast(self.desk.workspace(ticket.workspace))
+        if isinstance(event, EndNotice):
+            return  # the status says it
         if isinstance(event, Notice):
             found = self.desk.sketch(self.desk.workspace(ticket.workspace), working=True).found
             if found is not None and event.text in found["notices"]:

@@ -14,6 +14,7 @@ from pipeline.disk.workspace import StageMissing, Workspace
 from pipeline.picture.animation import spread
 from pipeline.stage_table import STAGES
 from pipeline.studio.desk import Desk
+from pipeline.studio.networks import network_id
 from pipeline.studio.pictures import closeup_of, photo_size
 from pipeline.studio.sketch import Edit, Sketch, load_sketch
 from stylegan2.sizes import sides
@@ -84,6 +85,7 @@ def view(
             "redo": _said(sketch.edits[sketch.at + 1]) if sketch.can_redo else None,
         },
         "settings": sketch.settings,
+        "network": network_id(desk.network_of(workspace, sketch)),
     }
 
 

@@ -20,7 +20,7 @@ class App {
     this.id = undefined;
     this.state = null;
     this.page = null;
-    this.settings = new Settings(about.settings, () => this.state);
+    this.settings = new Settings(about.settings, () => this.state, () => this.page.panel.chooseNetwork());
     this.live = new Live({
       message: (message) => this.message(message),
       frame: (head, jpeg, field) => this.frame(head, jpeg, field),
@@ -36,6 +36,7 @@ class App {
     this.id = id;
     this.state = null;
     clearToasts();
+    for (const dialog of document.querySelectorAll("dialog[open]")) /** @type {HTMLDialogElement} */ (dialog).close();
     this.live.watch(id);
     title.hidden = true;
     document.title = "realdrag";

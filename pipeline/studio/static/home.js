@@ -2,6 +2,7 @@
 
 import { attempt, json, pictureUrl, place } from "./api.js";
 import { button, h, icon, s, toast } from "./dom.js";
+import { NewPhotosNetwork } from "./networks.js";
 import { LANGUAGES, language, say, speak } from "./say.js";
 
 /** What will happen, for those who are here for the first time. */
@@ -16,17 +17,20 @@ export class Home {
     this.input = /** @type {HTMLInputElement} */ (h("input", { type: "file", accept: "image/*,.heic,.heif,.avif", id: "file", multiple: true, class: "unseen",
       onchange: () => { this.upload([...this.input.files]); this.input.value = ""; } }));
     this.words = h("span", { class: "drop-words" }, say("home.drop"));
+    this.network = new NewPhotosNetwork(app.about.network);
     this.drop = h("label", { for: "file", class: "drop" },
-      icon("photo"), this.words, h("span", { class: "hint" }, say("home.stays")));
-    this.demo = h("p", { class: "hint demo" }, `${say("home.noPhoto")} `,
-      h("button", { type: "button", class: "link", onclick: () => this.try() }, say("home.demo")));
+      icon("photo"), this.words, h("span", { class: "hint" }, say(app.about.local ? "home.stays" : "home.stays.there")));
+    this.demo = h("button", { type: "button", class: "example", onclick: () => this.try() },
+      h("img", { src: "/static/example.jpg", alt: "", width: 144, height: 72 }),
+      h("span", { class: "stack" }, h("span", { class: "hint" }, say("home.noPhoto")), h("span", { class: "link" }, say("home.demo"))));
     this.steps = h("ol", { class: "how" }, ...HOW.map((key) => h("li", {}, drawing(key), h("h3", {}, say(`how.${key}`)), h("p", {}, say(`how.${key}.text`)))));
     this.list = h("ul", { class: "photos" });
     this.earlier = h("section", { hidden: true, "aria-labelledby": "earlier" },
       h("h2", { id: "earlier" }, say("home.earlier")), this.list);
     this.element = h("div", { class: "home" },
       h("div", { class: "welcome" }, h("h1", { class: "big" }, say("home.title")), h("p", {}, say("home.subtitle"))),
-      h("div", { class: "begin" }, this.input, this.drop, this.demo), this.steps, this.earlier, languages());
+      h("div", { class: "begin" }, this.input, this.drop, this.demo), this.steps, this.earlier,
+      h("footer", { class: "foot" }, this.network.element, languages()));
     for (const name of ["dragenter", "dragover"]) {
       this.element.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
     }
@@ -104,9 +108,14 @@ export class Home {
   async try() {
     if (this.trying) return;
     this.trying = true;
-    const made = await attempt(() => json("POST", "demo"));
+    const made = await attempt(() => json("POST", `demo?${this.asked()}`));
     this.trying = false;
     if (made) this.app.open(made.id);
+  }
+
+  /** What is asked for with a new photo. */
+  asked(more = {}) {
+    return new URLSearchParams({ ...more, network: this.network.now });
   }
 
   /** Take photos; the page of the only one is opened. @param {File[]} files */
@@ -124,7 +133,7 @@ export class Home {
     this.reading += 1;
     this.drop.classList.add("busy");
     this.words.textContent = say("home.reading", { name: file.name });
-    const made = await attempt(() => json("POST", `workspaces?name=${encodeURIComponent(file.name.slice(-200))}`, file));
+    const made = await attempt(() => json("POST", `workspaces?${this.asked({ name: file.name.slice(-200) })}`, file));
     this.reading -= 1;
     if (!this.reading) {
       this.drop.classList.remove("busy");

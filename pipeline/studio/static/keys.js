@@ -32,7 +32,7 @@ export class Keys {
     const { page } = this;
     const name = event.key.toLowerCase();
     if (event.ctrlKey || event.metaKey) {
-      const pressed = name === "z" ? (event.shiftKey ? page.redoButton : page.undoButton) : name === "y" ? page.redoButton : null;
+      const pressed = name === "z" ? (event.shiftKey ? page.toolbar.redo : page.toolbar.undo) : name === "y" ? page.toolbar.redo : null;
       if (!pressed) return;
       event.preventDefault();
       pressed.click();
@@ -41,10 +41,10 @@ export class Keys {
     if (event.altKey) return;
     const actions = {
       c: () => page.hold(true),
-      p: () => page.tools.points.click(),
-      a: () => page.tools.area.click(),
-      m: () => page.tools.hand.click(),
-      f: () => page.networkButton.click(),
+      p: () => page.toolbar.tools.points.click(),
+      a: () => page.toolbar.tools.area.click(),
+      m: () => page.toolbar.tools.hand.click(),
+      f: () => page.toolbar.network.click(),
       h: () => page.toggleMarks(),
       "[": () => page.area.resize(1 / 1.3),
       "]": () => page.area.resize(1.3),
@@ -58,7 +58,7 @@ export class Keys {
     if (name === " ") {
       if (target.closest("button, summary, a, input, [role=slider]")) return;
       event.preventDefault();
-      [page.startButton, page.pauseButton, page.continueButton].find((each) => !each.hidden)?.click();
+      page.bar.next();
     } else actions[name]?.();
   }
 }

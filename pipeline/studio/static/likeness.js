@@ -24,7 +24,7 @@ export class Likeness {
     const labels = this.boxes.map((box) => h("label", { class: "row", for: box.id }, box, h("span", {}, say(`like.${box.dataset.part}`))));
     this.choice = h("fieldset", { class: "likeness", hidden: true }, h("legend", {}, say("like.parts")), h("div", { class: "row wrap" }, ...labels),
       h("div", { class: "sliders" }, h("div", { class: "row" }, h("label", { for: "like-strength" }, say("like.strength")), this.strength)));
-    this.element = h("div", { class: "controls-list" }, h("div", { class: "row wrap" }, this.button, field), this.choice);
+    this.element = h("div", {}, field, this.choice);
   }
 
   /** Take over what is chosen of the photo; with no part chosen, nothing. */

@@ -1,15 +1,15 @@
-// Handles and targets on the picture, and the list of them beside it.
+// Handles and targets: how they are made, moved and removed, and what the studio is told of it.
 
 import { Drift } from "./drift.js";
-import { button, h, s } from "./dom.js";
-import { apply, clamp, far } from "./geometry.js";
+import { far } from "./geometry.js";
+import { Marks } from "./marks.js";
 import { say } from "./say.js";
 
 const TAP = 6;
 const REACH = { mouse: 16, pen: 20, touch: 28 };
 
 /** A point with less to go, in pixels of the face, holds its place. */
-const HELD = 0.01;
+export const HELD = 0.01;
 
 /** A point has arrived that has less to go than this share of the face. */
 const ARRIVED = 1 / 256;
@@ -19,7 +19,7 @@ const ARRIVED = 1 / 256;
  * @typedef {{what: string, put?: Pair[], remove?: Pair[]}} Change
  */
 
-/** Shows pairs, and lets them be made, moved and removed. */
+/** The pairs of a photo, and what a pointer or the keyboard does to them. */
 export class Points {
   /**
    * @param {import("./viewport.js").Viewport} viewport
@@ -47,9 +47,9 @@ export class Points {
     this.parts = null;
     /** Changes that the studio has not confirmed yet: until then, what is here counts. */
     this.unconfirmed = 0;
-    this.list = h("ol", { class: "points-list" });
-    this.group = s("g", { class: "points" });
-    viewport.layer.append(this.group);
+    this.marks = new Marks(this);
+    /** Called when what is known of the pairs may be another. */
+    this.onRender = () => {};
   }
 
   /** Take over what the studio says; what is being moved just now stays under the finger. */
@@ -252,9 +252,7 @@ export class Points {
   }
 
   focus(index, end) {
-    const element = /** @type {SVGElement|null} */ (
-      this.group.querySelector(`[data-index="${index}"][data-end="${end}"]`));
-    element?.focus();
+    this.marks.focus(index, end);
   }
 
   key(event, index, end) {
@@ -281,75 +279,6 @@ export class Points {
     return pair.number ?? Math.max(0, ...this.pairs.map(({ number }) => number ?? 0)) + 1;
   }
 
-  // ------------------------------------------------------------------------------- drawing
-
-  /** Draw everything at its place on the screen. */
-  render() {
-    const active = document.activeElement?.closest?.("[data-end]");
-    const focused = active && this.group.contains(active) ? [active.dataset.index, active.dataset.end] : null;
-    const screen = this.viewport.faceToScreen;
-    const parts = [];
-    if (this.showTracks) for (const { track } of this.pairs) parts.push(...this.drawnTrack(track, screen));
-    this.pairs.forEach((pair, index) => parts.push(...this.drawn(pair, index, screen)));
-    if (this.pending) {
-      const [x, y] = apply(screen, this.pending);
-      parts.push(s("circle", { cx: x, cy: y, r: 11 * this.scale, class: "handle pending" }));
-      parts.push(s("text", { x, y, class: "number", "font-size": 13 * this.scale }, String(this.numberOf({ number: null }))));
-    }
-    this.group.replaceChildren(...parts);
-    this.group.classList.toggle("quiet", !this.active);
-    this.group.style.setProperty("display", this.hidden ? "none" : "");
-    if (focused) this.focus(...focused);
-    this.renderList();
-  }
-
-  drawnTrack(track, screen) {
-    if (!track || track.length < 2) return [];
-    const line = track.map((xy) => apply(screen, xy).map((v) => v.toFixed(1)).join(",")).join(" ");
-    return [s("polyline", { points: line, class: "track under" }), s("polyline", { points: line, class: "track" })];
-  }
-
-  /** How large handles are drawn: smaller on a small face, so that they do not hide it. */
-  get scale() {
-    return clamp((this.viewport.faceSide * this.viewport.faceScale) / 300, 0.55, 1);
-  }
-
-  drawn(pair, index, screen) {
-    const k = this.scale;
-    const [hx, hy] = apply(screen, pair.handle);
-    const [tx, ty] = apply(screen, pair.target);
-    const left = far(pair.handle, pair.target);
-    const worry = this.worried(pair);
-    const length = Math.hypot(tx - hx, ty - hy);
-    const parts = [];
-    if (length > 22 * k) {
-      const cut = (v, w) => v + ((w - v) * (length - 9 * k)) / length;
-      const ends = { x1: hx, y1: hy, x2: cut(hx, tx), y2: cut(hy, ty) };
-      parts.push(s("line", { ...ends, class: "way under" }), s("line", { ...ends, class: "way" }));
-    }
-    const spot = (end, x, y, drawing) => {
-      const group = s("g", {
-        class: `spot ${end}`, tabindex: this.locked ? -1 : 0, role: "button", "data-index": index, "data-end": end,
-        "aria-label": this.label(pair, end, left, worry),
-      }, s("circle", { cx: x, cy: y, r: 22, class: "reach" }), ...drawing);
-      group.addEventListener("keydown", (event) => this.key(event, index, end));
-      return group;
-    };
-    parts.push(spot("target", tx, ty, [s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target under" }), s("circle", { cx: tx, cy: ty, r: 8 * k, class: "target" }), s("circle", { cx: tx, cy: ty, r: 1.8, class: "dot" })]));
-    const aside = (from, to) => from + (to > from ? -11 : 11) * k; // not over the way
-    const mark = worry ? this.mark(aside(hx, tx), aside(hy, ty), worry.says) : [];
-    parts.push(spot("handle", hx, hy, [s("circle", { cx: hx, cy: hy, r: 11 * k, class: "handle" }), s("text", { x: hx, y: hy, class: "number", "font-size": 13 * k }, String(this.numberOf(pair))), ...mark]));
-    return parts;
-  }
-
-  label(pair, end, left, worry) {
-    const [x, y] = pair[end];
-    const parts = [say(`point.${end}`, { number: this.numberOf(pair), x, y }), this.toGo(left)];
-    if (worry) parts.push(worry.says);
-    if (!this.locked) parts.push(say("point.keys"));
-    return parts.join(" ");
-  }
-
   toGo(left) {
     return this.isThere(left) ? say("point.there") : say("point.toGo", { pixels: left });
   }
@@ -362,35 +291,9 @@ export class Points {
     return drifting && { says: say("point.drifts"), drifting };
   }
 
-  /** The sign of a handle that there is something to say of. */
-  mark(x, y, says) {
-    const r = Math.max(8 * this.scale, 6);
-    return [s("circle", { cx: x, cy: y, r, class: "drifts" }, s("title", {}, says)), s("text", { x, y, class: "drifts", "font-size": 1.6 * r }, "!")];
-  }
-
-  /** Words about such a point, and the way out. */
-  hint(pair, index) {
-    const worry = this.worried(pair);
-    if (!worry) return null;
-    const better = worry.drifting?.better;
-    return h("div", { class: "drift-hint" },
-      h("p", { class: "hint" }, worry.says),
-      worry.drifting && !better && h("p", { class: "hint" }, say("point.noBetter")),
-      better && button(say("point.improve", { number: this.numberOf(pair) }), "point", () => this.improve(index, better)));
-  }
-
-  renderList() {
-    const rows = this.pairs.map((pair, index) => h("li", {},
-      h("span", { class: "badge", "aria-hidden": "true" }, String(this.numberOf(pair))),
-      h("span", { class: "grow" }, this.toGo(far(pair.handle, pair.target))),
-      ...(this.locked ? [] : [
-        button(say("point.pin", { number: this.numberOf(pair) }), "pin", () => this.pin(index), { bare: true, pressed: far(pair.handle, pair.target) < HELD }),
-        button(say("point.mirror", { number: this.numberOf(pair) }), "mirror", () => this.mirror(index), { bare: true }),
-        button(say("point.remove", { number: this.numberOf(pair) }), "close", () => this.remove(index), { bare: true })]),
-      this.hint(pair, index)));
-    const list = JSON.stringify([rows.map((row) => row.textContent), this.locked, this.pairs.map((pair) => this.worried(pair))]);
-    if (list === this.listed) return; // a button keeps its focus while nothing changes
-    this.listed = list;
-    this.list.replaceChildren(...rows);
+  /** Show everything at its place, on the picture and beside it. */
+  render() {
+    this.marks.render();
+    this.onRender();
   }
 }

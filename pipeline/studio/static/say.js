@@ -22,6 +22,7 @@ document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
 const table = (await import(`./sentences/${language}.js`)).default;
 const plural = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+const changes = new Intl.NumberFormat(language, { signDisplay: "exceptZero" });
 const lists = new Intl.ListFormat(language, { type: "conjunction" });
 
 /** Show the page in another language from now on. @param {string} next */
@@ -40,7 +41,8 @@ export function say(key, values = {}) {
   const entry = table[key];
   if (entry === undefined) throw new Error(`there is no sentence ${key}`);
   const text = typeof entry === "string" ? entry : entry[plural.select(values.count)] ?? entry.other;
-  return text.replace(/\{(\w+)\}/g, (_whole, name) => shown(values[name]));
+  const said = text.replace(/\{(\w+)\}/g, (_whole, name) => shown(values[name]));
+  return said.replace(/\.\.$/, "."); // an abbreviation ends its sentence, too
 }
 
 /** Whether the table has a sentence. @param {string} key */
@@ -51,6 +53,9 @@ function shown(value) {
   if (Array.isArray(value)) return lists.format(value);
   return String(value);
 }
+
+/** A number with its sign. @param {number} value */
+export const signed = (value) => changes.format(value);
 
 /** A time, as people say it. @param {number} seconds */
 export function duration(seconds) {

@@ -2,14 +2,16 @@
 
 import { attempt, json, place } from "./api.js";
 import { button, h } from "./dom.js";
-import { canSay, say } from "./say.js";
+import { networkWords } from "./networks.js";
+import { say } from "./say.js";
 
 /** A dialog that slides in from the side. */
 export class Settings {
-  /** @param {any} schema JSON Schema of all settings @param {() => any} state the shown workspace */
-  constructor(schema, state) {
+  /** @param {any} schema JSON Schema of all settings @param {() => any} state the shown workspace @param {() => void} chooseNetwork */
+  constructor(schema, state, chooseNetwork) {
     this.schema = schema;
     this.state = state;
+    this.chooseNetwork = chooseNetwork;
     this.body = h("div", { class: "drawer-body" });
     this.dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "drawer", "aria-labelledby": "settings-title" },
       h("div", { class: "drawer-head" }, h("h2", { id: "settings-title" }, say("settings")),
@@ -31,7 +33,9 @@ export class Settings {
     const parts = Object.entries(this.schema.properties);
     const whole = parts.filter(([, each]) => each.type !== "object");
     const groups = parts.filter(([, each]) => each.type === "object");
+    const network = say("network.is", { name: networkWords(this.state().network).title });
     this.body.replaceChildren(
+      button(network, "network", () => { this.dialog.close(); this.chooseNetwork(); }, { kind: "wide", title: say("network.change") }),
       ...whole.map(([name, each]) => this.field(name, each, this.given[name], (value) => this.change(null, name, value))),
       ...groups.map(([part, each], i) => h("details", { open: i === 0 }, h("summary", {}, say(`settings.${part}`)),
         ...Object.entries(each.properties).map(([name, one]) =>
@@ -60,8 +64,7 @@ export class Settings {
     }
     input.setAttribute("aria-describedby", `${id}-help`);
     const own = part ? `${part}.${name}` : name;
-    const label = canSay(`setting.${own}`) ? say(`setting.${own}`) : spelled(name);
-    const effect = canSay(`effect.${own}`) ? say(`effect.${own}`) : schema.description ?? "";
+    const label = say(`setting.${own}`);
     const shown = typeof standard === "boolean" ? say(standard ? "on" : "off") : standard ?? say("settings.auto");
     const reset = button(say("settings.reset", { label }), "reset", () => {
       if (input.type === "checkbox") input.checked = standard;
@@ -71,7 +74,7 @@ export class Settings {
       mark(undefined);
     }, { bare: true });
     const row = h("div", { class: "setting" }, h("label", { for: id }, label), input,
-      h("p", { class: "hint", id: `${id}-help` }, `${effect} ${say("settings.default", { value: shown })} `, h("code", { title: schema.description }, own)), reset);
+      h("p", { class: "hint", id: `${id}-help` }, `${say(`effect.${own}`)} ${say("settings.default", { value: shown })} `, h("code", { title: schema.description }, own)), reset);
     const mark = (now) => {
       const changed = now !== undefined && now !== standard;
       row.classList.toggle("changed", changed);
@@ -114,10 +117,4 @@ export class Settings {
     this.render();
     this.body.querySelectorAll("details").forEach((each, i) => { each.open = open[i]; });
   }
-}
-
-/** Make words of a setting's own name. @param {string} name */
-function spelled(name) {
-  const words = name.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -82,6 +82,8 @@ function choiceKey(state) {
 
 function ready(state) {
   const { edit } = state;
+  // Who has only moved sliders has heard of no points.
+  if (edit.stop === "arrived" && !edit.points.length) return { text: say("status.done"), tone: "strong", share: undefined };
   if (edit.stop) return { text: canSay(`stop.${edit.stop}`) ? say(`stop.${edit.stop}`) : edit.stop_words, tone: "strong", share: undefined };
   if (!edit.points.length && Object.keys(edit.controls).length) return { text: say("status.controls"), tone: "plain", share: undefined };
   if (!edit.points.length) return { text: say(edit.drag ? "status.edited" : "status.begin"), tone: "plain", share: undefined };

@@ -74,6 +74,12 @@ class NewName(Strict):
     name: Annotated[str, Field(min_length=1, max_length=60)]
 
 
+class NetworkChoice(Strict):
+    """A network of the studio's list, by its id."""
+
+    network: Annotated[str, Field(min_length=1, max_length=255)]
+
+
 class Action(Strict):
     """What a job is to do."""
 

@@ -19,7 +19,15 @@ from pipeline.studio.history import reset, undo_or_redo
 from pipeline.studio.live_motion import packed
 from pipeline.studio.sketch import mask_path
 from pipeline.studio.web.answers import FailureRoute
-from pipeline.studio.web.bodies import Action, Amounts, Choice, Drift, Points, PointsChange
+from pipeline.studio.web.bodies import (
+    Action,
+    Amounts,
+    Choice,
+    Drift,
+    NetworkChoice,
+    Points,
+    PointsChange,
+)
 from pipeline.studio.web.depends import BYTES, Of, OfStudio, received
 
 routes = APIRouter(prefix="/api/workspaces/{name}", route_class=FailureRoute)
@@ -45,6 +53,13 @@ def prepare(studio: OfStudio, workspace: Of, choice: Choice) -> dict[str, Any]:
     if len(plain) > 1:
         raise HTTPException(422, "choose one of face, landmarks and align")
     studio.prepare(workspace, plain or None)
+    return studio.view(workspace)
+
+
+@routes.post("/network", status_code=202)
+def choose_network(studio: OfStudio, workspace: Of, asked: NetworkChoice) -> dict[str, Any]:
+    """Take another network for this photo; its face is prepared anew."""
+    studio.choose_network(workspace, asked.network)
     return studio.view(workspace)
 
 

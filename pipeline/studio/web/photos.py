@@ -18,6 +18,7 @@ from pipeline.jobs.demo import write_demo
 from pipeline.studio.desk import settings_schema
 from pipeline.studio.jobs import take_photo
 from pipeline.studio.live_motion import ELASTIC
+from pipeline.studio.networks import listed_network, listed_networks, network_id
 from pipeline.studio.studio import Studio
 from pipeline.studio.view import summary
 from pipeline.studio.web.answers import FailureRoute
@@ -43,13 +44,19 @@ def about(request: Request, studio: OfStudio) -> dict[str, Any]:
     """Tell what the page needs once."""
     return {
         "folder": studio.desk.root.name,
-        "network": studio.desk.network,
+        "network": network_id(studio.desk.network),
         "max_upload": MAX_UPLOAD,
         "elastic": ELASTIC,
         "likeness": {"parts": list(PARTS), "usual": list(EXPRESSION), "strongest": STRONGEST},
         "local": _is_local(request),
         "settings": settings_schema(),
     }
+
+
+@routes.get("/api/networks")
+def list_networks(studio: OfStudio) -> list[dict[str, Any]]:
+    """List the networks that may be chosen, the studio's own first."""
+    return [each.to_json() for each in listed_networks(studio.desk).values()]
 
 
 @routes.get("/api/workspaces")
@@ -63,21 +70,28 @@ def list_workspaces(studio: OfStudio) -> list[dict[str, Any]]:
 
 @routes.post("/api/workspaces", status_code=201, openapi_extra=BYTES)
 async def add_photo(
-    request: Request, studio: OfStudio, name: Annotated[str, Query(max_length=255)] = "photo"
+    request: Request,
+    studio: OfStudio,
+    name: Annotated[str, Query(max_length=255)] = "photo",
+    network: Annotated[str | None, Query(max_length=255)] = None,
 ) -> dict[str, Any]:
-    """Take a photo, and begin to look for faces in it."""
+    """Take a photo, and begin to look for faces in it; network is the id of one of the list."""
+    chosen = None if network is None else listed_network(studio.desk, network).recipe_name
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
         upload = await received(request, Path(folder))
-        return await run_in_threadpool(_taken, studio, upload, name)
+        return await run_in_threadpool(_taken, studio, upload, name, (), chosen)
 
 
 @routes.post("/api/demo", status_code=201)
-def add_demo(studio: OfStudio) -> dict[str, Any]:
+def add_demo(
+    studio: OfStudio, network: Annotated[str | None, Query(max_length=255)] = None
+) -> dict[str, Any]:
     """Take the portrait that comes along, with points on it, and begin to look for its face."""
+    chosen = None if network is None else listed_network(studio.desk, network).recipe_name
     with tempfile.TemporaryDirectory(prefix="realdrag-") as folder:
         portrait, points = write_demo(Path(folder))
         given = [{"handle": list(p.handle), "target": list(p.target)} for p in points.points]
-        return _taken(studio, portrait, portrait.name, given)
+        return _taken(studio, portrait, portrait.name, given, chosen)
 
 
 @routes.post("/api/workspaces/{name}/rename")
@@ -108,11 +122,15 @@ def reveal_photo(request: Request, workspace: Of) -> dict[str, str]:
 
 
 def _taken(
-    studio: Studio, upload: Path, name: str, given: Sequence[Mapping[str, Any]] = ()
+    studio: Studio,
+    upload: Path,
+    name: str,
+    given: Sequence[Mapping[str, Any]],
+    network: str | None,
 ) -> dict[str, Any]:
     workspace, fresh = take_photo(studio.desk, upload, name)
     if fresh:
-        studio.desk.change(workspace, given=tuple(given))
+        studio.desk.change(workspace, given=tuple(given), network=network)
         studio.find(workspace)
     studio.hub.tell_all("list", {})
     return {"id": workspace.name, "fresh": fresh}
