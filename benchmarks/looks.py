@@ -248,11 +248,13 @@ def _ruled(cases: Sequence[Case], made: Mapping[Key, Path]) -> dict[Key, float]:
     """Score the crops by measure, as the guard does."""
     photos = {case.name: align(case.pixels, case.quad, FACE).image for case in cases}
     find = load_landmarker().landmarks68
+    faces = {name: find(photo) for name, photo in photos.items()}
     scores = {}
     for key, path in made.items():
         with Image.open(path) as file:
             crop = np.asarray(file)
-        scores[key] = plausibility(photos[key[3]], crop, find(crop)).score
+        photo = photos[key[3]]
+        scores[key] = plausibility(photo, crop, find(crop), faces[key[3]]).score
     return scores
 
 

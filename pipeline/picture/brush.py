@@ -109,10 +109,10 @@ def with_fine_points(
     apart = np.hypot(*(starts[:, None] - starts).transpose(2, 0, 1))
     shares = np.linalg.lstsq(_kernel(apart / reach), (targets - starts) / n, rcond=1e-5)[0]
     there = (np.stack(kernels, axis=-1) @ shares).astype(np.float32)
-    return Motion(_turned_round(there)).after(whole)
+    return Motion(turned_round(there)).after(whole)
 
 
-def _turned_round(there: Float32Array) -> Float32Array:
+def turned_round(there: Float32Array) -> Float32Array:
     """Return the way back of a way there, both in shares of the side: a fixed point."""
     import cv2  # large; only an edit needs it
 

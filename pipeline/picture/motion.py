@@ -92,6 +92,15 @@ def in_region(places: Float64Array, size: Size, n: int) -> Float64Array:
     return on_grid
 
 
+def places_of_region(n: int, size: Size) -> Float64Array:
+    """Return where the cells of an n x n grid over the region lie: [n * n, 2], crop's pixels."""
+    height, width = sides(size)
+    y, x = np.mgrid[0:n, 0:n]
+    shares = (np.column_stack([x.ravel(), y.ravel()]) + 0.5) / n - 0.5
+    places: Float64Array = shares * (REGION * longer_side(size)) + np.array([width, height]) / 2
+    return places - 0.5
+
+
 def over_region(field: Array) -> Array:
     """Lay a field over the crop [h, w, ...] out over the region: zeros around it."""
     height, width = field.shape[:2]

@@ -23,10 +23,10 @@ from inversion.faces.shape68 import (
     Points,
     eye_distance,
 )
+from pipeline.picture.head_turn import BEST_SCORE, turn_seen
 from pipeline.picture.optical_flow import moved, searched
+from pipeline.picture.warp import warp
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
-
-BEST_SCORE = 3.0
 
 SIDE = 320
 """Pixels a side at which crops are compared: about how large an eye sees a face."""
@@ -62,11 +62,23 @@ class Plausibility:
     measures: Mapping[str, float]
 
 
-def plausibility(before: UInt8Image, after: UInt8Image, landmarks: Points) -> Plausibility:
-    """Score an edit as an eye does that sees both pictures; arguments as for `measures`."""
+def plausibility(
+    before: UInt8Image, after: UInt8Image, landmarks: Points, landmarks_before: Points | None = None
+) -> Plausibility:
+    """Score an edit as an eye does that sees both pictures; arguments as for `measures`.
+
+    With landmarks_before, those of before, a head that turned is compared with the photo turned,
+    not with the photo: foreshortened cheeks are no fault.
+    """
+    best = BEST_SCORE
+    turn = None if landmarks_before is None else turn_seen(landmarks_before, landmarks)
+    if turn is not None:
+        side = len(before)
+        corners = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
+        before, best = warp(before, corners, turn.motion((side, side))), turn.looks
     found = measures(before, after, landmarks)
     score = BEST - float(np.array(WEIGHTS) @ terms(found))
-    return Plausibility(min(BEST_SCORE, max(0.0, score)), MappingProxyType(found))
+    return Plausibility(min(best, max(0.0, score)), MappingProxyType(found))
 
 
 def terms(found: Mapping[str, float]) -> Float64Array:

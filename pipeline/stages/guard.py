@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from inversion.faces.landmark_network import load_landmarker
+from pipeline.picture.head_turn import BEST_SCORE
 from pipeline.picture.motion import in_region
-from pipeline.picture.plausibility import BEST_SCORE, plausibility
+from pipeline.picture.plausibility import plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from stylegan2.arrays import Float32Array, UInt8Image
 from stylegan2.sizes import Size
@@ -91,7 +92,8 @@ def looks_of_picture(photo: MovingPhoto, edited: UInt8Image) -> float:
     """Score an edit of the aligned face, uint8 [H, W, 3]; 3 where it is no face."""
     if photo.face is None:
         return BEST_SCORE
-    return plausibility(photo.aligned, edited, load_landmarker().landmarks68(edited)).score
+    after = load_landmarker().landmarks68(edited)
+    return plausibility(photo.aligned, edited, after, photo.face).score
 
 
 def where_it_tears(moved: Moved, ends: Sequence[XY], size: Size) -> int:

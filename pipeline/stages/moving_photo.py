@@ -14,12 +14,13 @@ from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.disk.artifact import Artifact, Draft
-from pipeline.picture.brush import plain_motion
+from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
 from pipeline.picture.face_motion import face_motion, quick_motion
 from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
 from pipeline.picture.gaze import Gaze
+from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
     MOUTH,
@@ -232,7 +233,11 @@ class MovingPhoto:
         share is how much of its way the gaze goes.
         """
         asked, alone, near, beside = self._moves(ends)
-        if self.followed or self.directed:
+        turn = self._turn(before, after, asked)
+        mouth = None
+        if turn is not None:
+            motion = turn.motion(self.size, [*asked, *alone], self.movable, near, beside)
+        elif self.followed or self.directed:
             told = [way for i, way in enumerate(self._ways(ends)) if i in self.followed]
             lips, mouth, nose = self._lips(before, after, told)
             motion = face_motion(
@@ -242,7 +247,6 @@ class MovingPhoto:
                 lips_before = np.array([point.handle for point in lips])
                 mouth = replace(mouth, ends=motion.goes(lips_before, self.size))
         else:
-            mouth = None
             motion = plain_motion(alone, self.size, self.movable, near, beside)
         motion = self._after_gaze(motion, share)
         if self.first is None:
@@ -251,9 +255,38 @@ class MovingPhoto:
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
-        motion = quick_motion(before, after, *self._moves(ends), movable_mask=self.movable)
+        asked, alone, near, beside = self._moves(ends)
+        turn = self._turn(before, after, asked)
+        if turn is None:
+            motion = quick_motion(before, after, asked, alone, near, beside, self.movable)
+        else:
+            motion = turn.motion(self.size, [*asked, *alone], self.movable, near, beside).on(GRID)
         motion = self._after_gaze(motion)
         return motion if self.first is None else motion.after(self.first.motion.on(len(motion.way)))
+
+    def _turn(
+        self, before: UInt8Image, after: UInt8Image, asked: Sequence[DragPoint]
+    ) -> HeadTurn | None:
+        """Return how the head turns, where that is what the points ask for.
+
+        Points of the nose and others can ask for nothing else; of one alone the network decides.
+        """
+        if self.face is None or self.edges or not asked or not self._head_may_move:
+            return None
+        face = self._face_now
+        turn = turn_of_points(face, asked)
+        if turn is None or pulls_the_head(face, asked):
+            return turn
+        find = load_landmarker().landmarks68
+        return None if turn_seen(find(before), find(after)) is None else turn
+
+    @property
+    def _head_may_move(self) -> bool:
+        """Whether no part of the face is held by the mask."""
+        if self.face is None or self.movable is None:
+            return True
+        movable = torch.from_numpy(self.movable)
+        return all(may_change(inside((x, y), self.size), movable) for x, y in self.face.tolist())
 
     def _after_gaze(self, motion: Motion, share: float = 1.0) -> Motion:
         if self.gaze is None:
