@@ -41,7 +41,7 @@ DRAGS = ("mouth wider", "head turn", "brows up")
 FARTHER = 3.0
 """How much longer a way is that leads out of the data: a head turned by .6 eye distances."""
 
-QUICK = ("tracker", "space", "mask")
+QUICK = ("tracker", "space")
 """Parts of the literal method that the quick form has time for: each of its drags takes long."""
 
 SHOWN = ("remaining", "pixel error", "followed", "DAI", "seen", "arrived", "steps")
@@ -189,6 +189,7 @@ def _section(
         shown = (figures[key] for key in SHOWN)
         table.append((row.part, row.who, row.value, *shown, *beside, len(found)))
     names = DRAGS[:1] if options.quick else DRAGS
+    short = f" Of the literal method the quick form has {' and '.join(QUICK)} only."
     text = (
         f"Standard drags ({', '.join(names)}) of random faces without a mask, one part of the "
         "method changed at a time. *tracker*: what finds the handles again, in the literal method; "
@@ -197,7 +198,7 @@ def _section(
         "ws*: counted from the coarsest; *mask*: around the moved part (our default puts back what "
         f"a mask keeps); *way*: {FARTHER:g} times as long leads out of what the network has "
         f"learned. *change*: {distance} to the start. *outside*: mean change of a pixel, of 255, "
-        "where none was asked for.",
+        "where none was asked for." + (short if options.quick else ""),
         EXPLAINED,
     )
     header = ("part", "method", "value", *SHOWN, "change", "outside", "n")
