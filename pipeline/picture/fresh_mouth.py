@@ -46,6 +46,15 @@ class FreshMouth:
     drawn: Float64Array
     ends: Float64Array
 
+    @property
+    def size(self) -> int:
+        """Side of the crop."""
+        return len(self.picture)
+
+    def put(self, pixels: UInt8Image, moved: UInt8Image, quad: Float64Array) -> UInt8Image:
+        """Put the mouth into a photo that moved; what it was before says nothing of its inside."""
+        return with_mouth(moved, quad, self)
+
 
 def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt8Image:
     """Put the inside of a mouth between the lips of a photo that moved, uint8 [H, W, 3].
@@ -57,25 +66,23 @@ def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt
     size = len(mouth.picture)
     to_photo, to_crop = aligned_to_photo(quad, size), photo_to_aligned(quad, size)
     scale = float(np.sqrt(abs(np.linalg.det(to_photo[:2, :2]))))
-    height, width = moved.shape[:2]
     ends = mouth.ends @ to_photo[:2, :2].T + to_photo[:2, 2]
-    margin = 1.5 * AROUND * size * scale
-    x0, y0 = np.floor(ends.min(axis=0) - margin).astype(int).clip(0)
-    x1, y1 = np.ceil(ends.max(axis=0) + margin).astype(int).clip(None, (width, height))
-    if x1 - x0 < 2 or y1 - y0 < 2:
+    box = bounds_of(ends, 1.5 * AROUND * size * scale, moved.shape[:2])
+    if box is None:
         return moved
+    (x0, y0), (x1, y1) = box
     origin = np.array([x0, y0])
     shape = (int(y1 - y0), int(x1 - x0))
-    inner, outer = (_filled(shape, ends[ids] - origin) for ids in (_INNER, _OUTER))
+    inner, outer = (filled(shape, ends[ids] - origin) for ids in (_INNER, _OUTER))
     inside = cv2.GaussianBlur(inner, (0, 0), max(EDGE * scale, 0.3))[..., None]
 
     x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
     places = np.stack([x, y], axis=-1) @ to_crop[:2, :2].T + to_crop[:2, 2]
     sources = _sources(mouth, size)
-    from_crop = cv2.remap(sources, *_maps(places), cv2.INTER_LINEAR)
+    from_crop = cv2.remap(sources, *maps_of(places), cv2.INTER_LINEAR)
     picture = mouth.picture.astype(np.float32)
     crisp = picture + CRISPNESS * (picture - cv2.GaussianBlur(picture, (0, 0), DETAIL))
-    fresh = cv2.remap(crisp, *_maps(from_crop), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    fresh = cv2.remap(crisp, *maps_of(from_crop), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     own = moved[y0:y1, x0:x1].astype(np.float32)
     reach = 2 * round(AROUND * size * scale / 2) + 1
@@ -111,13 +118,23 @@ def _sources(mouth: FreshMouth, size: int) -> Float32Array:
     return np.asarray(sources, np.float32)
 
 
-def _filled(shape: tuple[int, int], outline: Float64Array) -> Float32Array:
-    """Fill a closed Catmull-Rom curve through points [P, 2]: [h, w], 0 to 1."""
+def bounds_of(
+    points: Float64Array, margin: float, shape: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the corners, xy, of what lies around points [P, 2] in a picture; None: nothing."""
+    height, width = shape
+    x0, y0 = np.floor(points.min(axis=0) - margin).astype(int).clip(0).tolist()
+    x1, y1 = np.ceil(points.max(axis=0) + margin).astype(int).clip(None, (width, height)).tolist()
+    return None if x1 - x0 < 2 or y1 - y0 < 2 else ((x0, y0), (x1, y1))
+
+
+def filled(shape: tuple[int, int], outline: Float64Array, *, smooth: bool = True) -> Float32Array:
+    """Fill a closed curve through points [P, 2], Catmull-Rom where smooth: [h, w], 0 to 1."""
     import cv2
 
     before, after = np.roll(outline, 1, axis=0), np.roll(outline, -1, axis=0)
     beyond = np.roll(outline, -2, axis=0)
-    t = np.linspace(0, 1, 8, endpoint=False)[:, None, None]
+    t = np.linspace(0, 1, 8 if smooth else 1, endpoint=False)[:, None, None]
     curve = 0.5 * (
         2 * outline
         + (after - before) * t
@@ -131,6 +148,7 @@ def _filled(shape: tuple[int, int], outline: Float64Array) -> Float32Array:
     return np.asarray(filled / 255, np.float32)
 
 
-def _maps(places: Array) -> tuple[Float32Array, Float32Array]:
+def maps_of(places: Array) -> tuple[Float32Array, Float32Array]:
+    """Return places [..., 2], xy, as OpenCV wants them."""
     places = places.astype(np.float32)
     return np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])

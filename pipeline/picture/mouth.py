@@ -84,6 +84,21 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
+def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
+    """Say where the points of an open mouth go when points open it further; nothing where not.
+
+    They follow the generator's, but lips keep their thickness: teeth are no longer for that.
+    """
+    photo = np.asarray(faces.photo, np.float64)
+    if mouth_opening(photo) <= CLOSED or _asked_gap(faces, points) <= 0:
+        return []
+    ends = photo + faces.after - faces.before
+    for outer, inner in _WITHIN.items():
+        if outer in _LOWER:
+            ends[inner] = ends[outer] + photo[inner] - photo[outer]
+    return [_point(photo[i], ends[i]) for i in MOUTH]
+
+
 def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
     """Say where the nose goes when all that is pulled is lips: as far as the generator's."""
     photo = np.asarray(faces.photo, np.float64)

@@ -63,7 +63,11 @@ class Plausibility:
 
 
 def plausibility(
-    before: UInt8Image, after: UInt8Image, landmarks: Points, landmarks_before: Points | None = None
+    before: UInt8Image,
+    after: UInt8Image,
+    landmarks: Points,
+    landmarks_before: Points | None = None,
+    new: BoolImage | None = None,
 ) -> Plausibility:
     """Score an edit as an eye does that sees both pictures; arguments as for `measures`.
 
@@ -76,7 +80,7 @@ def plausibility(
         side = len(before)
         corners = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
         before, best = warp(before, corners, turn.motion((side, side))), turn.looks
-    found = measures(before, after, landmarks)
+    found = measures(before, after, landmarks, new)
     score = BEST - float(np.array(WEIGHTS) @ terms(found))
     return Plausibility(min(best, max(0.0, score)), MappingProxyType(found))
 
@@ -87,14 +91,17 @@ def terms(found: Mapping[str, float]) -> Float64Array:
     return np.array([part, found["rest"], np.log1p(found["left"])])
 
 
-def measures(before: UInt8Image, after: UInt8Image, landmarks: Points) -> dict[str, float]:
+def measures(
+    before: UInt8Image, after: UInt8Image, landmarks: Points, new: BoolImage | None = None
+) -> dict[str, float]:
     """Measure an edit; every figure is 0 where nothing changed, and more is worse.
 
     before, after: uint8 [S, S, 3], the same aligned crop. landmarks: [68, 2] xy, of after, in its
     pixels. "mouth", "eyes" (brows, too) and "rest" (of the picture): by what lengths were stretched
     or squeezed at the worst places, as a logarithm, along the optical flow between the two (dense
     inverse search, Kroeger et al., 2016). "left": grey levels of 255 by which after is off from
-    before moved by that flow, at the worst places. Raises ValueError for other shapes.
+    before moved by that flow, at the worst places. new: bool [S, S], True where after shows what
+    before does not have: nothing there counts. Raises ValueError for other shapes.
     """
     import cv2  # large; only an edit needs it
 
@@ -109,10 +116,13 @@ def measures(before: UInt8Image, after: UInt8Image, landmarks: Points) -> dict[s
     grey_a, grey_b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (a, b))
     way = searched(grey_b, grey_a)
     strain = _strain(way)
-    places = _regions(points)
+    old = np.ones((SIDE, SIDE), np.bool_)
+    if new is not None:
+        old = cv2.resize(new.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) == 0
+    places = {name: place & old for name, place in _regions(points).items()}
     found = {name: _worst(strain[place], _WORST_STRAINED) for name, place in places.items()}
     off = _blurred(b, _SOFT) - _blurred(moved(a.astype(np.float32), way), _SOFT)
-    found["left"] = _worst(np.abs(off).mean(axis=2), _WORST_LEFT)
+    found["left"] = _worst(np.abs(off).mean(axis=2)[old], _WORST_LEFT)
     return found
 
 

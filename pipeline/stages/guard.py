@@ -11,9 +11,10 @@ import numpy as np
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.picture.head_turn import BEST_SCORE
 from pipeline.picture.motion import in_region
+from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.plausibility import plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
-from stylegan2.arrays import Float32Array, UInt8Image
+from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
 from stylegan2.sizes import Size
 
 HOLDS = 1.4
@@ -85,15 +86,20 @@ def looks(photo: MovingPhoto, moved: Moved) -> float:
     """Score the photo once it moved; what is no face is whole (3) or torn (0)."""
     if photo.face is None:
         return 0.0 if _drawn_out(moved) > TORN else BEST_SCORE
-    return looks_of_picture(photo, photo.shown(moved))
+    mouth = moved.mouth
+    new = mouth.new() if isinstance(mouth, OpenedMouth) else None
+    return looks_of_picture(photo, photo.shown(moved), new)
 
 
-def looks_of_picture(photo: MovingPhoto, edited: UInt8Image) -> float:
-    """Score an edit of the aligned face, uint8 [H, W, 3]; 3 where it is no face."""
+def looks_of_picture(photo: MovingPhoto, edited: UInt8Image, new: BoolImage | None = None) -> float:
+    """Score an edit of the aligned face, uint8 [H, W, 3]; 3 where it is no face.
+
+    new: bool [H, W], True where the photo had nothing like it.
+    """
     if photo.face is None:
         return BEST_SCORE
     after = load_landmarker().landmarks68(edited)
-    return plausibility(photo.aligned, edited, after, photo.face).score
+    return plausibility(photo.aligned, edited, after, photo.face, new).score
 
 
 def where_it_tears(moved: Moved, ends: Sequence[XY], size: Size) -> int:
@@ -115,7 +121,7 @@ def _areas(moved: Moved) -> Float32Array:
     areas = moved.motion.areas()
     if moved.mouth is not None:
         n = len(areas)
-        ends = in_region(moved.mouth.ends, moved.mouth.picture.shape[:2], n).astype(np.float32)
+        ends = in_region(moved.mouth.ends, moved.mouth.size, n).astype(np.float32)
         mouth = np.zeros((n, n), np.uint8)
         cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
         areas = np.where(mouth > 0, np.float32(1), areas)

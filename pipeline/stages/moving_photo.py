@@ -18,7 +18,7 @@ from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
 from pipeline.picture.face_motion import face_motion, quick_motion
-from pipeline.picture.fresh_mouth import FreshMouth, with_mouth
+from pipeline.picture.fresh_mouth import FreshMouth
 from pipeline.picture.gaze import Gaze
 from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
 from pipeline.picture.motion import Motion
@@ -26,15 +26,18 @@ from pipeline.picture.mouth import (
     MOUTH,
     Faces,
     lips_as_far_apart,
+    lips_that_open,
     lips_that_part,
     nose_beside_lips,
 )
+from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.openings import pulls_at_openings
 from pipeline.picture.photo_writer import write_photo
 from pipeline.picture.warp import warp
 from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
 from pipeline.stages.work import Work
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
+from stylegan2.sizes import sides
 
 XY = tuple[float, float]
 
@@ -50,33 +53,37 @@ class Moved:
     """How a photo moves, and what is new in it."""
 
     motion: Motion
-    mouth: FreshMouth | None
+    mouth: FreshMouth | OpenedMouth | None
 
     def of(self, pixels: UInt8Image, quad: Float64Array) -> UInt8Image:
         """Return a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
         result = warp(pixels, quad, self.motion)
-        return result if self.mouth is None else with_mouth(result, quad, self.mouth)
+        return result if self.mouth is None else self.mouth.put(pixels, result, quad)
 
     def part(self, share: float) -> Moved:
         """Return that share of the way."""
         mouth = self.mouth
         if mouth is not None:
             # The lips' way is known where they are in the end, and so is where they came from.
-            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, mouth.picture.shape[:2])
+            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, mouth.size)
             mouth = replace(mouth, ends=ends)
         return Moved(Motion(self.motion.way * np.float32(share)), mouth)
 
-    def mouth_after(self, later: Motion) -> FreshMouth | None:
+    def mouth_after(self, later: Motion) -> FreshMouth | OpenedMouth | None:
         """Return the new mouth as it is once the photo has moved further."""
         if self.mouth is None:
             return None
-        ends = self.mouth.ends - later.at(self.mouth.ends, self.mouth.picture.shape[:2])
+        ends = self.mouth.ends - later.at(self.mouth.ends, self.mouth.size)
         return replace(self.mouth, ends=ends)
 
     def write(self, draft: Draft) -> dict[str, Tensor]:
         """Write what is a picture, and return what is tensors."""
         tensors = {"motion": torch.from_numpy(self.motion.way)}
-        if self.mouth is not None:
+        if isinstance(self.mouth, OpenedMouth):
+            ways = np.stack([self.mouth.starts, self.mouth.ends])
+            tensors["opened_mouth"] = torch.from_numpy(ways)
+            tensors["crop"] = torch.tensor(sides(self.mouth.size))
+        elif self.mouth is not None:
             write_photo(self.mouth.picture, draft.path(MOUTH_PICTURE))
             tensors["mouth"] = torch.from_numpy(np.stack([self.mouth.drawn, self.mouth.ends]))
         return tensors
@@ -85,10 +92,13 @@ class Moved:
 def read_moved(drag: Artifact) -> Moved:
     """Read how a drag moved the photo."""
     tensors = read_tensors(drag, DRAG)
-    mouth = None
+    mouth: FreshMouth | OpenedMouth | None = None
     if "mouth" in tensors:
         drawn, ends = tensors["mouth"].numpy()
         mouth = FreshMouth(read_pixels(drag, MOUTH_PICTURE), drawn, ends)
+    elif "opened_mouth" in tensors:
+        starts, ends = tensors["opened_mouth"].numpy()
+        mouth = OpenedMouth(tensors["crop"].tolist(), starts, ends)
     return Moved(Motion(tensors["motion"].numpy()), mouth)
 
 
@@ -234,7 +244,7 @@ class MovingPhoto:
         """
         asked, alone, near, beside = self._moves(ends)
         turn = self._turn(before, after, asked)
-        mouth = None
+        mouth: FreshMouth | OpenedMouth | None = None
         if turn is not None:
             motion = turn.motion(self.size, [*asked, *alone], self.movable, near, beside)
         elif self.followed or self.directed:
@@ -324,7 +334,7 @@ class MovingPhoto:
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]
-    ) -> tuple[list[DragPoint], FreshMouth | None, list[DragPoint]]:
+    ) -> tuple[list[DragPoint], FreshMouth | OpenedMouth | None, list[DragPoint]]:
         """Return where lips go, what is new between them, and where the nose goes."""
         # In a photo that moved already the points are elsewhere.
         if self.face is None or self.first is not None:
@@ -332,6 +342,10 @@ class MovingPhoto:
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
+        opening = lips_that_open(faces, points) if self.fresh else []
+        if opening and self._may_change(opening):
+            starts = np.array([point.handle for point in opening])
+            return opening, OpenedMouth(self.size, starts, starts), nose
         parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
         if not parting or not self._may_change(parting):
             held = [] if self.directed else lips_as_far_apart(faces, points)

@@ -1,0 +1,130 @@
+"""The inside of an open mouth that opens further: teeth stay, and it is dark behind them.
+
+Moved with the lips alone, teeth are drawn out as long as the mouth. Upper teeth do not move when
+a jaw drops: they stay with the upper lip, in the photo's own pixels, and what appears below them
+is the dark of a mouth, in the colour of the photo's lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inversion.faces.alignment import aligned_to_photo
+from pipeline.picture.fresh_mouth import bounds_of, filled, maps_of
+from pipeline.picture.mouth import MOUTH
+from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
+from stylegan2.sizes import Size, sides
+
+WIDER = 1.05
+"""An opening that grows by less than this factor is left to the field: teeth hardly grow."""
+
+DARK, TONGUE = 0.2, 0.5
+"""Brightness behind the teeth, and above the lower lip, as shares of the lips'."""
+
+AROUND = 0.12
+"""Where a mouth opens nothing can be compared this far around, by its width."""
+
+EDGE = 0.006
+"""Softness of edges, by the mouth's width."""
+
+_UPPER = [MOUTH.index(i) for i in (60, 61, 62, 63, 64)]
+_LOWER = [MOUTH.index(i) for i in (60, 67, 66, 65, 64)]
+_INNER = [MOUTH.index(i) for i in range(60, 68)]
+_LOWER_LIP = [MOUTH.index(i) for i in (48, 59, 58, 57, 56, 55, 54, 64, 65, 66, 67, 60)]
+
+
+@dataclass(frozen=True)
+class OpenedMouth:
+    """Where a mouth's points were and where they are to be: [20, 2] in the order of `MOUTH`.
+
+    In pixels of a crop of that size.
+    """
+
+    size: Size
+    starts: Float64Array
+    ends: Float64Array
+
+    @property
+    def wider(self) -> float:
+        """By what factor the gap between the lips grows."""
+        before, after = (_gap(points) for points in (self.starts, self.ends))
+        return after / max(before, 1e-6)
+
+    def new(self) -> BoolImage:
+        """Say where the crop shows what the photo does not: bool, of its size; lips' edges, too."""
+        import cv2
+
+        shape = sides(self.size)
+        if self.wider < WIDER:
+            return np.zeros(shape, np.bool_)
+        width = np.linalg.norm(self.ends[_UPPER[-1]] - self.ends[_UPPER[0]])
+        around = 2 * round(float(AROUND * width)) + 1
+        inside = cv2.dilate(filled(shape, self.ends[_INNER]), np.ones((around, around), np.uint8))
+        return np.asarray(inside) > 0.5
+
+    def put(self, pixels: UInt8Image, moved: UInt8Image, quad: Float64Array) -> UInt8Image:
+        """Put the inside into a photo that moved, both uint8 [H, W, 3]; quad as in AlignedFace."""
+        import cv2  # large; only an edit needs it
+
+        if self.wider < WIDER:
+            return moved
+        to_photo = aligned_to_photo(quad, self.size)
+        starts, ends = (
+            each @ to_photo[:2, :2].T + to_photo[:2, 2] for each in (self.starts, self.ends)
+        )
+        width = float(np.linalg.norm(ends[_UPPER[-1]] - ends[_UPPER[0]]))
+        box = bounds_of(np.concatenate([starts, ends]), 0.2 * width, moved.shape[:2])
+        if box is None:
+            return moved
+        (x0, y0), (x1, y1) = box
+        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
+        places = np.stack([x, y], axis=-1)
+        across = (ends[_UPPER[-1]] - ends[_UPPER[0]]) / width
+        down = np.array([-across[1], across[0]])
+        along = places @ across
+
+        def level(points: Float64Array) -> Float64Array:
+            """Return how far down a line through points is, where every place is across."""
+            level_there: Float64Array = np.interp(along, points @ across, points @ down)
+            return level_there
+
+        stay = ends[_UPPER] - starts[_UPPER]
+        held = np.stack([np.interp(along, ends[_UPPER] @ across, stay[:, k]) for k in (0, 1)], -1)
+        soft = max(EDGE * width, 0.5)
+        shape, corner = (y1 - y0, x1 - x0), np.array([x0, y0])
+        teeth = cv2.GaussianBlur(filled(shape, starts[_INNER] - corner), (0, 0), soft)
+        teeth = cv2.remap(teeth, *maps_of(places - held - corner), cv2.INTER_LINEAR)
+        own = cv2.remap(
+            pixels, *maps_of(places - held), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        edge = level(starts[_LOWER] + stay)
+        deep = (places @ down - edge) / np.maximum(level(ends[_LOWER]) - edge, 1)
+        shade = DARK + (TONGUE - DARK) * _smooth((deep - 0.3) / 0.7)
+        behind = _colour_of_lips(pixels, starts) * shade[..., None]
+        inside = behind + (own - behind) * np.clip(2 * teeth - 1, 0, 1)[..., None]
+        mask = cv2.GaussianBlur(filled(shape, ends[_INNER] - corner), (0, 0), soft)[..., None]
+        result: UInt8Image = moved.copy()
+        there = result[y0:y1, x0:x1].astype(np.float32)
+        mixed = there + (inside - there) * mask
+        result[y0:y1, x0:x1] = np.rint(mixed).clip(0, 255).astype(np.uint8)
+        return result
+
+
+def _colour_of_lips(pixels: UInt8Image, points: Float64Array) -> Float64Array:
+    """Return the lower lip's colour [3], or that of what is there where it is too small."""
+    (x0, y0), (x1, y1) = bounds_of(points, 1, pixels.shape[:2]) or ((0, 0), pixels.shape[1::-1])
+    lip = filled((y1 - y0, x1 - x0), points[_LOWER_LIP] - (x0, y0), smooth=False) > 0.5
+    part = pixels[y0:y1, x0:x1]
+    colour: Float64Array = np.median(part[lip] if lip.any() else part.reshape(-1, 3), axis=0)
+    return colour
+
+
+def _gap(points: Float64Array) -> float:
+    return float(np.linalg.norm(points[_UPPER[1:-1]] - points[_LOWER[1:-1]], axis=1).mean())
+
+
+def _smooth(t: Float64Array) -> Float32Array:
+    t = np.clip(t, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
