@@ -51,6 +51,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of every random choice (default: 1)")
     parser.add_argument("--network", default=EMBEDDED, help="a name of the zoo, or a file")
     parser.add_argument("--faces", type=Path, help="folder with dev/ and dev_landmarks.npz")
+    parser.add_argument(
+        "--transformer", type=Path, help="weights by tools/train_latent_transformer.py, a row more"
+    )
     parser.add_argument("--device", default="cpu", help="torch's name of it (default: cpu)")
     asked = parser.parse_args(arguments)
     names: list[str] = []
@@ -74,6 +77,7 @@ def main(arguments: list[str]) -> int:
         results=RESULTS,
         say=say,
         samples=asked.samples,
+        transformer=asked.transformer,
     )
     options.work.mkdir(parents=True, exist_ok=True)
     RESULTS.mkdir(exist_ok=True)

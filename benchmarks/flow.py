@@ -37,9 +37,14 @@ def flow_between(first: UInt8Image, second: UInt8Image) -> Flow:
     A pixel is checked when going there and back ends near where it started (Sundaram et al.
     2010, with their constants).
     """
+    return flows_between(first, second)[0]
+
+
+def flows_between(first: UInt8Image, second: UInt8Image) -> tuple[Flow, Flow]:
+    """Find the flow from one uint8 [R, R, 3] to another, and back: as `flow_between` does."""
     a, b = _grey(first), _grey(second)
     there, back = _dis(a, b), _dis(b, a)
-    return Flow(there, passes_check(there, back))
+    return Flow(there, passes_check(there, back)), Flow(back, passes_check(back, there))
 
 
 def passes_check(there: Float32Array, back: Float32Array) -> BoolImage:

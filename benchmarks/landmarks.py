@@ -26,6 +26,11 @@ from benchmarks.faces import (
 from benchmarks.flow import SIZE
 from benchmarks.frechet import frechet_mean, pooled_features
 from benchmarks.kept import Kept
+from benchmarks.latent_transformer import (
+    TRANSFORMER_EXPLAINED,
+    sample_name,
+    with_transformer,
+)
 from benchmarks.measures import DETAIL, EXPLAINED, Measured, measure, raw, summary
 from benchmarks.methods import MAIN_WITH_NO_EDIT, WITH_NO_EDIT, Method
 from benchmarks.plots import bars
@@ -64,7 +69,9 @@ def run(options: Options) -> Section:
     setting = generator, detector, perceptual
     kept = Kept(options, "landmarks", weights_hash(generator))
     number, others = options.number(3, 40), 48 if options.quick else 500
-    methods = MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT
+    methods = with_transformer(
+        MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT, options.transformer, generator
+    )
     rng = np.random.default_rng(options.seed)
     samples: dict[Key, list[dict[str, Any]]] = {}
     floor: list[float] = []
@@ -80,7 +87,7 @@ def run(options: Options) -> Section:
             for name, method in methods.items():
                 options.say(f"    {count} points, {name}")
                 make = partial(_sample, face, own, wanted, chosen, method, setting)
-                sample = kept.sample(f"{i} {count} {name}", make)
+                sample = kept.sample(f"{i} {count} {sample_name(name, options.transformer)}", make)
                 samples.setdefault((count, name), []).append(sample)
     options.say(f"  {others} undragged faces")
     random = islice(random_faces(generator, options.seed + 2000, TRUNCATION_PSI), others)
@@ -118,6 +125,7 @@ def run(options: Options) -> Section:
         f"each channel of {perceptual.name}; few results are far for being few, so compare with "
         "*no edit* only (its error is the jackknife's). *no face*: results in which the detector "
         "finds none.",
+        *((TRANSFORMER_EXPLAINED,) if options.transformer else ()),
         EXPLAINED,
         PAPER_FIGURES,
     )

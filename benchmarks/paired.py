@@ -18,8 +18,13 @@ from torch import Tensor
 from benchmarks.faces import RandomFace, load_generator, random_faces
 from benchmarks.flow import READ_RADIUS, SIZE, flow_between, from_512
 from benchmarks.kept import Kept
+from benchmarks.latent_transformer import (
+    TRANSFORMER_EXPLAINED,
+    sample_name,
+    with_transformer,
+)
 from benchmarks.measures import EXPLAINED, Measured, measure, raw, summary
-from benchmarks.methods import MAIN_WITH_NO_EDIT, NO_EDIT, PAPER, WITH_NO_EDIT, Method
+from benchmarks.methods import MAIN_WITH_NO_EDIT, NO_EDIT, WITH_NO_EDIT, Method
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
@@ -64,18 +69,18 @@ def run(options: Options) -> Section:
     perceptual = build_perceptual(device=options.device)
     kept = Kept(options, "paired", weights_hash(generator))
     number = options.number(1, 25)
-    methods = MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT
+    methods = with_transformer(
+        MAIN_WITH_NO_EDIT if options.quick else WITH_NO_EDIT, options.transformer, generator
+    )
     errors: dict[Key, list[tuple[float, float]]] = {}
     drags: dict[Key, list[Measured]] = {}
     for i, pair in zip(range(number), pairs(generator, options.seed), strict=False):
         for count in COUNTS[1:] if options.quick else COUNTS:
             points = pair.points[:count]
             for name, method in methods.items():
-                if options.quick and name == PAPER and count < max(COUNTS):
-                    continue
                 options.say(f"  pair {i + 1} of {number}, {count} points, {name}")
                 make = partial(_sample, generator, pair, points, method, perceptual)
-                found = kept.sample(f"{i} {count} {name}", make)
+                found = kept.sample(f"{i} {count} {sample_name(name, options.transformer)}", make)
                 errors.setdefault((count, name), []).append(tuple(found["errors"]))
                 drags.setdefault((count, name), []).append(Measured(**found["measured"]))
     return _section(options, perceptual.name, errors, drags, number)
@@ -170,12 +175,8 @@ def _section(
         "the dense flow between "
         f"the two (OpenCV's DIS, forward-backward checked, {LEAST_MOVE:.0f} to {MOST_MOVE:.0f} "
         f"pixels long, {wanted} on average over the {most}). MSE is of pixels in [-1, 1], the "
-        f"perceptual distance is {distance}. {number} pair{'s' if number > 1 else ''}."
-        + (
-            " The quick form has time for the literal method at the most points only."
-            if options.quick
-            else ""
-        ),
+        f"perceptual distance is {distance}. {number} pair{'s' if number > 1 else ''}.",
+        *((TRANSFORMER_EXPLAINED,) if options.transformer else ()),
         EXPLAINED,
         PAPER_FIGURES,
     )

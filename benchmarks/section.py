@@ -18,6 +18,7 @@ class Options:
     dev_landmarks.npz, None where there is none. What may be kept between runs, or must not be
     published, goes to `work`; plots go to `results`. say prints a line of progress. samples is the
     most faces, pairs or photos that a quality measure takes, None for as many as it likes.
+    transformer is a file of weights for benchmarks/latent_transformer.py, None for no such row.
     """
 
     quick: bool
@@ -29,6 +30,7 @@ class Options:
     results: Path
     say: Callable[[str], None] = field(compare=False)
     samples: int | None = None
+    transformer: Path | None = None
 
     def number(self, quick: int, full: int) -> int:
         """Return how many samples the form takes; `samples` bounds those of the full form."""
