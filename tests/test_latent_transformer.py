@@ -26,7 +26,7 @@ from drag.points import DragPoint
 from stylegan2.checkpoint import save_generator, weights_hash
 from stylegan2.generator import Generator
 from tests.factories import tiny_generator
-from tools.train_latent_transformer import Pairs, Training, draw_pairs, error_at, main
+from tools.train_latent_transformer import Pairs, Training, all_asked, draw_pairs, error_at, main
 
 CONFIG = TransformerConfig(16, 16, 16, moving_ws=6, width=32, heads=2, layers=2)
 POINTS = (DragPoint((10.0, 12.0), (13.0, 12.0)), DragPoint((20.0, 20.0), (20.0, 17.0)))
@@ -49,12 +49,6 @@ def trained(pairs: Pairs) -> LatentTransformer:
     for _ in range(300):
         training.learn(16, 0)
     return training.average.eval()
-
-
-def asked_of(pairs: Pairs) -> Asked:
-    return Asked(
-        pairs["ws"], pairs["features"].float(), pairs["handles"], pairs["moves"], pairs["known"]
-    )
 
 
 def test_it_learns_which_change_of_ws_belongs_to_the_motion(
@@ -87,7 +81,7 @@ def test_on_faces_it_knows_it_goes_by_motions_it_has_not_seen(pairs: Pairs) -> N
 def test_the_order_of_points_and_what_stands_where_there_is_none_do_not_matter(
     pairs: Pairs, trained: LatentTransformer
 ) -> None:
-    asked = asked_of({name: values[:1] for name, values in pairs.items()})
+    asked = all_asked({name: values[:1] for name, values in pairs.items()})
     count = int(asked.known.sum())
     known = torch.arange(asked.known.shape[1])[None] < count // 2
     asked = replace(asked, known=known)
@@ -135,7 +129,7 @@ def test_stored_weights_edit_alike_and_are_refused_by_another_network(
     path = tmp_path / "t.safetensors"
     save_transformer(trained, weights_hash(generator), path)
     read = load_transformer(path, generator)
-    asked = asked_of(pairs)
+    asked = all_asked(pairs)
     with torch.no_grad():  # with gradients the blocks take another way, off by rounding
         assert torch.equal(read(asked), trained(asked))
     with pytest.raises(TransformerInvalid, match="another network"):

@@ -14,6 +14,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,15 +159,21 @@ def draw_batch(pairs: Pairs, size: int, rng: torch.Generator) -> tuple[Asked, Te
 
 def loss_of(transformer: LatentTransformer, asked: Asked, change: Tensor) -> Tensor:
     """Squared error of the change of ws; 1 where nothing is changed, on average."""
-    error = (transformer(asked) - change) / transformer.change_spread
+    error: Tensor = (transformer(asked) - change) / transformer.change_spread
     return error.square().mean()
+
+
+def all_asked(pairs: Pairs) -> Asked:
+    """Return what all samples ask, with all of their points."""
+    features = pairs["features"].float()
+    return Asked(pairs["ws"], features, pairs["handles"], pairs["moves"], pairs["known"])
 
 
 @torch.no_grad()
 def error_at(transformer: LatentTransformer, pairs: Pairs, points: int) -> float:
     """Return the squared error with that many points, as a part of that without an edit."""
     known = pairs["known"] & (torch.arange(pairs["known"].shape[1]) < points)
-    asked = Asked(pairs["ws"], pairs["features"].float(), pairs["handles"], pairs["moves"], known)
+    asked = replace(all_asked(pairs), known=known)
     own = float(loss_of(transformer, asked, pairs["change"]))
     return own / float((pairs["change"] / transformer.change_spread).square().mean())
 
@@ -176,11 +183,7 @@ class Training:
 
     def __init__(self, config: TransformerConfig, pairs: Pairs, rate: float, steps: int) -> None:
         self.network, self.average = LatentTransformer(config), LatentTransformer(config)
-        every = Asked(
-            *(pairs[name].float() for name in ("ws", "features", "handles", "moves")),
-            pairs["known"],
-        )
-        self.network.measure_spread(every, pairs["change"])
+        self.network.measure_spread(all_asked(pairs), pairs["change"])
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.05)
         self.pairs, self.rate, self.steps, self.step = pairs, rate, steps, 0
@@ -227,7 +230,7 @@ def gather(
     args: argparse.Namespace,
     say: Callable[[str], None],
 ) -> Pairs:
-    """Draw what pairs are missing in --out, and read all of them; the last file is held out."""
+    """Draw what pairs are missing in --out, and read all of them."""
     files = []
     for number in range(math.ceil(args.pairs / A_FILE)):
         path = args.out / f"pairs-{number:04d}.pt"
