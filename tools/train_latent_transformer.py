@@ -270,7 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"[{time.monotonic() - begun:6.1f} s] {line}", flush=True)
 
     pairs = gather(generator, config, args, say)
-    held = max(2, min(2 * A_FILE, len(pairs["ws"]) // 10))
+    # Whole pairs: of one pair both ways are held out.
+    held = max(2, min(2 * A_FILE, len(pairs["ws"]) // 20 * 2))
     held_out = {name: values[-held:] for name, values in pairs.items()}
     learnt = {name: values[:-held] for name, values in pairs.items()}
     training = Training(config, learnt, args.rate, args.steps)
