@@ -63,7 +63,7 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     """
     opened = mouth_opening(faces.after) - mouth_opening(faces.before)
     closed = mouth_opening(faces.photo) <= CLOSED
-    if (opened if closed else abs(opened)) < PARTED or _asked_gap(faces, points) != 0:
+    if (opened if closed else abs(opened)) < PARTED or _asked_gap(faces.photo, points) != 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
     way = np.asarray(faces.after, np.float64) - faces.before
@@ -84,14 +84,19 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
+def opens_further(face: Points, points: Sequence[DragPoint]) -> bool:
+    """Say whether points pull the lips of an open mouth apart."""
+    return mouth_opening(face) > CLOSED and _asked_gap(face, points) > 0
+
+
 def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
     """Say where the points of an open mouth go when points open it further; nothing where not.
 
     They follow the generator's, but lips keep their thickness: teeth are no longer for that.
     """
-    photo = np.asarray(faces.photo, np.float64)
-    if mouth_opening(photo) <= CLOSED or _asked_gap(faces, points) <= 0:
+    if not opens_further(faces.photo, points):
         return []
+    photo = np.asarray(faces.photo, np.float64)
     ends = photo + faces.after - faces.before
     for outer, inner in _WITHIN.items():
         if outer in _LOWER:
@@ -117,7 +122,7 @@ def lips_that_part(
     what it draws between the lips is not to be trusted. freely says that the generator's mouth may
     open without a point that asks for it.
     """
-    asked = _asked_gap(faces, points)
+    asked = _asked_gap(faces.photo, points)
     opened = mouth_opening(faces.after) - mouth_opening(faces.before)
     if freely and opened < PARTED:
         return []
@@ -131,9 +136,9 @@ def lips_that_part(
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
-def _asked_gap(faces: Faces, points: Sequence[DragPoint]) -> float:
+def _asked_gap(face: Points, points: Sequence[DragPoint]) -> float:
     """Return how far points pull the lips apart, in pixels, below 0 together; 0 where neither."""
-    photo = np.asarray(faces.photo, np.float64)
+    photo = np.asarray(face, np.float64)
     along, width = _along(photo), face_width(photo)
     down = np.array([-along[1], along[0]])
     ways: dict[bool, list[float]] = {True: [], False: []}

@@ -29,6 +29,7 @@ from pipeline.picture.mouth import (
     lips_that_open,
     lips_that_part,
     nose_beside_lips,
+    opens_further,
 )
 from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.openings import pulls_at_openings
@@ -258,6 +259,8 @@ class MovingPhoto:
                 mouth = replace(mouth, ends=motion.goes(lips_before, self.size))
         else:
             motion = plain_motion(alone, self.size, self.movable, near, beside)
+        if mouth is None:
+            mouth = self._opened_mouth(motion, self._ways(ends))
         motion = self._after_gaze(motion, share)
         if self.first is None:
             return Moved(motion, mouth)
@@ -334,7 +337,7 @@ class MovingPhoto:
 
     def _lips(
         self, before: UInt8Image, after: UInt8Image, points: Sequence[DragPoint]
-    ) -> tuple[list[DragPoint], FreshMouth | OpenedMouth | None, list[DragPoint]]:
+    ) -> tuple[list[DragPoint], FreshMouth | None, list[DragPoint]]:
         """Return where lips go, what is new between them, and where the nose goes."""
         # In a photo that moved already the points are elsewhere.
         if self.face is None or self.first is not None:
@@ -342,10 +345,8 @@ class MovingPhoto:
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
-        opening = lips_that_open(faces, points) if self.fresh else []
-        if opening and self._may_change(opening):
-            starts = np.array([point.handle for point in opening])
-            return opening, OpenedMouth(self.size, starts, starts), nose
+        if opening := lips_that_open(faces, points):
+            return opening, None, nose
         parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
         if not parting or not self._may_change(parting):
             held = [] if self.directed else lips_as_far_apart(faces, points)
@@ -353,6 +354,19 @@ class MovingPhoto:
         ends = np.array([point.target for point in parting])
         drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
         return parting, FreshMouth(after, drawn, ends), nose
+
+    def _opened_mouth(self, motion: Motion, ways: Sequence[DragPoint]) -> OpenedMouth | None:
+        """Return the inside of an open mouth that a motion opens further, where points ask so."""
+        # In a photo that moved already the points are elsewhere.
+        if self.face is None or self.first is not None or not self.fresh:
+            return None
+        if not opens_further(self.face, ways):
+            return None
+        starts = np.asarray(self.face, np.float64)[list(MOUTH)]
+        ends = motion.goes(starts, self.size)
+        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+        free = self._may_change([DragPoint((a, b), (c, d)) for (a, b), (c, d) in pairs])
+        return OpenedMouth(self.size, starts, ends) if free else None
 
     def _may_change(self, points: Sequence[DragPoint]) -> bool:
         """Say whether all targets lie where the mask lets the picture change."""
