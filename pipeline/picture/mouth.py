@@ -84,9 +84,9 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
-def opens_further(face: Points, points: Sequence[DragPoint]) -> bool:
-    """Say whether points pull the lips of an open mouth apart."""
-    return mouth_opening(face) > CLOSED and _asked_gap(face, points) > 0
+def opens_or_shuts(face: Points, points: Sequence[DragPoint]) -> bool:
+    """Say whether points pull the lips of an open mouth apart, or together."""
+    return mouth_opening(face) > CLOSED and _asked_gap(face, points) != 0
 
 
 def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
@@ -94,7 +94,7 @@ def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]
 
     They follow the generator's, but lips keep their thickness: teeth are no longer for that.
     """
-    if not opens_further(faces.photo, points):
+    if mouth_opening(faces.photo) <= CLOSED or _asked_gap(faces.photo, points) <= 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
     ends = photo + faces.after - faces.before

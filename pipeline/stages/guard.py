@@ -10,8 +10,8 @@ import numpy as np
 
 from inversion.faces.landmark_network import load_landmarker
 from pipeline.picture.head_turn import BEST_SCORE
+from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import in_region
-from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.plausibility import plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
@@ -87,7 +87,7 @@ def looks(photo: MovingPhoto, moved: Moved) -> float:
     if photo.face is None:
         return 0.0 if _drawn_out(moved) > TORN else BEST_SCORE
     mouth = moved.mouth
-    new = mouth.new() if isinstance(mouth, OpenedMouth) else None
+    new = mouth.new() if isinstance(mouth, InnerMouth) else None
     return looks_of_picture(photo, photo.shown(moved), new)
 
 

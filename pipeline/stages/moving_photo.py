@@ -21,6 +21,7 @@ from pipeline.picture.face_motion import face_motion, quick_motion
 from pipeline.picture.fresh_mouth import FreshMouth
 from pipeline.picture.gaze import Gaze
 from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
+from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
     MOUTH,
@@ -29,9 +30,8 @@ from pipeline.picture.mouth import (
     lips_that_open,
     lips_that_part,
     nose_beside_lips,
-    opens_further,
+    opens_or_shuts,
 )
-from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.openings import pulls_at_openings
 from pipeline.picture.photo_writer import write_photo
 from pipeline.picture.warp import warp
@@ -54,7 +54,7 @@ class Moved:
     """How a photo moves, and what is new in it."""
 
     motion: Motion
-    mouth: FreshMouth | OpenedMouth | None
+    mouth: FreshMouth | InnerMouth | None
 
     def of(self, pixels: UInt8Image, quad: Float64Array) -> UInt8Image:
         """Return a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
@@ -70,7 +70,7 @@ class Moved:
             mouth = replace(mouth, ends=ends)
         return Moved(Motion(self.motion.way * np.float32(share)), mouth)
 
-    def mouth_after(self, later: Motion) -> FreshMouth | OpenedMouth | None:
+    def mouth_after(self, later: Motion) -> FreshMouth | InnerMouth | None:
         """Return the new mouth as it is once the photo has moved further."""
         if self.mouth is None:
             return None
@@ -80,9 +80,9 @@ class Moved:
     def write(self, draft: Draft) -> dict[str, Tensor]:
         """Write what is a picture, and return what is tensors."""
         tensors = {"motion": torch.from_numpy(self.motion.way)}
-        if isinstance(self.mouth, OpenedMouth):
+        if isinstance(self.mouth, InnerMouth):
             ways = np.stack([self.mouth.starts, self.mouth.ends])
-            tensors["opened_mouth"] = torch.from_numpy(ways)
+            tensors["inner_mouth"] = torch.from_numpy(ways)
             tensors["crop"] = torch.tensor(sides(self.mouth.size))
         elif self.mouth is not None:
             write_photo(self.mouth.picture, draft.path(MOUTH_PICTURE))
@@ -93,13 +93,13 @@ class Moved:
 def read_moved(drag: Artifact) -> Moved:
     """Read how a drag moved the photo."""
     tensors = read_tensors(drag, DRAG)
-    mouth: FreshMouth | OpenedMouth | None = None
+    mouth: FreshMouth | InnerMouth | None = None
     if "mouth" in tensors:
         drawn, ends = tensors["mouth"].numpy()
         mouth = FreshMouth(read_pixels(drag, MOUTH_PICTURE), drawn, ends)
-    elif "opened_mouth" in tensors:
-        starts, ends = tensors["opened_mouth"].numpy()
-        mouth = OpenedMouth(tensors["crop"].tolist(), starts, ends)
+    elif "inner_mouth" in tensors:
+        starts, ends = tensors["inner_mouth"].numpy()
+        mouth = InnerMouth(tensors["crop"].tolist(), starts, ends)
     return Moved(Motion(tensors["motion"].numpy()), mouth)
 
 
@@ -245,7 +245,7 @@ class MovingPhoto:
         """
         asked, alone, near, beside = self._moves(ends)
         turn = self._turn(before, after, asked)
-        mouth: FreshMouth | OpenedMouth | None = None
+        mouth: FreshMouth | InnerMouth | None = None
         if turn is not None:
             motion = turn.motion(self.size, [*asked, *alone], self.movable, near, beside)
         elif self.followed or self.directed:
@@ -260,7 +260,7 @@ class MovingPhoto:
         else:
             motion = plain_motion(alone, self.size, self.movable, near, beside)
         if mouth is None:
-            mouth = self._opened_mouth(motion, self._ways(ends))
+            mouth = self._inner_mouth(motion, self._ways(ends))
         motion = self._after_gaze(motion, share)
         if self.first is None:
             return Moved(motion, mouth)
@@ -355,18 +355,18 @@ class MovingPhoto:
         drawn = np.asarray(faces.after, np.float64)[list(MOUTH)]
         return parting, FreshMouth(after, drawn, ends), nose
 
-    def _opened_mouth(self, motion: Motion, ways: Sequence[DragPoint]) -> OpenedMouth | None:
-        """Return the inside of an open mouth that a motion opens further, where points ask so."""
+    def _inner_mouth(self, motion: Motion, ways: Sequence[DragPoint]) -> InnerMouth | None:
+        """Return the inside of an open mouth that points open further, or shut."""
         # In a photo that moved already the points are elsewhere.
         if self.face is None or self.first is not None or not self.fresh:
             return None
-        if not opens_further(self.face, ways):
+        if not opens_or_shuts(self.face, ways):
             return None
         starts = np.asarray(self.face, np.float64)[list(MOUTH)]
         ends = motion.goes(starts, self.size)
         pairs = zip(starts.tolist(), ends.tolist(), strict=True)
         free = self._may_change([DragPoint((a, b), (c, d)) for (a, b), (c, d) in pairs])
-        return OpenedMouth(self.size, starts, ends) if free else None
+        return InnerMouth(self.size, starts, ends) if free else None
 
     def _may_change(self, points: Sequence[DragPoint]) -> bool:
         """Say whether all targets lie where the mask lets the picture change."""

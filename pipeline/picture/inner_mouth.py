@@ -1,8 +1,8 @@
-"""The inside of an open mouth that opens further: teeth stay, and it is dark behind them.
+"""The inside of an open mouth that opens further, or shuts: teeth stay as they are.
 
-Moved with the lips alone, teeth are drawn out as long as the mouth. Upper teeth do not move when
-a jaw drops: they stay with the upper lip, in the photo's own pixels, and what appears below them
-is the dark of a mouth, in the colour of the photo's lips.
+Moved with the lips alone, teeth are drawn out or squeezed as the mouth is. Upper teeth do not move
+when a jaw does: they stay with the upper lip, in the photo's own pixels; the lower lip uncovers
+the dark of a mouth below them, in the colour of the photo's lips, or covers them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pipeline.picture.mouth import MOUTH
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
 from stylegan2.sizes import Size, sides
 
-WIDER = 1.05
-"""An opening that grows by less than this factor is left to the field: teeth hardly grow."""
+HARDLY = 1.05
+"""An opening that grows or shrinks by less than this factor is left to the field."""
 
 DARK, TONGUE = 0.2, 0.5
 """Brightness behind the teeth, and above the lower lip, as shares of the lips'."""
@@ -36,7 +36,7 @@ _LOWER_LIP = [MOUTH.index(i) for i in (48, 59, 58, 57, 56, 55, 54, 64, 65, 66, 6
 
 
 @dataclass(frozen=True)
-class OpenedMouth:
+class InnerMouth:
     """Where a mouth's points were and where they are to be: [20, 2] in the order of `MOUTH`.
 
     In pixels of a crop of that size.
@@ -52,12 +52,17 @@ class OpenedMouth:
         before, after = (_gap(points) for points in (self.starts, self.ends))
         return after / max(before, 1e-6)
 
+    @property
+    def stays(self) -> bool:
+        """Whether the gap is as good as it was."""
+        return 1 / HARDLY < self.wider < HARDLY
+
     def new(self) -> BoolImage:
-        """Say where the crop shows what the photo does not: bool, of its size; lips' edges, too."""
+        """Say where the crop is not to be compared with the photo: bool, of its size."""
         import cv2
 
         shape = sides(self.size)
-        if self.wider < WIDER:
+        if self.stays:
             return np.zeros(shape, np.bool_)
         width = np.linalg.norm(self.ends[_UPPER[-1]] - self.ends[_UPPER[0]])
         around = 2 * round(float(AROUND * width)) + 1
@@ -68,7 +73,7 @@ class OpenedMouth:
         """Put the inside into a photo that moved, both uint8 [H, W, 3]; quad as in AlignedFace."""
         import cv2  # large; only an edit needs it
 
-        if self.wider < WIDER:
+        if self.stays:
             return moved
         to_photo = aligned_to_photo(quad, self.size)
         starts, ends = (

@@ -1,4 +1,4 @@
-"""An open mouth that opens further: its teeth stay, and what appears below them is dark."""
+"""An open mouth that opens further, or shuts: its teeth stay as they are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from drag.points import DragPoint
 from inversion.faces.shape68 import mouth_opening
 from pipeline.disk.artifact import Draft
+from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import MOUTH, Faces, lips_that_open
-from pipeline.picture.opened_mouth import OpenedMouth
 from pipeline.picture.plausibility import measures
 from pipeline.stages.guard import looks
 from pipeline.stages.moving_photo import Moved, MovingPhoto
@@ -38,10 +38,10 @@ def smiling(side: int = SIZE, gap: float = 12) -> UInt8Image:
     return picture
 
 
-def opened(before: float = 12, after: float = 30) -> OpenedMouth:
+def opened(before: float = 12, after: float = 30) -> InnerMouth:
     """Return a mouth whose lower lip goes down; the upper one stays."""
     ends = face(after)[list(MOUTH)] + (0, (after - before) / 2)
-    return OpenedMouth(SIZE, face(before)[list(MOUTH)], ends)
+    return InnerMouth(SIZE, face(before)[list(MOUTH)], ends)
 
 
 @pytest.mark.parametrize("side", [SIZE, 3 * SIZE])
@@ -65,6 +65,18 @@ def test_a_mouth_that_hardly_opens_is_left_alone() -> None:
     assert opened(12, 12.4).put(photo, photo, quad(SIZE)) is photo
     assert not opened(12, 12.4).new().any()
     assert opened().new()[200, 128] and not opened().new()[240, 128]
+
+
+def test_a_lower_lip_that_comes_up_covers_the_teeth() -> None:
+    photo = smiling(gap=24)
+    lip = photo.copy()
+    lip[186:204] = LIP
+    result = opened(24, 8).put(photo, lip, quad(SIZE)).astype(int)
+    column = result[:, 128]
+    np.testing.assert_allclose(column[182], TEETH, atol=6)
+    np.testing.assert_allclose(column[195], LIP, atol=6)
+    gradient = np.abs(np.diff(column[180:184].sum(axis=1)))
+    assert gradient.max() < 10, "teeth are covered, not squeezed"
 
 
 def test_a_mouth_outside_the_photo_is_left_alone() -> None:
@@ -100,17 +112,17 @@ def moving(mouth: float = 12) -> MovingPhoto:
 def test_a_photo_with_an_open_mouth_gets_it_and_keeps_it_on_disk(tmp_path: Path) -> None:
     photo = moving()
     moved = photo.moved(photo.aligned, photo.aligned, photo.ends)
-    assert isinstance(moved.mouth, OpenedMouth)
+    assert isinstance(moved.mouth, InnerMouth)
     assert moved.mouth.wider > 1.3
     ends = np.array(face(12)[[57]])
     np.testing.assert_allclose(
         moved.mouth.ends[[MOUTH.index(57)]], moved.motion.goes(ends, SIZE), atol=0.1
     )
     half = moved.part(0.5).mouth
-    assert isinstance(half, OpenedMouth)
+    assert isinstance(half, InnerMouth)
     assert 1.1 < half.wider < moved.mouth.wider
     tensors = moved.write(Draft(tmp_path))
-    assert tensors["opened_mouth"].shape == (2, 20, 2)
+    assert tensors["inner_mouth"].shape == (2, 20, 2)
     assert tensors["crop"].tolist() == [SIZE, SIZE]
     without = Moved(moved.motion, None)
     assert without.of(photo.aligned, quad(SIZE))[200, 128].min() > 180
@@ -121,7 +133,7 @@ def test_what_is_new_in_a_mouth_is_no_fault() -> None:
     photo = moving()
     moved = photo.moved(photo.aligned, photo.aligned, photo.ends)
     shown = photo.shown(moved)
-    assert isinstance(moved.mouth, OpenedMouth)
+    assert isinstance(moved.mouth, InnerMouth)
     all_of_it = measures(photo.aligned, shown, face(30))
     rest = measures(photo.aligned, shown, face(30), moved.mouth.new())
     assert rest["mouth"] < all_of_it["mouth"] and rest["left"] < all_of_it["left"]
@@ -132,7 +144,7 @@ def test_a_mouth_goes_along_with_what_moves_the_photo_later() -> None:
     way = np.zeros((320, 320, 2), np.float32)
     way[..., 0] = -10 / 320
     later = Moved(Motion(way), opened()).mouth_after(Motion(way))
-    assert isinstance(later, OpenedMouth)
+    assert isinstance(later, InnerMouth)
     assert np.all(later.ends[:, 0] > opened().ends[:, 0] + 5)
     np.testing.assert_array_equal(later.starts, opened().starts)
 
