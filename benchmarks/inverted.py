@@ -100,7 +100,7 @@ def _made(
         return inverter.generator, inversion
     pivot = Inversion(inversion.w_pivot, {})
     base = settled(ours, inverter.generator.resolution, encoded=inverter.encoder is not None)
-    setting = changed(base, SETTINGS["PTI"], quick)
+    setting = changed(base, SETTINGS["PTI"], quick, inverter.perceptual.name)
     tuned_by_pti = tuned_copy(
         inverter.generator, [photo.target], [pivot], inverter.perceptual, setting, inverter.seed
     )

@@ -60,9 +60,14 @@ SETTINGS: Mapping[str, Setting] = {
 """PTI's are those of its released code: its threshold, noise dropped, no regularization."""
 
 
-def changed(base: TuningConfig, setting: Setting, quick: bool) -> TuningConfig:
-    """Return base with a setting's changes; the quick form takes no more steps than it has."""
+def changed(base: TuningConfig, setting: Setting, quick: bool, distance: str) -> TuningConfig:
+    """Return base with a setting's changes; the quick form takes no more steps than it has.
+
+    PTI's threshold is one of LPIPS: by another distance, named so, PTI takes all its steps.
+    """
     changes = {k: v for k, v in setting.changes.items() if not (quick and k == "steps")}
+    if "perceptual_threshold" in changes and not distance.startswith("lpips"):
+        changes["perceptual_threshold"] = 0.0
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -88,7 +93,7 @@ def run(options: Options) -> Section:
     raw: dict[str, object] = {}
     for size, number in sizes.items():
         for name, setting in SETTINGS.items():
-            config = changed(base, setting, options.quick)
+            config = changed(base, setting, options.quick, perceptual.name)
             changes: list[float] = []
             fits: list[dict[str, float]] = []
             for i in range(number):
@@ -115,8 +120,10 @@ def run(options: Options) -> Section:
     text = (
         "*other faces*: perceptual distance between random faces before and after the network was "
         "tuned, with PTI's settings (no regularization, the noise that projection found dropped, "
-        "3e-4, squared differences weighed 1, stop at .06) beside ours with and without locality. "
-        f"{base.steps} tuning steps at most, {PTI.steps} with PTI's settings. "
+        "3e-4, squared differences weighed 1, stop at .06 of LPIPS and without LPIPS not at all) "
+        "beside ours with and without locality. "
+        f"{base.steps} tuning steps at most, "
+        f"{base.steps if options.quick else PTI.steps} with PTI's settings. "
         "The other columns are the fidelity to the photo. The "
         "standard error is over networks, or over the faces where there is one network only. "
         "PTI's paper has .03 to .05 with regularization. "

@@ -25,6 +25,7 @@ from benchmarks.drags import SHAPES
 from benchmarks.faces import five_of
 from benchmarks.inverted import _identities
 from benchmarks.kept import Kept
+from benchmarks.locality import SETTINGS, changed
 from benchmarks.looks import Case
 from benchmarks.looks_edits import Edit
 from benchmarks.measures import accuracy_index
@@ -36,6 +37,7 @@ from benchmarks.targets import Smile, compare, moved_area, similarity
 from benchmarks.trackers import by_dis, load_raft
 from drag.points import DragPoint
 from inversion.perceptual import build_perceptual
+from pti.config import TuningConfig
 from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.downloads.known_file import KnownFile
 from stylegan2.downloads.transfer import DownloadFailed
@@ -306,6 +308,15 @@ def test_identity_is_how_far_a_crop_is_from_its_own_photo(tmp_path: Path) -> Non
     np.savez(tmp_path / "measured.npz", name=names, embedding=embedding)
     assert _identities(tmp_path / "measured.npz") == {"d01_W+": 5.0, "d02_W+": 0.0}
     assert _identities(tmp_path / "none.npz") == {}
+
+
+@pytest.mark.parametrize(("distance", "threshold"), [("lpips-vgg", 0.06), ("realdrag-v2", 0.0)])
+def test_pti_stops_early_only_by_the_distance_its_threshold_is_of(
+    distance: str, threshold: float
+) -> None:
+    base = TuningConfig(steps=60)
+    assert changed(base, SETTINGS["PTI"], True, distance).perceptual_threshold == threshold
+    assert changed(base, SETTINGS["default"], True, distance) == base
 
 
 def test_a_seeds_face_is_that_of_numpys_old_random_numbers() -> None:
