@@ -123,7 +123,7 @@ def run(options: Options) -> Section:
         "3e-4, squared differences weighed 1, stop at .06 of LPIPS and without LPIPS not at all) "
         "beside ours with and without locality. "
         f"{base.steps} tuning steps at most; PTI asks for {PTI.steps}, which it gets in the full "
-        "form only: in the quick form its row has less fidelity, and so less change. "
+        "form only: in the quick form its row is at another fidelity than the others. "
         "The other columns are the fidelity to the photo. The "
         "standard error is over networks, or over the faces where there is one network only. "
         "PTI's paper has .03 to .05 with regularization. "
