@@ -33,6 +33,12 @@ SHEET_COLUMNS = 2
 TILE = 128
 """Of the contact sheet: drags, how many stand beside each other, and pixels of a picture."""
 
+SEEN_ONLY = (
+    "A picture that breaks drops out of *pixel error* and *followed*, for its flow passes no check, "
+    "and may still have *arrived*: compare them where *seen* is alike, beside *DAI*, and look at "
+    "the contact sheet."
+)
+
 QUICK_EACH = 2
 """Of the standard drags the quick form makes every second: the literal ones take a minute each."""
 
@@ -128,6 +134,7 @@ def run(options: Options) -> Section:
         "which has none. *face*: perceptual distance over the face between before and after: "
         "small means that the person stayed the same, but the drag itself counts, too.",
         EXPLAINED,
+        SEEN_ONLY,
         "The contact sheet has threes: the tuned picture with handles (red) and targets (blue), "
         "after the default's drag, after the literal one's. Photos: see the model card's sources.",
     )
