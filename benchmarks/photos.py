@@ -34,7 +34,7 @@ TILE = 128
 """Of the contact sheet: drags, how many stand beside each other, and pixels of a picture."""
 
 SEEN_ONLY = (
-    "A picture that breaks drops out of *pixel error* and *followed*, for its flow passes no check, "
+    "A picture that breaks drops out of *pixel error* and *followed*, for no flow is found in it, "
     "and may still have *arrived*: compare them where *seen* is alike, beside *DAI*, and look at "
     "the contact sheet."
 )
