@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from drag.stopping import StopReason
 from inversion.faces.alignment import align, ffhq_quad
 from inversion.faces.face import Face
 from inversion.faces.landmark_network import load_landmarker
-from inversion.faces.shape68 import face_width
+from inversion.faces.shape68 import face_width, mouth_width
 from pipeline.disk.artifact import Draft, Request, read_artifact
 from pipeline.disk.storage import read_sealed
 from pipeline.disk.workspace import STATE
@@ -28,6 +29,8 @@ from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.guard import (
     HOLDS,
     LEAST,
+    NO_FACE,
+    WIDEST,
     as_far_as_it_holds,
     looks,
     looks_of_picture,
@@ -219,3 +222,32 @@ def test_network_pixels_that_look_broken_are_not_called_done(
     monkeypatch.setattr("pipeline.stages.drag.looks_of_picture", lambda photo, edited: 0.4)
     outcome = run(finished.drag("--paste", "network"))
     assert outcome.out.startswith(StopReason.TORN.words)
+
+
+def test_a_mouth_goes_no_wider_than_mouths_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    quad = ffhq_quad(Face(ASTRONAUT, None, (172, 56, 276, 176), "file", 1.0))
+    aligned = align(np.asarray(skimage.data.astronaut()), quad, 256).image
+    face = load_landmarker().landmarks68(aligned)
+    reach = 0.17 * face_width(face)
+    points = [
+        DragPoint(
+            (float(face[i, 0]), float(face[i, 1])), (float(face[i, 0]) + x, float(face[i, 1]))
+        )
+        for i, x in ((48, -reach), (54, reach))
+    ]
+    starts = [point.handle for point in points]
+    photo = MovingPhoto(aligned, points, (), None, starts, None, face, True)
+
+    def made(share: float) -> Moved:
+        ways = zip(photo.points, photo.on_the_way(photo.ends, share), strict=True)
+        return Moved(plain_motion([DragPoint(p.handle, end) for p, end in ways], 256), None)
+
+    def wide(share: float) -> float:
+        return mouth_width(load_landmarker().landmarks68(photo.shown(made(share))))
+
+    assert wide(1.0) > WIDEST
+    assert looks(photo, made(1.0)) <= NO_FACE < HOLDS
+    held = as_far_as_it_holds(made, partial(looks, photo))
+    assert 0.3 <= held.share < 1 and wide(held.share) <= WIDEST
+    monkeypatch.setattr("pipeline.stages.guard.WIDEST", 9.0)
+    assert looks(photo, made(1.0)) > NO_FACE

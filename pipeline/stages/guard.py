@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from inversion.faces.landmark_network import load_landmarker
+from inversion.faces.shape68 import mouth_width
 from pipeline.picture.head_turn import BEST_SCORE
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import in_region
@@ -21,6 +22,16 @@ HOLDS = 1.4
 """An edit below this score looks broken (pipeline/picture/plausibility.py). Of 224 edits scored by
 eye it stops all 39 that got 0, 26 of 28 that got .5, half of those with 1 or 1.5, and 1 of 111
 that got 2 or more."""
+
+NO_FACE = 1.3
+"""How what no face does looks at best: worse than what holds."""
+
+SEEN_WIDER = 1.02
+"""A mouth is not found wider than it was by less than this factor for sure."""
+
+WIDEST = 1.3
+"""No mouth is wider than this, by the eye distance: of 2516 faces one in a thousand has more than
+1.21. Smiles and mouths drawn wider look like masks, however clean their pixels are."""
 
 SHRUNK = 0.3
 """An area that comes from less than this share of itself is drawn out, or folded."""
@@ -99,7 +110,10 @@ def looks_of_picture(photo: MovingPhoto, edited: UInt8Image, new: BoolImage | No
     if photo.face is None:
         return BEST_SCORE
     after = load_landmarker().landmarks68(edited)
-    return plausibility(photo.aligned, edited, after, photo.face, new).score
+    score = plausibility(photo.aligned, edited, after, photo.face, new).score
+    if mouth_width(after) > max(WIDEST, mouth_width(photo.face) * SEEN_WIDER):
+        return min(score, NO_FACE)
+    return score
 
 
 def where_it_tears(moved: Moved, ends: Sequence[XY], size: Size) -> int:
