@@ -384,7 +384,8 @@ def _section(
         "there at all is the last table's. "
         + " ".join(f"*{way}*: {WAYS[way]}" for way in ways)
         + " *ruler*: the measured score of the same crops, which the guard goes by "
-        "(pipeline/picture/plausibility.py).",
+        "(pipeline/picture/plausibility.py); the guard also knows where a mouth opened, which "
+        "pictures do not say.",
         f"The contact sheet: the photo, then {', '.join(ways)}."
         + (
             f" Those that need a tuned network: {SLOW_PHOTOS} photo."

@@ -183,3 +183,12 @@ def test_a_turned_head_is_judged_as_one(photo: UInt8Image, points: Float64Array)
     near, far = scores(8), scores(18)
     assert near[0] > 2.3 and far[0] > 1.8
     assert near[1] > far[1] > scores(35)[1]
+
+
+def test_a_preview_is_nearly_the_same_on_a_coarser_grid() -> None:
+    points = pulled(face(), (30, 0.15, 0), (8, 0.15, 0))
+    turn = turn_of_points(face(), points)
+    assert turn is not None
+    fine, coarse = turn.motion(SIZE, points), turn.motion(SIZE, points, n=64)
+    assert coarse.way.shape == (64, 64, 2)
+    assert np.abs(fine.goes(face(), SIZE) - coarse.goes(face(), SIZE)).max() < 1.5

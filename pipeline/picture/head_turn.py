@@ -124,8 +124,9 @@ class HeadTurn:
         movable_mask: BoolImage | None = None,
         fine: Sequence[DragPoint] = (),
         beside: Sequence[DragPoint] = (),
+        n: int = FINE,
     ) -> Motion:
-        """Turn the head, and bring points to where they belong; arguments as for `face_motion`."""
+        """Turn the head, and bring points to where they belong; arguments as for `plain_motion`."""
         import cv2
 
         places = places_of_region(CELLS, size)
@@ -136,8 +137,8 @@ class HeadTurn:
         along = grid @ forward
         grid = grid + (_giving_way(along, 1 - NARROWEST) - along)[..., None] * forward
         there = cv2.GaussianBlur((grid / CELLS).astype(np.float32), (0, 0), _SOFT)
-        there = cv2.resize(there, (FINE, FINE), interpolation=cv2.INTER_CUBIC)
-        way = turned_round(there) * fading(FINE, movable_mask, EDGE)[..., None]
+        there = cv2.resize(there, (n, n), interpolation=cv2.INTER_CUBIC)
+        way = turned_round(there) * fading(n, movable_mask, EDGE)[..., None]
         whole = made_exact(way, points, size, movable_mask)
         return with_fine_points(whole, points, fine, size, movable_mask, beside)
 

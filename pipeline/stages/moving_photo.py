@@ -273,7 +273,8 @@ class MovingPhoto:
         if turn is None:
             motion = quick_motion(before, after, asked, alone, near, beside, self.movable)
         else:
-            motion = turn.motion(self.size, [*asked, *alone], self.movable, near, beside).on(GRID)
+            coarse = [*asked, *alone]
+            motion = turn.motion(self.size, coarse, self.movable, near, beside, GRID)
         motion = self._after_gaze(motion)
         return motion if self.first is None else motion.after(self.first.motion.on(len(motion.way)))
 
