@@ -1,9 +1,9 @@
 """A baseline of one pass: a transformer that says from motion vectors how the ws change.
 
 After UserControllableLT (Endo, "User-Controllable Latent Transformer for StyleGAN Image Layout
-Editing", 2022, arXiv 2208.12408), written from the paper: tokens for the points, made of features
-and motion vectors, beside tokens for the ws of the first layers. tools/train_latent_transformer.py
-trains it.
+Editing", 2022, arXiv 2208.12408), by its main idea: tokens for the points, made of features and
+motion vectors, beside tokens for the ws of the first layers. Sizes and losses are ours.
+tools/train_latent_transformer.py trains it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from stylegan2.partial import features_at
 NAME = "UserControllableLT"
 
 TRANSFORMER_EXPLAINED = (
-    f"*{NAME}* is written from its paper and trained on this network with few pairs on a CPU "
+    f"*{NAME}* follows its paper in the main and is trained on this network with few pairs on a CPU "
     "(tools/README.md), so it is no measure of the published one. It edits in one pass and does "
     "not say where the handles have come."
 )
