@@ -34,8 +34,8 @@ from stylegan2.partial import features_at
 NAME = "UserControllableLT"
 
 TRANSFORMER_EXPLAINED = (
-    f"*{NAME}* follows its paper in the main and is trained on this network with few pairs on a CPU "
-    "(tools/README.md), so it is no measure of the published one. It edits in one pass and does "
+    f"*{NAME}* follows its paper in the main and is trained on this network with few pairs on a "
+    "CPU (tools/README.md), so it is no measure of the published one. It edits in one pass and does "
     "not say where the handles have come."
 )
 
