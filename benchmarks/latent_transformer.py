@@ -35,8 +35,8 @@ NAME = "UserControllableLT"
 
 TRANSFORMER_EXPLAINED = (
     f"*{NAME}* follows its paper in the main and is trained on this network with few pairs on a "
-    "CPU (tools/README.md), so it is no measure of the published one. It edits in one pass and does "
-    "not say where the handles have come."
+    "CPU (tools/README.md), so it is no measure of the published one. It edits in one pass and "
+    "does not say where the handles have come."
 )
 
 WAVES = 4
