@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=18,
+                version=19,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),

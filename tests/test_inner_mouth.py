@@ -152,3 +152,23 @@ def test_a_mouth_goes_along_with_what_moves_the_photo_later() -> None:
 def test_the_gap_is_measured_between_inner_lips() -> None:
     assert opened(10, 30).wider == pytest.approx(3, rel=0.1)
     assert mouth_opening(face(12)) > 0.06
+
+
+def test_a_mouth_that_an_earlier_drag_opened_opens_further_with_the_same_teeth() -> None:
+    photo = moving()
+    first = photo.moved(photo.aligned, photo.aligned, photo.ends)
+    assert isinstance(first.mouth, InnerMouth)
+    again = replace(photo, first=first)
+    further = [(x, y + 32) for x, y in again.starts]
+    starts = [(x, y + 16) for x, y in again.starts]
+    moved = replace(again, starts=starts).moved(photo.aligned, photo.aligned, further)
+    assert isinstance(moved.mouth, InnerMouth)
+    np.testing.assert_array_equal(moved.mouth.starts, first.mouth.starts)
+    assert moved.mouth.wider > first.mouth.wider * 1.15
+    shown = moved.of(photo.aligned, quad(SIZE))
+    np.testing.assert_allclose(shown[190, 128], TEETH, atol=8)
+    aside = replace(photo, first=first, points=[DragPoint((30.0, 30.0), (40.0, 30.0))])
+    aside = replace(aside, followed=(), starts=[(30.0, 30.0)])
+    kept = aside.moved(photo.aligned, photo.aligned, [(40.0, 30.0)]).mouth
+    assert isinstance(kept, InnerMouth)
+    np.testing.assert_allclose(kept.ends, first.mouth.ends, atol=0.5)

@@ -84,9 +84,9 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     return [_point(photo[i], ends[i]) for i in MOUTH]
 
 
-def opens_or_shuts(face: Points, points: Sequence[DragPoint]) -> bool:
-    """Say whether points pull the lips of an open mouth apart, or together."""
-    return mouth_opening(face) > CLOSED and _asked_gap(face, points) != 0
+def pulls_lips(face: Points, points: Sequence[DragPoint]) -> bool:
+    """Say whether points pull the lips of a face apart, or together."""
+    return _asked_gap(face, points) != 0
 
 
 def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:

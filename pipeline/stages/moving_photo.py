@@ -13,6 +13,7 @@ from drag.masks import may_change
 from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.landmark_network import load_landmarker
+from inversion.faces.shape68 import mouth_opening
 from pipeline.disk.artifact import Artifact, Draft
 from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
@@ -24,13 +25,14 @@ from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points,
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
+    CLOSED,
     MOUTH,
     Faces,
     lips_as_far_apart,
     lips_that_open,
     lips_that_part,
     nose_beside_lips,
-    opens_or_shuts,
+    pulls_lips,
 )
 from pipeline.picture.openings import pulls_at_openings
 from pipeline.picture.photo_writer import write_photo
@@ -264,7 +266,8 @@ class MovingPhoto:
         motion = self._after_gaze(motion, share)
         if self.first is None:
             return Moved(motion, mouth)
-        return Moved(motion.after(self.first.motion), self.first.mouth_after(motion))
+        kept = self.first.mouth_after(motion) if mouth is None else mouth
+        return Moved(motion.after(self.first.motion), kept)
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
@@ -357,14 +360,17 @@ class MovingPhoto:
         return parting, FreshMouth(after, drawn, ends), nose
 
     def _inner_mouth(self, motion: Motion, ways: Sequence[DragPoint]) -> InnerMouth | None:
-        """Return the inside of an open mouth that points open further, or shut."""
-        # In a photo that moved already the points are elsewhere.
-        if self.face is None or self.first is not None or not self.fresh:
+        """Return the inside of an open mouth that points open further, or shut.
+
+        Its teeth are those of the photo, whatever moved it before.
+        """
+        if self.face is None or not self.fresh or mouth_opening(self.face) <= CLOSED:
             return None
-        if not opens_or_shuts(self.face, ways):
+        face = self._face_now
+        if not pulls_lips(face, ways):
             return None
         starts = np.asarray(self.face, np.float64)[list(MOUTH)]
-        ends = motion.goes(starts, self.size)
+        ends = motion.goes(face[list(MOUTH)], self.size)
         pairs = zip(starts.tolist(), ends.tolist(), strict=True)
         free = self._may_change([DragPoint((a, b), (c, d)) for (a, b), (c, d) in pairs])
         return InnerMouth(self.size, starts, ends) if free else None
