@@ -26,6 +26,9 @@ DARK, TONGUE = 0.2, 0.5
 AROUND = 0.12
 """Where a mouth opens nothing can be compared this far around, by its width."""
 
+LIPS = 0.015
+"""So near to the lower lip, by the mouth's width, it may be lip: it doesn't stay with the teeth."""
+
 EDGE = 0.006
 """Softness of edges, by the mouth's width."""
 
@@ -105,10 +108,12 @@ class InnerMouth:
             pixels, *maps_of(places - held), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         edge = level(starts[_LOWER] + stay)
+        above = np.clip((edge - places @ down - LIPS * width) / soft + 0.5, 0, 1)
         deep = (places @ down - edge) / np.maximum(level(ends[_LOWER]) - edge, 1)
         shade = DARK + (TONGUE - DARK) * _smooth((deep - 0.3) / 0.7)
         behind = _colour_of_lips(pixels, starts) * shade[..., None]
-        inside = behind + (own - behind) * np.clip(2 * teeth - 1, 0, 1)[..., None]
+        kept = np.clip(2 * teeth - 1, 0, 1) * above
+        inside = behind + (own - behind) * kept[..., None]
         mask = cv2.GaussianBlur(filled(shape, ends[_INNER] - corner), (0, 0), soft)[..., None]
         result: UInt8Image = moved.copy()
         there = result[y0:y1, x0:x1].astype(np.float32)
