@@ -32,7 +32,7 @@ from benchmarks.methods import MAIN_WITH_NO_EDIT, Method
 from benchmarks.others import PhotoDrag, read_dragbench, read_freedragbench
 from benchmarks.section import Cell, Options, Section, SectionSkipped, Table, mean_of
 from drag.points import DragPoint
-from inversion.faces.alignment import align, ffhq_quad, photo_to_aligned
+from inversion.faces.alignment import align, ffhq_quad, photo_to_aligned, placed
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.landmarks import find_faces
 from inversion.faces.no_face import NoFaceFound
@@ -151,7 +151,7 @@ def in_crop(sample: PhotoDrag, size: int) -> tuple[Case, Edit] | None:
         return None
     matrix = photo_to_aligned(quad, size)
     ends = np.array([[point.handle, point.target] for point in sample.points])
-    ends = ends @ matrix[:2, :2].T + matrix[:2, 2]
+    ends = placed(matrix, ends)
     if ends.min() < 0 or ends.max() > size - 1:
         return None
     points = tuple(DragPoint((a, b), (c, d)) for (a, b), (c, d) in ends.tolist())

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.section import Options, SectionSkipped
 from inversion.encoder_weights import encoder_for
-from inversion.faces.alignment import align, photo_to_aligned
+from inversion.faces.alignment import align, photo_to_aligned, placed
 from inversion.nearest import build_start_table, nearest_w
 from inversion.perceptual import PerceptualDistance
 from inversion.projection import Inversion, ProjectionConfig, encoded_start, project, settled
@@ -68,8 +68,7 @@ def dev_photos(faces: Path | None, resolution: int, device: str = "cpu") -> Iter
         pixels = read_photo(faces / "dev" / f"{name}.jpg").pixels
         target = to_tensor(align(pixels, quad, resolution).image, device)
         matrix = photo_to_aligned(quad, resolution)
-        placed = five.astype(np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
-        yield DevPhoto(str(name), target, placed)
+        yield DevPhoto(str(name), target, placed(matrix, five.astype(np.float64)))
 
 
 class Inverter:

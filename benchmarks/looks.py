@@ -30,7 +30,7 @@ from benchmarks.sheets import beside, contact_sheet
 from drag.points import DragPoint
 from drag.session import DragConfig, DragSession
 from inversion.encoder_weights import encoder_for
-from inversion.faces.alignment import align, photo_to_aligned
+from inversion.faces.alignment import align, photo_to_aligned, placed
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import Points, eye_openings, mouth_opening
 from inversion.perceptual import build_perceptual
@@ -226,12 +226,12 @@ def _cases(options: Options, size: int) -> Iterator[Case]:
     with np.load(options.faces / "dev_landmarks.npz", allow_pickle=False) as stored:
         names, quads, points = stored["id"], stored["quad"], stored["photo68"]
     alike = _alike(options.faces / "index.tsv")
-    for name, quad, placed in zip(names, quads.astype(np.float64), points, strict=True):
+    for name, quad, face in zip(names, quads.astype(np.float64), points, strict=True):
         if str(name) in alike | SEEN:
             continue
         pixels = read_photo(options.faces / "dev" / f"{name}.jpg").pixels
         matrix = photo_to_aligned(quad, size)
-        in_crop = placed.astype(np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+        in_crop = placed(matrix, face.astype(np.float64))
         yield Case(str(name), pixels, quad, align(pixels, quad, size).image, in_crop)
 
 

@@ -23,7 +23,7 @@ from benchmarks.looks_edits import Edit
 from benchmarks.plots import bars
 from benchmarks.section import Cell, Mean, Options, Section, Table, mean_of
 from drag.points import DragPoint
-from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad, photo_to_aligned
+from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad, photo_to_aligned, placed
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.landmarks import find_faces
 from inversion.faces.shape68 import EYE_LEFT, EYE_RIGHT, NOSE_BRIDGE, eye_distance
@@ -128,11 +128,11 @@ def laid_over(rest: Path, smiling: Path, size: int) -> Smile:
     quads = [ffhq_quad(find_faces(each).faces[0]) for each in photos]
     aligned = [align(each, quad, size).image for each, quad in zip(photos, quads, strict=True)]
     points, there = (np.asarray(find(each), np.float64) for each in aligned)
-    in_photo = _placed(there, aligned_to_photo(quads[1], size))
-    at_rest = _placed(points, aligned_to_photo(quads[0], size))
+    in_photo = placed(aligned_to_photo(quads[1], size), there)
+    at_rest = placed(aligned_to_photo(quads[0], size), points)
     matrix = similarity(at_rest[list(STABLE)], in_photo[list(STABLE)])
-    quad = _placed(quads[0], matrix)
-    wanted = _placed(in_photo, photo_to_aligned(quad, size))
+    quad = placed(matrix, quads[0])
+    wanted = placed(photo_to_aligned(quad, size), in_photo)
     case = Case(f"london-{rest.stem}", photos[0], quads[0], aligned[0], points)
     return Smile(case, align(photos[1], quad, size).image, wanted)
 
@@ -185,11 +185,6 @@ def compare(
     gaps = np.asarray(load_landmarker().landmarks68(crop), np.float64) - smile.wanted
     far = np.hypot(*gaps[list(numbers)].T).mean() / eye_distance(smile.wanted)
     return {**found, "landmarks": float(far)}
-
-
-def _placed(points: Float64Array, matrix: Float64Array) -> Float64Array:
-    placed: Float64Array = points @ matrix[:2, :2].T + matrix[:2, 2]
-    return placed
 
 
 def _section(

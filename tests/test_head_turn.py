@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from drag.points import DragPoint
+from inversion.faces.alignment import whole
 from inversion.faces.head_pose import HEAD, HeadPose, head_pose
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import MIRRORED68, face_width
 from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
 from pipeline.picture.motion import places_of_region
-from pipeline.picture.plausibility import plausibility
+from pipeline.picture.plausibility import looks_of_turn, plausibility
 from pipeline.picture.warp import warp
 from pipeline.stages.moving_photo import MovingPhoto
 from stylegan2.arrays import BoolImage, Float64Array, UInt8Image
@@ -172,13 +173,12 @@ def test_a_photo_whose_nose_and_chin_are_pulled_turns_without_being_told_so_by_t
 
 def test_a_turned_head_is_judged_as_one(photo: UInt8Image, points: Float64Array) -> None:
     size = len(photo)
-    corners = np.array([[0, 0], [0, size], [size, size], [size, 0]]) - 0.5
 
     def scores(degrees: float) -> tuple[float, float]:
         turn = HeadTurn(points, float(np.radians(degrees)), 0.0, 0.0, 1.0, np.zeros(2))
-        after = warp(photo, corners, turn.motion(size))
+        after = warp(photo, whole(size), turn.motion(size))
         there = load_landmarker().landmarks68(after)
-        return plausibility(photo, after, there, points).score, turn.looks
+        return plausibility(photo, after, there, points).score, looks_of_turn(turn)
 
     near, far = scores(8), scores(18)
     assert near[0] > 2.3 and far[0] > 1.8

@@ -50,6 +50,18 @@ def ffhq_quad(face: Face) -> Float64Array:
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 
+def whole(size: Size) -> Float64Array:
+    """Return the quad [4, 2] of a picture of that size that is its own crop."""
+    height, width = sides(size)
+    return np.array([[0, 0], [0, height], [width, height], [width, 0]]) - 0.5
+
+
+def placed(matrix: Float64Array, places: Float64Array) -> Float64Array:
+    """Bring places [..., 2] to where an affine matrix, 3 x 3 or 2 x 3, has them."""
+    there: Float64Array = places @ matrix[:2, :2].T + matrix[:2, 2]
+    return there
+
+
 def aligned_to_photo(quad: Float64Array, size: Size) -> Float64Array:
     """Return the 3x3 matrix from pixel indices of a crop of that size to those of the photo.
 

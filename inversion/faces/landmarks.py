@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inversion.faces.alignment import ffhq_quad, photo_to_aligned
+from inversion.faces.alignment import ffhq_quad, photo_to_aligned, placed
 from inversion.faces.face import Face, box_of, face_from_68
 from inversion.faces.fan import FaceAlignmentUnavailable, find_landmarks
 from inversion.faces.no_face import NoFaceFound, nothing_found
@@ -119,7 +119,7 @@ def neighbours_notice(face: Face, faces: Sequence[Face]) -> str | None:
     to_crop = photo_to_aligned(quad, 1)
     near = []
     for number, other in enumerate(faces, start=1):
-        places = (other.eyes_mouth @ to_crop[:2, :2].T + to_crop[:2, 2]) + 0.5
+        places = placed(to_crop, other.eyes_mouth) + 0.5
         inside = ((places > 0) & (places < 1)).all(axis=1)
         if other is not face and inside.any():
             near.append(f"face {number}")

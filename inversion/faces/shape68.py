@@ -22,6 +22,9 @@ OUTER_MOUTH, INNER_MOUTH = tuple(range(48, 60)), tuple(range(60, 68))
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
 """One above the other, in the same order."""
 
+INNER_LIPS = ((61, 67), (62, 66), (63, 65))
+"""The inner points of upper and lower lip that face each other."""
+
 REGIONS = MappingProxyType(
     {
         "jaw": JAW,
@@ -46,7 +49,7 @@ MIRRORED68 = (
 )
 """Which point each of the 68 becomes when the picture is mirrored."""
 
-_LIPS = ((61, 67), (62, 66), (63, 65))
+
 _TURN_OF_NOSE = 75.5
 
 
@@ -62,7 +65,7 @@ def face_width(points: Points) -> float:
 
 def mouth_opening(points: Points) -> float:
     """Return the gap between the lips, the mean of three places, over the mouth's width."""
-    gap = np.mean([_between(points[upper], points[lower]) for upper, lower in _LIPS])
+    gap = np.mean([_between(points[upper], points[lower]) for upper, lower in INNER_LIPS])
     return float(gap) / _between(points[48], points[54])
 
 

@@ -72,7 +72,7 @@ def face_of_photo(path: Path) -> Float64Array:
     """
     import numpy as np
 
-    from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad
+    from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad, placed
     from inversion.faces.landmark_network import load_landmarker
     from inversion.faces.landmarks import choose_face, find_faces
     from pipeline.picture.photo import read_photo
@@ -81,17 +81,17 @@ def face_of_photo(path: Path) -> Float64Array:
     quad = ffhq_quad(choose_face(find_faces(pixels).faces, None))
     found = load_landmarker().landmarks68(align(pixels, quad, CROP).image)
     matrix = aligned_to_photo(quad, CROP)
-    placed: Float64Array = np.asarray(found, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
-    return placed
+    return placed(matrix, np.asarray(found, np.float64))
 
 
 def in_photo(face: Float64Array, aligned: Artifact) -> Float64Array:
     """Bring points of the crop to the photo: there a tilted head is tilted."""
     import numpy as np
 
+    from inversion.faces.alignment import placed
+
     to_photo = np.linalg.inv(np.array(aligned.info["photo_to_aligned"], np.float64))
-    placed: Float64Array = face @ to_photo[:2, :2].T + to_photo[:2, 2]
-    return placed
+    return placed(to_photo, face)
 
 
 def place_controls(
@@ -115,12 +115,12 @@ def place_controls(
 
     seen = face_in(workspace, aligned, shown)
     face = seen.points
-    placed = in_photo(face, aligned)
-    found = measures(placed)
+    seen_there = in_photo(face, aligned)
+    found = measures(seen_there)
     wanted = dict(checked(amounts))
     if like is not None:
         other = face_of_photo(like.photo)
-        for name, amount in amounts_like(placed, other, like.parts, like.strength).items():
+        for name, amount in amounts_like(seen_there, other, like.parts, like.strength).items():
             wanted[name] = min(max(wanted.get(name, 0.0) + amount, -1.0), 1.0)
     taken: dict[str, float] = {}
     for name, amount in wanted.items():

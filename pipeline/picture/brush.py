@@ -11,6 +11,7 @@ import numpy as np
 
 from drag.points import DragPoint
 from pipeline.picture.motion import Motion, in_region, over_region, read_field
+from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array
 from stylegan2.sizes import Size
 
@@ -139,9 +140,7 @@ def fading(n: int, movable_mask: BoolImage | None, over: float) -> Float64Array:
     free = np.pad(free_cells(n, movable_mask), 1).astype(np.uint8)
     distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     # A place between two cells gets something of both, so the outermost stay, too.
-    t = np.clip((distance.astype(np.float64) - 1) / (over * n), 0, 1)
-    fade: Float64Array = t * t * (3 - 2 * t)
-    return fade
+    return smoothstep((distance.astype(np.float64) - 1) / (over * n))
 
 
 def free_cells(n: int, movable_mask: BoolImage | None) -> BoolImage:

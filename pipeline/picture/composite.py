@@ -8,6 +8,7 @@ import numpy as np
 
 from inversion.faces.alignment import align, aligned_to_photo, crop_scale, photo_to_aligned
 from pipeline.picture.optical_flow import backward_flow, blurred, enlarged, fitted, moved
+from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 
 # Longer side of the grid on which the edit is measured: this, or the generator's if that is larger,
@@ -223,5 +224,4 @@ def _touched(
 
 def _ramp(value: Array | np.float32, low: float, high: float) -> Float32Array:
     """Rise smoothly from 0 at low to 1 at high."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    return np.asarray(smoothstep(np.asarray((value - low) / (high - low))), np.float32)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inversion.faces.alignment import aligned_to_photo, photo_to_aligned
+from inversion.faces.alignment import aligned_to_photo, photo_to_aligned, placed
 from pipeline.picture.mouth import MOUTH
 from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 
@@ -66,7 +66,7 @@ def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt
     size = len(mouth.picture)
     to_photo, to_crop = aligned_to_photo(quad, size), photo_to_aligned(quad, size)
     scale = float(np.sqrt(abs(np.linalg.det(to_photo[:2, :2]))))
-    ends = mouth.ends @ to_photo[:2, :2].T + to_photo[:2, 2]
+    ends = placed(to_photo, mouth.ends)
     box = bounds_of(ends, 1.5 * AROUND * size * scale, moved.shape[:2])
     if box is None:
         return moved
@@ -77,7 +77,7 @@ def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt
     inside = cv2.GaussianBlur(inner, (0, 0), max(EDGE * scale, 0.3))[..., None]
 
     x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
-    places = np.stack([x, y], axis=-1) @ to_crop[:2, :2].T + to_crop[:2, 2]
+    places = placed(to_crop, np.stack([x, y], axis=-1))
     sources = _sources(mouth, size)
     from_crop = cv2.remap(sources, *maps_of(places), cv2.INTER_LINEAR)
     picture = mouth.picture.astype(np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 from inversion.faces.irises import Eye, eye_axes, lids, within
 from pipeline.picture.brush import FADE, FINE, fading
 from pipeline.picture.motion import REGION, Motion
+from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import BoolImage, Float64Array
 from stylegan2.sizes import Size, longer_side, sides
 
@@ -108,7 +109,7 @@ def _ways(eye: Eye, places: Float64Array, across: float, up: float) -> Float64Ar
     upper, lower = lids(eye.landmarks, along)
     came = _between_lids(eye, down, (upper, lower), source)
     beyond = np.maximum(upper - down, down - lower) / BESIDE
-    stays = 1 - _smooth(beyond)
+    stays = 1 - smoothstep(beyond)
     ways = np.stack([(source - along) * stays, (came - down) * stays], axis=1)
     if up:
         ways[:, 1] += _up_or_down(eye, along, down, (upper, lower), there, up)
@@ -143,7 +144,9 @@ def _up_or_down(
     radius = eye.radius / eye.width
     height = eye.place[1]
     to_corner = np.where(along < middle, middle + 0.5, 0.5 - middle) - 0.8 * radius
-    rise = up * (1 - _smooth((np.abs(along - middle) - 0.8 * radius) / np.maximum(to_corner, 1e-3)))
+    rise = up * (
+        1 - smoothstep((np.abs(along - middle) - 0.8 * radius) / np.maximum(to_corner, 1e-3))
+    )
     rises = (0.0, UPPER_LID * rise, rise, rise, LOWER_LID * rise, 0.0)
     starts = np.stack(
         [
@@ -162,10 +165,3 @@ def _up_or_down(
         came = np.where(between, starts[i] + share * (starts[i + 1] - starts[i]), came)
     found: Float64Array = came - down
     return found
-
-
-def _smooth(share: Float64Array) -> Float64Array:
-    """Rise from 0 to 1, without a kink at either."""
-    within_it = np.clip(share, 0, 1)
-    risen: Float64Array = within_it * within_it * (3 - 2 * within_it)
-    return risen

@@ -17,6 +17,7 @@ from inversion.faces.head_pose import HEAD, HeadPose, head_pose
 from inversion.faces.shape68 import NOSE_BRIDGE, NOSTRILS, Points
 from pipeline.picture.brush import FINE, fading, made_exact, turned_round, with_fine_points
 from pipeline.picture.motion import REGION, Motion, places_of_region
+from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import BoolImage, Float64Array
 from stylegan2.sizes import Size, longer_side
 
@@ -54,12 +55,6 @@ EDGE = 0.02
 NARROWEST = 0.3
 """What is squeezed before a turning head keeps this share of its length; what would be squeezed
 more gives way."""
-
-FARTHEST, UNCOVERED = np.radians(22), np.radians(30)
-"""A turn that far costs one of three points of how it looks; so does turning back to the front by
-that much."""
-
-BEST_SCORE = 3.0
 
 CELLS = 96
 """Side of the grid over the region on which the turn is reckoned."""
@@ -101,18 +96,12 @@ class HeadTurn:
         """By how much it turns away from where it looked."""
         return float(np.hypot(self.yaw, self.pitch))
 
-    @property
-    def looks(self) -> float:
-        """How such a turn looks at its best, 0 to 3: what was hidden and appears was never seen."""
-        uncovered = max(0.0, abs(self.pose.yaw) - abs(self.pose.yaw + self.yaw))
-        worse = (self.angle / FARTHEST) ** 2 + uncovered / UNCOVERED
-        return max(0.0, float(BEST_SCORE - worse))
-
     def ways(self, places: Float64Array) -> Float64Array:
         """Return how far what is at places [P, 2] goes, as if all were head: [P, 2] in pixels."""
-        pivot = self.pose.placed(PIVOT[None])[0]
-        depth = np.clip(_depths(self.face, self.pose, places) - pivot[2], 0, None)
-        away = np.column_stack([places - pivot[:2], depth])
+        return self.ways_of(_from_pivot(self.face, self.pose, places))
+
+    def ways_of(self, away: Float64Array) -> Float64Array:
+        """Return the same for what is known to lie so far away from the pivot, [P, 3] in pixels."""
         turned = self.growth * away @ _rotation(self.yaw, self.pitch, self.roll).T
         ways: Float64Array = turned[:, :2] - away[:, :2] + self.shift
         return ways
@@ -147,9 +136,7 @@ class HeadTurn:
         middle = self.face.mean(axis=0) - (0, ROUND_MIDDLE * self.pose.scale)
         away = np.hypot(*((places - middle) / (np.array(ROUND) * self.pose.scale)).T)
         near, far = FADE
-        t = np.clip((far - away) / (far - near), 0, 1)
-        share: Float64Array = t * t * (3 - 2 * t)
-        return share
+        return smoothstep((far - away) / (far - near))
 
 
 def turn_of_points(face: Points, points: Sequence[DragPoint]) -> HeadTurn | None:
@@ -192,25 +179,19 @@ def _fitted(
     """
     from scipy.optimize import least_squares  # large; only an edit needs it
 
-    scale = head_pose(face).scale
+    pose = head_pose(face)
+    away = _from_pivot(face, pose, starts)
 
     def turn(values: Float64Array) -> HeadTurn:
         yaw, pitch, roll, growth, *shift = values * usual
-        return HeadTurn(face, yaw, pitch, roll, float(np.exp(growth)), scale * np.array(shift))
-
-    still = turn(np.zeros(len(usual)))
-    pose, pivot = still.pose, still.pose.placed(PIVOT[None])[0]
-    depth = np.clip(_depths(face, pose, starts) - pivot[2], 0, None)
-    away = np.column_stack([starts - pivot[:2], depth])
+        return HeadTurn(face, yaw, pitch, roll, float(np.exp(growth)), pose.scale * np.array(shift))
 
     def missed(values: Float64Array) -> Float64Array:
-        yaw, pitch, roll, growth, *shift = values * usual
-        turned = np.exp(growth) * away @ _rotation(yaw, pitch, roll).T
-        misses: Float64Array = turned[:, :2] + pivot[:2] + scale * np.array(shift) - ends
+        misses: Float64Array = starts + turn(values).ways_of(away) - ends
         return misses
 
     def costs(values: Float64Array) -> Float64Array:
-        return np.concatenate([missed(values).ravel() / (_MISS * scale), values])
+        return np.concatenate([missed(values).ravel() / (_MISS * pose.scale), values])
 
     found = least_squares(costs, np.zeros(len(usual))).x
     whole = float(((ends - starts) ** 2).sum())
@@ -220,10 +201,11 @@ def _fitted(
     return likely if likely.angle >= LEAST_TURN else None
 
 
-def _depths(face: Float64Array, pose: HeadPose, places: Float64Array) -> Float64Array:
-    """Return how near to who looks the head is at places [P, 2].
+def _from_pivot(face: Float64Array, pose: HeadPose, places: Float64Array) -> Float64Array:
+    """Return how far away from the pivot the head is at places [P, 2]: [P, 3] in pixels.
 
-    A thin plate through the photo's landmarks, at the mean head's depths, forehead and crown.
+    Its depth is a thin plate through the photo's landmarks, at the mean head's depths, forehead
+    and crown.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -231,8 +213,9 @@ def _depths(face: Float64Array, pose: HeadPose, places: Float64Array) -> Float64
     known = np.concatenate([face, more[:, :2]]) / pose.scale
     depths = np.concatenate([pose.placed(HEAD)[:, 2], more[:, 2]]) / pose.scale
     plate = RBFInterpolator(known, depths, smoothing=_DEPTH_SMOOTHING)
-    found: Float64Array = plate(places / pose.scale) * pose.scale
-    return found
+    pivot = pose.placed(PIVOT[None])[0]
+    depth = np.clip(plate(places / pose.scale) * pose.scale - pivot[2], 0, None)
+    return np.column_stack([places - pivot[:2], depth])
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Float64Array:

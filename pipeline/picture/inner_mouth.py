@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inversion.faces.alignment import aligned_to_photo
+from inversion.faces.alignment import aligned_to_photo, placed
 from pipeline.picture.fresh_mouth import bounds_of, filled, maps_of
 from pipeline.picture.mouth import MOUTH
-from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
+from pipeline.picture.smoothstep import smoothstep
+from stylegan2.arrays import BoolImage, Float64Array, UInt8Image
 from stylegan2.sizes import Size, sides
 
 HARDLY = 1.05
@@ -79,9 +80,7 @@ class InnerMouth:
         if self.stays:
             return moved
         to_photo = aligned_to_photo(quad, self.size)
-        starts, ends = (
-            each @ to_photo[:2, :2].T + to_photo[:2, 2] for each in (self.starts, self.ends)
-        )
+        starts, ends = placed(to_photo, self.starts), placed(to_photo, self.ends)
         width = float(np.linalg.norm(ends[_UPPER[-1]] - ends[_UPPER[0]]))
         box = bounds_of(np.concatenate([starts, ends]), 0.2 * width, moved.shape[:2])
         if box is None:
@@ -110,7 +109,7 @@ class InnerMouth:
         edge = level(starts[_LOWER] + stay)
         above = np.clip((edge - places @ down - LIPS * width) / soft + 0.5, 0, 1)
         deep = (places @ down - edge) / np.maximum(level(ends[_LOWER]) - edge, 1)
-        shade = DARK + (TONGUE - DARK) * _smooth((deep - 0.3) / 0.7)
+        shade = DARK + (TONGUE - DARK) * smoothstep((deep - 0.3) / 0.7)
         behind = _colour_of_lips(pixels, starts) * shade[..., None]
         kept = np.clip(2 * teeth - 1, 0, 1) * above
         inside = behind + (own - behind) * kept[..., None]
@@ -133,8 +132,3 @@ def _colour_of_lips(pixels: UInt8Image, points: Float64Array) -> Float64Array:
 
 def _gap(points: Float64Array) -> float:
     return float(np.linalg.norm(points[_UPPER[1:-1]] - points[_LOWER[1:-1]], axis=1).mean())
-
-
-def _smooth(t: Float64Array) -> Float32Array:
-    t = np.clip(t, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 
 from drag.points import DragPoint
 from inversion.faces.shape68 import (
+    INNER_LIPS,
     INNER_MOUTH,
     NOSE_BRIDGE,
     NOSTRILS,
@@ -38,7 +39,6 @@ NEAR_LIP = 0.06
 
 MOUTH = OUTER_MOUTH + INNER_MOUTH
 _UPPER, _LOWER = (*range(49, 54), *range(61, 64)), (*range(55, 60), *range(65, 68))
-_INNER_PAIRS = ((61, 67), (62, 66), (63, 65))
 _WITHIN = {49: 61, 50: 61, 51: 62, 52: 63, 53: 63, 59: 67, 58: 67, 57: 66, 56: 65, 55: 65}
 """Which point of the inner lips each of the outer ones belongs to."""
 
@@ -53,6 +53,11 @@ class Faces:
     photo: Points
     before: Points
     after: Points
+
+    @property
+    def ends(self) -> Float64Array:
+        """Where the photo's points go when they follow the generator's."""
+        return np.asarray(self.photo, np.float64) + self.after - self.before
 
 
 def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
@@ -70,7 +75,7 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
     ends = photo + way
     wider = np.linalg.norm(ends[54] - ends[48]) / np.linalg.norm(photo[54] - photo[48])
     thinner = min(1.0, wider**-0.5)
-    for upper, lower in _INNER_PAIRS:
+    for upper, lower in INNER_LIPS:
         middle = (photo[upper] + photo[lower] + way[upper] + way[lower]) / 2
         half = (photo[upper] - photo[lower]) / 2 * (thinner if closed else 1.0)
         ends[upper], ends[lower] = middle + half, middle - half
@@ -97,7 +102,7 @@ def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]
     if mouth_opening(faces.photo) <= CLOSED or _asked_gap(faces.photo, points) <= 0:
         return []
     photo = np.asarray(faces.photo, np.float64)
-    ends = photo + faces.after - faces.before
+    ends = faces.ends
     for outer, inner in _WITHIN.items():
         if outer in _LOWER:
             ends[inner] = ends[outer] + photo[inner] - photo[outer]
@@ -109,7 +114,7 @@ def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     photo = np.asarray(faces.photo, np.float64)
     if not points or not all(_nearest(photo, point) in MOUTH for point in points):
         return []
-    ends = photo + faces.after - faces.before
+    ends = faces.ends
     return [_point(photo[i], ends[i]) for i in NOSE_BRIDGE + NOSTRILS]
 
 
@@ -129,8 +134,8 @@ def lips_that_part(
     if mouth_opening(faces.photo) > CLOSED or (asked <= 0 and not freely):
         return []
     photo = np.asarray(faces.photo, np.float64)
-    ends = photo + faces.after - faces.before
-    gap = np.mean([np.linalg.norm(ends[lower] - ends[upper]) for upper, lower in _INNER_PAIRS])
+    ends = faces.ends
+    gap = np.mean([np.linalg.norm(ends[lower] - ends[upper]) for upper, lower in INNER_LIPS])
     if gap < OPENED * asked:
         return []
     return [_point(photo[i], ends[i]) for i in MOUTH]

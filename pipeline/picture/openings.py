@@ -14,7 +14,14 @@ from functools import partial
 import numpy as np
 
 from drag.points import DragPoint
-from inversion.faces.shape68 import BROW_LEFT, BROW_RIGHT, NOSTRILS, Points, face_width
+from inversion.faces.shape68 import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    INNER_LIPS,
+    NOSTRILS,
+    Points,
+    face_width,
+)
 from stylegan2.arrays import Float64Array
 
 ON_EDGE = 0.03
@@ -60,7 +67,7 @@ _EYES = (
 )
 _MOUTH = _Opening(
     (60, 64),
-    ((61, 67), (62, 66), (63, 65)),
+    INNER_LIPS,
     (
         *((61, 49), (61, 50), (62, 51), (63, 52), (63, 53)),
         *((67, 59), (67, 58), (66, 57), (65, 56), (65, 55)),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from inversion.faces.alignment import whole
 from inversion.faces.shape68 import (
     BROW_LEFT,
     BROW_RIGHT,
@@ -23,10 +24,16 @@ from inversion.faces.shape68 import (
     Points,
     eye_distance,
 )
-from pipeline.picture.head_turn import BEST_SCORE, turn_seen
+from pipeline.picture.head_turn import HeadTurn, turn_seen
 from pipeline.picture.optical_flow import moved, searched
 from pipeline.picture.warp import warp
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
+
+BEST_SCORE = 3.0
+
+FARTHEST, UNCOVERED = np.radians(22), np.radians(30)
+"""A head that turns that far costs one of three points; so does turning back to the front by that
+much: what was hidden and appears was never seen."""
 
 SIDE = 320
 """Pixels a side at which crops are compared: about how large an eye sees a face."""
@@ -78,11 +85,18 @@ def plausibility(
     turn = None if landmarks_before is None else turn_seen(landmarks_before, landmarks)
     if turn is not None:
         side = len(before)
-        corners = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
-        before, best = warp(before, corners, turn.motion((side, side))), turn.looks
+        before, best = warp(before, whole(side), turn.motion(side)), looks_of_turn(turn)
     found = measures(before, after, landmarks, new)
     score = BEST - float(np.array(WEIGHTS) @ terms(found))
     return Plausibility(min(best, max(0.0, score)), MappingProxyType(found))
+
+
+def looks_of_turn(turn: HeadTurn) -> float:
+    """Score a turn of a head as it looks at its best, 0 to 3."""
+    before = turn.pose.yaw
+    uncovered = max(0.0, abs(before) - abs(before + turn.yaw))
+    worse = (turn.angle / FARTHEST) ** 2 + uncovered / UNCOVERED
+    return max(0.0, float(BEST_SCORE - worse))
 
 
 def terms(found: Mapping[str, float]) -> Float64Array:

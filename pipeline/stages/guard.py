@@ -10,10 +10,9 @@ import numpy as np
 
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import mouth_width
-from pipeline.picture.head_turn import BEST_SCORE
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import in_region
-from pipeline.picture.plausibility import plausibility
+from pipeline.picture.plausibility import BEST_SCORE, plausibility
 from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
 from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
 from stylegan2.sizes import Size

@@ -12,6 +12,7 @@ from torch import Tensor
 from drag.masks import may_change
 from drag.points import DragPoint, inside
 from drag.session import DragStep
+from inversion.faces.alignment import whole
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import mouth_opening
 from pipeline.disk.artifact import Artifact, Draft
@@ -349,7 +350,8 @@ class MovingPhoto:
         find = load_landmarker().landmarks68
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
-        if opening := lips_that_open(faces, points):
+        opening = lips_that_open(faces, points) if self.fresh else []
+        if opening and self._may_change(opening):
             return opening, None, nose
         parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
         if not parting or not self._may_change(parting):
@@ -392,8 +394,7 @@ class MovingPhoto:
 
     @property
     def _quad(self) -> Float64Array:
-        height, width = self.size
-        return np.array([[0, 0], [0, height], [width, height], [width, 0]]) - 0.5
+        return whole(self.size)
 
     def film(self, moved: Moved) -> list[UInt8Image]:
         """Show the photo on its way, in even steps from the beginning to the end."""
