@@ -43,7 +43,8 @@ from pipeline.picture.photo import read_photo
 from pipeline.picture.plausibility import plausibility
 from pipeline.picture.warp import warp
 from pipeline.stages.guard import as_far_as_it_holds, looks
-from pipeline.stages.moving_photo import Moved, MovingPhoto
+from pipeline.stages.moved import Moved
+from pipeline.stages.moving_photo import MovingPhoto
 from pti.config import TuningConfig
 from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.checkpoint import weights_hash

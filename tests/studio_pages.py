@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+XY = tuple[float, float]
+
 SECONDS = 60_000
 SIZE = 32
 """Pixels of the tiny network's face."""
@@ -207,3 +209,39 @@ class started:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+def picture(page: Any) -> bytes:
+    """Return what the canvas shows, once it has been drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    shown: bytes = page.locator("canvas.picture").evaluate("(canvas) => canvas.toDataURL()")
+    return shown
+
+
+class Fingers:
+    """Fingers on the screen, as the browser's own protocol gives them."""
+
+    def __init__(self, page: Any) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send(
+            "Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2}
+        )
+
+    def send(self, kind: str, places: Sequence[XY] = ()) -> None:
+        """Tell the browser where all fingers are after a touchStart, touchMove or touchEnd."""
+        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    def tap(self, place: XY) -> None:
+        self.send("touchStart", [place])
+        self.send("touchEnd")
+
+    def move(self, *ways: tuple[XY, XY]) -> None:
+        """Put a finger at the start of each way, and move all to the ends."""
+        self.send("touchStart", [start for start, _ in ways])
+        for share in (0.25, 0.5, 0.75, 1.0):
+            self.send(
+                "touchMove",
+                [(a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])) for a, b in ways],
+            )
+        self.send("touchEnd")

@@ -36,7 +36,8 @@ from pipeline.stages.guard import (
     looks_of_picture,
     where_it_tears,
 )
-from pipeline.stages.moving_photo import Moved, MovingPhoto
+from pipeline.stages.moved import Moved
+from pipeline.stages.moving_photo import MovingPhoto
 from pipeline.stages.work import Work
 from tests.conftest import Run
 from tests.pipeline_cases import Case

@@ -16,7 +16,8 @@ from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import MOUTH, Faces, lips_that_open
 from pipeline.picture.plausibility import measures
 from pipeline.stages.guard import looks
-from pipeline.stages.moving_photo import Moved, MovingPhoto
+from pipeline.stages.moved import Moved
+from pipeline.stages.moving_photo import MovingPhoto
 from stylegan2.arrays import Float64Array, UInt8Image
 from tests.test_mouth import SIZE, face
 
@@ -127,6 +128,19 @@ def test_a_photo_with_an_open_mouth_gets_it_and_keeps_it_on_disk(tmp_path: Path)
     without = Moved(moved.motion, None)
     assert without.of(photo.aligned, quad(SIZE))[200, 128].min() > 180
     assert moved.of(photo.aligned, quad(SIZE))[204, 128].max() < 90
+
+
+def test_lips_keep_their_thickness_only_where_the_inside_is_put_between_them() -> None:
+    photo = moving()
+    own = replace(photo, fresh=False)
+    held = np.ones((SIZE, SIZE), np.bool_)
+    held[198:214, 100:116] = False
+    for each in (own, replace(photo, movable=held)):
+        assert each.moved(photo.aligned, photo.aligned, photo.ends).mouth is None
+        lips, _, _ = each._lips(photo.aligned, photo.aligned, each._ways(photo.ends))
+        assert not lips
+    lips, _, _ = photo._lips(photo.aligned, photo.aligned, photo._ways(photo.ends))
+    assert lips
 
 
 def test_what_is_new_in_a_mouth_is_no_fault() -> None:

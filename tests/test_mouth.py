@@ -17,7 +17,7 @@ from pipeline.picture.mouth import (
     lips_that_part,
     nose_beside_lips,
 )
-from pipeline.stages.moving_photo import Moved
+from pipeline.stages.moved import Moved
 from stylegan2.arrays import Float64Array
 from tests.test_motion_field import textured, way_at
 

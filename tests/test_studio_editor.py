@@ -20,6 +20,7 @@ from stylegan2.arrays import BoolImage
 from tests.studio_pages import (
     PRESS_START,
     SIZE,
+    Fingers,
     button,
     drag_mouse,
     drag_to_the_end,
@@ -28,6 +29,7 @@ from tests.studio_pages import (
     on_face,
     on_photo,
     open_ready,
+    picture,
     wait_for,
 )
 from tests.studio_server import ENDLESS_DRAG, QUICK, RunningStudio
@@ -40,8 +42,6 @@ pytestmark = needs_chromium
 NEAR = 0.25
 """Pixels of the face by which a place may differ that went over the screen."""
 
-XY = tuple[float, float]
-
 
 def points(server: RunningStudio, ident: str) -> list[dict[str, list[float]]]:
     return server.points(ident)
@@ -52,48 +52,18 @@ def wait_for_points(server: RunningStudio, ident: str, count: int) -> list[Any]:
     return points(server, ident)
 
 
-def picture(page: Any) -> bytes:
-    """Return what the canvas shows, once it has been drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-    shown: bytes = page.locator("canvas.picture").evaluate("(canvas) => canvas.toDataURL()")
-    return shown
-
-
 # --------------------------------------------------------------------------------------- touch
 
 
-class Fingers:
-    """Fingers on the screen, as the browser's own protocol gives them."""
-
-    def __init__(self, page: Any) -> None:
-        self._session = page.context.new_cdp_session(page)
-        self._session.send(
-            "Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2}
-        )
-        picture(page)  # what a finger presses grows, and the picture has another place then
-
-    def _send(self, kind: str, places: list[XY]) -> None:
-        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
-        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
-
-    def tap(self, place: XY) -> None:
-        self._send("touchStart", [place])
-        self._send("touchEnd", [])
-
-    def move(self, *ways: tuple[XY, XY]) -> None:
-        """Put a finger at the start of each way, and move all to the ends."""
-        self._send("touchStart", [start for start, _ in ways])
-        for share in (0.25, 0.5, 0.75, 1.0):
-            self._send(
-                "touchMove",
-                [(a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])) for a, b in ways],
-            )
-        self._send("touchEnd", [])
+def fingers_on(page: Any) -> Fingers:
+    fingers = Fingers(page)
+    picture(page)  # what a finger presses grows, and the picture has another place then
+    return fingers
 
 
 def test_a_finger_sets_a_point_by_two_taps_and_moves_it(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 51, "taps.jpg")
-    fingers, place = Fingers(page), on_face(page)
+    fingers, place = fingers_on(page), on_face(page)
     fingers.tap(place(0.3, 0.4))
     expect(page.locator(".handle.pending")).to_have_count(1)
     assert points(server, ident) == []
@@ -111,7 +81,7 @@ def test_a_finger_sets_a_point_by_two_taps_and_moves_it(page: Any, server: Runni
 
 def test_a_finger_sets_a_point_by_dragging(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 52, "finger.jpg")
-    fingers, place = Fingers(page), on_face(page)
+    fingers, place = fingers_on(page), on_face(page)
     fingers.move((place(0.7, 0.3), place(0.6, 0.5)))
     (pair,) = wait_for_points(server, ident, 1)
     assert pair["handle"] == pytest.approx(on_aligned(0.7, 0.3), abs=NEAR)
@@ -120,7 +90,7 @@ def test_a_finger_sets_a_point_by_dragging(page: Any, server: RunningStudio) -> 
 
 def test_two_fingers_zoom_and_set_no_point(page: Any, server: RunningStudio) -> None:
     ident = open_ready(page, server, 53, "pinch.jpg")
-    fingers, place = Fingers(page), on_face(page)
+    fingers, place = fingers_on(page), on_face(page)
     before = picture(page)
     fingers.move((place(0.45, 0.5), place(0.25, 0.5)), (place(0.55, 0.5), place(0.75, 0.5)))
     assert picture(page) != before

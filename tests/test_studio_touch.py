@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.studio_pages import (
+    Fingers,
     button,
     needs_chromium,
     on_face,
@@ -40,12 +41,7 @@ SMALL = """
 def phone(browser: Any, server: RunningStudio) -> Iterator[Any]:
     page = opened(browser, server.address)
     page.set_viewport_size({"width": 390, "height": 844})
-    session = page.context.new_cdp_session(page)
-    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
-    page.touch = lambda kind, *places: session.send(
-        "Input.dispatchTouchEvent",
-        {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in places]},
-    )
+    page.fingers = Fingers(page)
     yield page
     page.close()
     assert not page.errors, page.errors
@@ -62,9 +58,9 @@ def test_everything_that_can_be_pressed_is_as_large_as_a_finger(
     assert phone.evaluate(SMALL, FINGER) == []
     ident = open_ready(phone, server, 822, "finger.jpg")
     place = on_face(phone)
-    phone.touch("touchStart", place(0.3, 0.3))
-    phone.touch("touchMove", place(0.6, 0.6))
-    phone.touch("touchEnd")
+    phone.fingers.send("touchStart", [place(0.3, 0.3)])
+    phone.fingers.send("touchMove", [place(0.6, 0.6)])
+    phone.fingers.send("touchEnd")
     wait_for(lambda: server.points(ident))
     phone.get_by_text("What may change", exact=True).click()
     phone.get_by_text("This face", exact=True).click()
@@ -83,17 +79,17 @@ def test_what_is_under_a_finger_is_shown_beside_it_until_it_leaves(
     open_ready(phone, server, 823, "loupe.jpg")
     loupe, (x, y) = phone.locator(".loupe"), on_face(phone)(0.5, 0.8)
     expect(loupe).to_be_hidden()
-    phone.touch("touchStart", (x, y))
-    phone.touch("touchMove", (x + 12, y))
+    phone.fingers.send("touchStart", [(x, y)])
+    phone.fingers.send("touchMove", [(x + 12, y)])
     expect(loupe).to_be_visible()
     box = loupe.bounding_box()
     assert box["y"] + box["height"] < y  # above it
     drawn = "(canvas) => canvas.getContext('2d').getImageData(60, 60, 1, 1).data[3]"
     assert loupe.evaluate(drawn) == 255
     high = phone.locator(".viewport").bounding_box()["y"] + 20
-    phone.touch("touchMove", (x, high))
+    phone.fingers.send("touchMove", [(x, high)])
     wait_for(lambda: loupe.bounding_box()["y"] > high)  # below it, where there is no room above
-    phone.touch("touchEnd")
+    phone.fingers.send("touchEnd")
     expect(loupe).to_be_hidden()
 
 

@@ -26,7 +26,7 @@ from pipeline.picture.photo import read_photo
 from pipeline.picture.xmp import DIGITAL_SOURCE_TYPE
 from pipeline.progress import Job, Step
 from pipeline.stages.artifact_files import DRAG, between, read_tensors
-from pipeline.stages.moving_photo import Moved, read_moved
+from pipeline.stages.moved import Moved, read_moved
 from stylegan2.arrays import Float64Array, UInt8Image
 from stylegan2.sizes import Size
 

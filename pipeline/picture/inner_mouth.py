@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, placed
-from pipeline.picture.fresh_mouth import bounds_of, filled, maps_of
 from pipeline.picture.mouth import MOUTH
+from pipeline.picture.outlines import bounds_of, filled, maps_of
 from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import BoolImage, Float64Array, UInt8Image
 from stylegan2.sizes import Size, sides

@@ -44,7 +44,8 @@ from pipeline.stages.guard import (
     where_it_tears,
 )
 from pipeline.stages.handle_checks import drift_notices, kept_notices
-from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
+from pipeline.stages.moved import Moved
+from pipeline.stages.moving_photo import XY, MovingPhoto
 from pipeline.stages.network_film import film_pictures
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float32Array, UInt8Image

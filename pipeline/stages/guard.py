@@ -13,7 +13,8 @@ from inversion.faces.shape68 import mouth_width
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import in_region
 from pipeline.picture.plausibility import BEST_SCORE, plausibility
-from pipeline.stages.moving_photo import XY, Moved, MovingPhoto
+from pipeline.stages.moved import Moved
+from pipeline.stages.moving_photo import XY, MovingPhoto
 from stylegan2.arrays import BoolImage, Float32Array, UInt8Image
 from stylegan2.sizes import Size
 

@@ -15,7 +15,6 @@ from drag.session import DragStep
 from inversion.faces.alignment import whole
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import mouth_opening
-from pipeline.disk.artifact import Artifact, Draft
 from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
@@ -36,74 +35,15 @@ from pipeline.picture.mouth import (
     pulls_lips,
 )
 from pipeline.picture.openings import pulls_at_openings
-from pipeline.picture.photo_writer import write_photo
-from pipeline.picture.warp import warp
-from pipeline.stages.artifact_files import DRAG, read_pixels, read_tensors
+from pipeline.stages.artifact_files import read_pixels
+from pipeline.stages.moved import Moved, read_moved
 from pipeline.stages.work import Work
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
-from stylegan2.sizes import sides
 
 XY = tuple[float, float]
 
-MOUTH_PICTURE = "mouth.png"
-"""What the network drew when it opened a mouth that was closed."""
-
 FRAMES = 16
 """Of the animation of a photo that moves."""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """How a photo moves, and what is new in it."""
-
-    motion: Motion
-    mouth: FreshMouth | InnerMouth | None
-
-    def of(self, pixels: UInt8Image, quad: Float64Array) -> UInt8Image:
-        """Return a photo, uint8 [H, W, 3], moved; quad is where its crop lies."""
-        result = warp(pixels, quad, self.motion)
-        return result if self.mouth is None else self.mouth.put(pixels, result, quad)
-
-    def part(self, share: float) -> Moved:
-        """Return that share of the way."""
-        mouth = self.mouth
-        if mouth is not None:
-            # The lips' way is known where they are in the end, and so is where they came from.
-            ends = mouth.ends + (1 - share) * self.motion.at(mouth.ends, mouth.size)
-            mouth = replace(mouth, ends=ends)
-        return Moved(Motion(self.motion.way * np.float32(share)), mouth)
-
-    def mouth_after(self, later: Motion) -> FreshMouth | InnerMouth | None:
-        """Return the new mouth as it is once the photo has moved further."""
-        if self.mouth is None:
-            return None
-        ends = self.mouth.ends - later.at(self.mouth.ends, self.mouth.size)
-        return replace(self.mouth, ends=ends)
-
-    def write(self, draft: Draft) -> dict[str, Tensor]:
-        """Write what is a picture, and return what is tensors."""
-        tensors = {"motion": torch.from_numpy(self.motion.way)}
-        if isinstance(self.mouth, InnerMouth):
-            ways = np.stack([self.mouth.starts, self.mouth.ends])
-            tensors["inner_mouth"] = torch.from_numpy(ways)
-            tensors["crop"] = torch.tensor(sides(self.mouth.size))
-        elif self.mouth is not None:
-            write_photo(self.mouth.picture, draft.path(MOUTH_PICTURE))
-            tensors["mouth"] = torch.from_numpy(np.stack([self.mouth.drawn, self.mouth.ends]))
-        return tensors
-
-
-def read_moved(drag: Artifact) -> Moved:
-    """Read how a drag moved the photo."""
-    tensors = read_tensors(drag, DRAG)
-    mouth: FreshMouth | InnerMouth | None = None
-    if "mouth" in tensors:
-        drawn, ends = tensors["mouth"].numpy()
-        mouth = FreshMouth(read_pixels(drag, MOUTH_PICTURE), drawn, ends)
-    elif "inner_mouth" in tensors:
-        starts, ends = tensors["inner_mouth"].numpy()
-        mouth = InnerMouth(tensors["crop"].tolist(), starts, ends)
-    return Moved(Motion(tensors["motion"].numpy()), mouth)
 
 
 @dataclass(frozen=True)

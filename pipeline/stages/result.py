@@ -14,7 +14,7 @@ from pipeline.picture.photo import read_photo
 from pipeline.picture.photo_writer import lost_depth, write_photo
 from pipeline.progress import Job, Notice, Step
 from pipeline.stages.artifact_files import read_pixels
-from pipeline.stages.moving_photo import read_moved
+from pipeline.stages.moved import read_moved
 from pipeline.stages.work import Work
 from stylegan2.arrays import Float64Array, UInt8Image
 

@@ -1,0 +1,46 @@
+"""Parts of a picture: what lies around points or within a line through them, read elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stylegan2.arrays import Array, Float32Array, Float64Array
+
+_SHIFT = 4
+"""Bits of the fractions of pixels at which OpenCV fills."""
+
+
+def bounds_of(
+    points: Float64Array, margin: float, shape: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the corners, xy, of what lies around points [P, 2] in a picture; None: nothing."""
+    height, width = shape
+    x0, y0 = np.floor(points.min(axis=0) - margin).astype(int).clip(0).tolist()
+    x1, y1 = np.ceil(points.max(axis=0) + margin).astype(int).clip(None, (width, height)).tolist()
+    return None if x1 - x0 < 2 or y1 - y0 < 2 else ((x0, y0), (x1, y1))
+
+
+def filled(shape: tuple[int, int], outline: Float64Array, *, smooth: bool = True) -> Float32Array:
+    """Fill a closed curve through points [P, 2], Catmull-Rom where smooth: [h, w], 0 to 1."""
+    import cv2
+
+    before, after = np.roll(outline, 1, axis=0), np.roll(outline, -1, axis=0)
+    beyond = np.roll(outline, -2, axis=0)
+    t = np.linspace(0, 1, 8 if smooth else 1, endpoint=False)[:, None, None]
+    curve = 0.5 * (
+        2 * outline
+        + (after - before) * t
+        + (2 * before - 5 * outline + 4 * after - beyond) * t**2
+        + (3 * outline - before - 3 * after + beyond) * t**3
+    )
+    whole = curve.transpose(1, 0, 2).reshape(-1, 2)
+    filled = np.zeros(shape, np.uint8)
+    fixed = np.rint(whole * 2**_SHIFT).astype(np.int32)
+    cv2.fillPoly(filled, [fixed], (255.0,), lineType=cv2.LINE_AA, shift=_SHIFT)
+    return np.asarray(filled / 255, np.float32)
+
+
+def maps_of(places: Array) -> tuple[Float32Array, Float32Array]:
+    """Return places [..., 2], xy, as OpenCV wants them."""
+    places = places.astype(np.float32)
+    return np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
