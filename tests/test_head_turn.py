@@ -10,7 +10,13 @@ from inversion.faces.alignment import whole
 from inversion.faces.head_pose import HEAD, HeadPose, head_pose
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import MIRRORED68, face_width
-from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
+from pipeline.picture.head_turn import (
+    HeadTurn,
+    pulls_the_head,
+    pulls_the_nose,
+    turn_of_points,
+    turn_seen,
+)
 from pipeline.picture.motion import places_of_region
 from pipeline.picture.plausibility import looks_of_turn, plausibility
 from pipeline.picture.warp import warp
@@ -106,6 +112,8 @@ def test_nose_and_something_else_pull_the_head() -> None:
     assert not pulls_the_head(face(), pulled(face(), (31, -0.1, 0), (35, 0.1, 0)))
     assert not pulls_the_head(face(), pulled(face(), (57, 0, 0.1), (8, 0, 0.1)))
     assert not pulls_the_head(face(), pulled(face(), (30, 0.1, 0), (8, 0, 0)))
+    assert pulls_the_nose(face(), pulled(face(), (30, 0.1, 0)))
+    assert not pulls_the_nose(face(), pulled(face(), (30, 0, 0), (8, 0.1, 0)))
 
 
 def test_a_turn_is_seen_and_a_smile_is_not() -> None:

@@ -148,16 +148,21 @@ def turn_of_points(face: Points, points: Sequence[DragPoint]) -> HeadTurn | None
     return _fitted(np.asarray(face, np.float64), ends[:, 0], ends[:, 1], _USUAL, EXPLAINED)
 
 
+def pulls_the_nose(face: Points, points: Sequence[DragPoint]) -> bool:
+    """Say whether any point pulls the nose."""
+    return any(_pulled_noses(face, points))
+
+
 def pulls_the_head(face: Points, points: Sequence[DragPoint]) -> bool:
     """Say whether points pull the nose and something else: nothing but the head moves both."""
-    pulled = [point for point in points if point.handle != point.target]
-    nearest = [_nearest(face, point) for point in pulled]
-    noses = [i for i in nearest if i in NOSE_BRIDGE + NOSTRILS]
-    return bool(noses) and len(noses) < len(pulled)
+    return len(set(_pulled_noses(face, points))) == 2
 
 
-def _nearest(face: Points, point: DragPoint) -> int:
-    return int(np.linalg.norm(np.asarray(face, np.float64) - point.handle, axis=1).argmin())
+def _pulled_noses(face: Points, points: Sequence[DragPoint]) -> list[bool]:
+    """Say of each point that is no pin whether it is of the nose, with points [68, 2]."""
+    pulled = [point.handle for point in points if point.handle != point.target]
+    nearest = [int(np.linalg.norm(face - np.array(place), axis=1).argmin()) for place in pulled]
+    return [i in NOSE_BRIDGE + NOSTRILS for i in nearest]
 
 
 def turn_seen(before: Points, after: Points) -> HeadTurn | None:

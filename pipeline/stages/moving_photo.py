@@ -21,7 +21,13 @@ from pipeline.picture.face_area import on_face
 from pipeline.picture.face_motion import face_motion, quick_motion
 from pipeline.picture.fresh_mouth import FreshMouth
 from pipeline.picture.gaze import Gaze
-from pipeline.picture.head_turn import HeadTurn, pulls_the_head, turn_of_points, turn_seen
+from pipeline.picture.head_turn import (
+    HeadTurn,
+    pulls_the_head,
+    pulls_the_nose,
+    turn_of_points,
+    turn_seen,
+)
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
@@ -227,11 +233,14 @@ class MovingPhoto:
     ) -> HeadTurn | None:
         """Return how the head turns, where that is what the points ask for.
 
-        Points of the nose and others can ask for nothing else; of one alone the network decides.
+        Points of the nose and others can ask for nothing else; where it is the nose alone, the
+        network decides.
         """
         if self.face is None or self.edges or not asked or not self._head_may_move:
             return None
         face = self._face_now
+        if not pulls_the_nose(face, asked):
+            return None
         turn = turn_of_points(face, asked)
         if turn is None or pulls_the_head(face, asked):
             return turn
