@@ -194,7 +194,7 @@ def photo_of(case: Case, edit: Edit) -> MovingPhoto:
     starts = [point.handle for point in points]
     mask = edit.movable_mask
     whole = MovingPhoto(case.aligned, points, followed, mask, starts, None, face, True)
-    return whole.with_openings()
+    return whole.with_own_ways()
 
 
 def _plainly_pasted(case: Case, picture: UInt8Image) -> UInt8Image:

@@ -109,9 +109,9 @@ def test_no_network_is_asked_for_lids_of_a_photo_but_for_all_else() -> None:
     grey = np.full((SIZE, SIZE, 3), 128, np.uint8)
     starts = [point.handle for point in points]
     marks = with_eyes().astype(np.float32)
-    photo = MovingPhoto(grey, points, (0, 1), None, starts, None, marks, True).with_openings()
+    photo = MovingPhoto(grey, points, (0, 1), None, starts, None, marks, True).with_own_ways()
     assert (photo.followed, photo.near, photo.edges) == ((1,), (0,), (0,))
-    nobody = replace(photo, followed=(0, 1), near=(), edges=(), face=None).with_openings()
+    nobody = replace(photo, followed=(0, 1), near=(), edges=(), face=None).with_own_ways()
     assert nobody.followed == (0, 1)
 
 
@@ -121,7 +121,7 @@ def test_half_of_a_wink_is_half_of_its_way() -> None:
     marks = with_eyes().astype(np.float32)
     photo = MovingPhoto(
         grey, points, (0,), None, [points[0].handle], None, marks, True
-    ).with_openings()
+    ).with_own_ways()
     ways = [
         gone(photo.moved(grey, grey, photo.on_the_way(photo.ends, share)).motion)[[43, 44], 1]
         for share in (0.5, 1.0)
@@ -138,7 +138,7 @@ def shutting(gap: float, way: float, *more: DragPoint) -> MovingPhoto:
     starts = [point.handle for point in points]
     followed = tuple(range(len(points)))
     photo = MovingPhoto(grey, points, followed, None, starts, None, marks.astype(np.float32), True)
-    return photo.with_openings()
+    return photo.with_own_ways()
 
 
 def test_a_lower_lip_that_is_pulled_up_shuts_the_mouth_and_the_upper_lip_stays() -> None:

@@ -18,6 +18,7 @@ JAW = tuple(range(0, 17))
 BROW_LEFT, BROW_RIGHT = tuple(range(17, 22)), tuple(range(22, 27))
 NOSE_BRIDGE, NOSTRILS = tuple(range(27, 31)), tuple(range(31, 36))
 EYE_LEFT, EYE_RIGHT = tuple(range(36, 42)), tuple(range(42, 48))
+EYES = EYE_LEFT, EYE_RIGHT
 OUTER_MOUTH, INNER_MOUTH = tuple(range(48, 60)), tuple(range(60, 68))
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
 """One above the other, in the same order."""

@@ -93,7 +93,7 @@ def with_fine_points(
     Lids that close come to the same place from two: what is smooth is the way there, at the
     handles, and not the way back. So the way there is solved for, and turned round.
     """
-    if not fine:
+    if not fine and not beside:
         return whole
     n = len(whole.way)
     points = (*fine, *coarse, *beside)

@@ -13,7 +13,7 @@ import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, placed
 from pipeline.picture.mouth import MOUTH
-from pipeline.picture.outlines import bounds_of, filled, maps_of
+from pipeline.picture.outlines import bounds_of, filled, maps_of, read_at
 from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import BoolImage, Float64Array, UInt8Image
 from stylegan2.sizes import Size, sides
@@ -103,9 +103,7 @@ class InnerMouth:
         shape, corner = (y1 - y0, x1 - x0), np.array([x0, y0])
         teeth = cv2.GaussianBlur(filled(shape, starts[_INNER] - corner), (0, 0), soft)
         teeth = cv2.remap(teeth, *maps_of(places - held - corner), cv2.INTER_LINEAR)
-        own = cv2.remap(
-            pixels, *maps_of(places - held), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        own = read_at(pixels, places - held)
         edge = level(starts[_LOWER] + stay)
         above = np.clip((edge - places @ down - LIPS * width) / soft + 0.5, 0, 1)
         deep = (places @ down - edge) / np.maximum(level(ends[_LOWER]) - edge, 1)

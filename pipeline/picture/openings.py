@@ -22,6 +22,8 @@ from inversion.faces.shape68 import (
     Points,
     face_width,
 )
+from pipeline.picture.lids import LEAST_RAISED, MOST_RAISED, RAISED, Lids
+from pipeline.picture.outlines import distance_to
 from stylegan2.arrays import Float64Array
 
 ON_EDGE = 0.03
@@ -35,6 +37,9 @@ OPEN = 0.03
 
 SHUT = 0.1
 """What is left of an opening that is shut; a lid that goes farther takes the other one along."""
+
+SHUTS = 0.7
+"""Lids that are brought nearer by that share of their opening or more shut the eye."""
 
 THERE = 0.025
 """A point this near to a place, by the face's width, says where it goes: landmarks are a guess."""
@@ -81,17 +86,30 @@ class Pulls:
     """Which points pull lids, and which shut a mouth (their indices), and what goes along.
 
     In pixels of the crop. along: more points, of lips. beside: points whose ways are added to what
-    else moves them; lids stay where they are on a head that moves.
+    else moves them; lids stay where they are on a head that moves. shut: the eyes that shut (0 the
+    left one of the picture, 1 the right one), and the share of their opening by which the lower lid
+    goes up. eyes: those whose lids are pulled. met: which of the lids' points are answered by
+    that, and not exactly.
     """
 
     lids: tuple[int, ...] = ()
     lips: tuple[int, ...] = ()
     along: tuple[DragPoint, ...] = ()
     beside: tuple[DragPoint, ...] = ()
+    shut: tuple[tuple[int, float], ...] = ()
+    eyes: tuple[int, ...] = ()
+    met: tuple[int, ...] = ()
 
 
-def pulls_at_openings(face: Points, points: Sequence[DragPoint]) -> Pulls:
-    """Find the points that pull lids or shut lips of a face, [68, 2] in pixels of the crop."""
+def pulls_at_openings(
+    face: Points,
+    points: Sequence[DragPoint],
+    lids: tuple[Lids | None, Lids | None] = (None, None),
+) -> Pulls:
+    """Find the points that pull lids or shut lips of a face, [68, 2] in pixels of the crop.
+
+    lids are those of both eyes where they are seen: only such an eye shuts altogether.
+    """
     marks = np.asarray(face, np.float64)
     found: dict[_Opening, tuple[list[int], list[int]]] = {}
     for opening in (*_EYES, _MOUTH):
@@ -103,14 +121,59 @@ def pulls_at_openings(face: Points, points: Sequence[DragPoint]) -> Pulls:
             found[opening] = of_edges[0], of_edges[1]
     along: list[DragPoint] = []
     beside: list[DragPoint] = []
+    shutting: list[DragPoint] = []
+    shut: list[tuple[int, float]] = []
     for opening, of_edges in found.items():
-        edges = _edges(marks, opening, *([points[i] for i in own] for own in of_edges))
-        (along if opening is _MOUTH else beside).extend(edges)
+        upper, lower = ([points[i] for i in own] for own in of_edges)
+        seen = None if opening is _MOUTH else lids[_EYES.index(opening)]
+        raised = None if seen is None else _raised(marks, opening, upper, lower, points)
+        if seen is not None and raised is not None:
+            shutting += seen.shutting(raised)
+            shut.append((_EYES.index(opening), raised))
+        else:
+            edges = _edges(marks, opening, upper, lower)
+            (along if opening is _MOUTH else beside).extend(edges)
         beside += [_going(place, np.zeros(2)) for place in _held(marks, opening)]
-    lids = sorted(i for eye in _EYES for own in found.get(eye, ()) for i in own)
+    of_eyes = [sorted(i for own in found.get(eye, ()) for i in own) for eye in _EYES]
     lips = sorted(i for own in found.get(_MOUTH, ()) for i in own)
-    free = partial(_free, points, THERE * face_width(marks))
-    return Pulls(tuple(lids), tuple(lips), free(along), free(beside))
+    met = tuple(i for number, _ in shut for i in of_eyes[number])
+    others = [point for i, point in enumerate(points) if i not in met]
+    free = partial(_free, others, THERE * face_width(marks))
+    return Pulls(
+        tuple(sorted(sum(of_eyes, []))), tuple(lips), free(along), free(beside) + tuple(shutting),
+        tuple(shut), tuple(number for number, own in enumerate(of_eyes) if own), met,
+    )  # fmt: skip
+
+
+def _raised(
+    marks: Float64Array,
+    eye: _Opening,
+    upper: Sequence[DragPoint],
+    lower: Sequence[DragPoint],
+    points: Sequence[DragPoint],
+) -> float | None:
+    """Return by which share of its opening an eye that shuts does so from below; else None."""
+    _, down = _axes(marks, eye)
+    openings, from_above, from_below = (
+        sum(each)
+        for each in zip(
+            *(
+                (
+                    max(float((marks[below] - marks[above]) @ down), 0.0),
+                    _way(marks, eye, above, upper),
+                    -_way(marks, eye, below, lower),
+                )
+                for above, below in eye.pairs
+            ),
+            strict=True,
+        )
+    )
+    if from_above + from_below < SHUTS * openings:
+        return None
+    if any(point.handle == point.target and _on_edge(marks, eye, 1, point) for point in points):
+        return 0.0
+    share = from_below / (from_above + from_below)
+    return min(max(share, LEAST_RAISED), MOST_RAISED) if lower else RAISED
 
 
 def _free(
@@ -132,6 +195,12 @@ def _pulls(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) 
     farthest = (SHUTTING if shutting else OPENING) * width
     if not 0 < np.hypot(*way) <= farthest or abs(way @ down) < abs(way @ along):
         return False
+    return _on_edge(marks, opening, edge, point)
+
+
+def _on_edge(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) -> bool:
+    """Say whether a point lies on an upper (0) or lower edge (1), and not at its corners."""
+    width = face_width(marks)
     corners = marks[list(opening.corners)]
     at_corner = np.hypot(*(corners - point.handle).T).min() < AT_CORNER * width
     distances = [_distance(marks, opening, each, point.handle) for each in (0, 1)]
@@ -233,14 +302,7 @@ def _distance(
     lines = [[first, *inner, last]]
     outer = [along for mark, along in opening.outer if mark in inner]
     lines += [outer] if outer else []
-    return min(_to_line(marks[line], place) for line in lines)
-
-
-def _to_line(line: Float64Array, place: tuple[float, float]) -> float:
-    """Return how far a place is from a line through points [P, 2]."""
-    start, way = line[:-1], np.diff(line, axis=0)
-    share = (((place - start) * way).sum(axis=1) / (way * way).sum(axis=1).clip(1e-9)).clip(0, 1)
-    return float(np.hypot(*(start + share[:, None] * way - place).T).min())
+    return min(distance_to(marks[line], place) for line in lines)
 
 
 def _going(place: Float64Array, way: Float64Array) -> DragPoint:

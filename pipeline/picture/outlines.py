@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stylegan2.arrays import Array, Float32Array, Float64Array
+from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 
 _SHIFT = 4
 """Bits of the fractions of pixels at which OpenCV fills."""
@@ -44,3 +44,27 @@ def maps_of(places: Array) -> tuple[Float32Array, Float32Array]:
     """Return places [..., 2], xy, as OpenCV wants them."""
     places = places.astype(np.float32)
     return np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
+
+
+def read_at(pixels: UInt8Image, places: Float64Array) -> Float32Array:
+    """Read a picture, uint8 [H, W, 3], at places [h, w, 2], bicubically: [h, w, 3].
+
+    Only what is asked for is handed over: OpenCV reads no picture above 32767 pixels a side.
+    """
+    import cv2
+
+    (x0, y0), (x1, y1) = bounds_of(places.reshape(-1, 2), 4, pixels.shape[:2]) or (
+        (0, 0),
+        pixels.shape[1::-1],
+    )
+    part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+    maps = maps_of(places - (x0, y0))
+    found = cv2.remap(part, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32)
+
+
+def distance_to(line: Float64Array, place: Float64Array | tuple[float, float]) -> float:
+    """Return how far a place is from a line through points [P, 2]."""
+    start, way = line[:-1], np.diff(line, axis=0)
+    share = (((place - start) * way).sum(axis=1) / (way * way).sum(axis=1).clip(1e-9)).clip(0, 1)
+    return float(np.hypot(*(start + share[:, None] * way - place).T).min())

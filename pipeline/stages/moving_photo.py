@@ -14,7 +14,7 @@ from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.alignment import whole
 from inversion.faces.landmark_network import load_landmarker
-from inversion.faces.shape68 import mouth_opening
+from inversion.faces.shape68 import EYES, mouth_opening
 from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
@@ -29,6 +29,8 @@ from pipeline.picture.head_turn import (
     turn_seen,
 )
 from pipeline.picture.inner_mouth import InnerMouth
+from pipeline.picture.jaw import shapes_the_jaw
+from pipeline.picture.lids import Lids, find_lids, shut_eye
 from pipeline.picture.motion import Motion
 from pipeline.picture.mouth import (
     CLOSED,
@@ -40,7 +42,7 @@ from pipeline.picture.mouth import (
     nose_beside_lips,
     pulls_lips,
 )
-from pipeline.picture.openings import pulls_at_openings
+from pipeline.picture.openings import Pulls, pulls_at_openings
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.moved import Moved, read_moved
 from pipeline.stages.work import Work
@@ -78,6 +80,7 @@ class MovingPhoto:
     edges: tuple[int, ...] = ()
     directed: bool = False
     gaze: Gaze | None = None
+    lids: tuple[Lids | None, Lids | None] = (None, None)
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -112,19 +115,40 @@ class MovingPhoto:
             aligned, points, everything, mask, starts, first, face, fresh, near,
             directed=directed, gaze=None if gaze is None else Gaze.from_json(gaze),
         )  # fmt: skip
-        return photo if asked == "network" else photo.with_openings()
+        return photo if asked == "network" else photo.with_own_ways()
 
-    def with_openings(self) -> MovingPhoto:
-        """Return the same with lids, and lips that shut, that move by themselves.
+    def with_own_ways(self) -> MovingPhoto:
+        """Return the same with lids, lips that shut, and a jaw's shape, that move by themselves.
 
-        No generator is asked for lids: it knows no wink. It is asked for lips, for what goes along.
+        No generator is asked for lids: it knows no wink; nor for another jaw: that is another face.
+        It is asked for lips, for what goes along.
         """
         if self.face is None:
             return self
+        asked = [self._ways(self.targets)[i] for i in self.followed]
+        if shapes_the_jaw(self._face_now, asked):
+            return replace(self, followed=())
         pulls = pulls_at_openings(self._face_now, self._ways(self.targets))
         edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed)
         followed = tuple(i for i in self.followed if i not in pulls.lids)
-        return replace(self, followed=followed, near=self.near + edges, edges=edges)
+        lids = self._lids() if pulls.lids else self.lids
+        return replace(self, followed=followed, near=self.near + edges, edges=edges, lids=lids)
+
+    def _lids(self) -> tuple[Lids | None, Lids | None]:
+        """Find the lids that are free to move; an earlier drag's shut eyes have none."""
+        face = np.asarray(self.face, np.float64)
+        left, right = (self._free_lids(number, face[list(eye)]) for number, eye in enumerate(EYES))
+        return left, right
+
+    def _free_lids(self, number: int, eye: Float64Array) -> Lids | None:
+        if self.first is not None and number in {each.number for each in self.first.shut_eyes}:
+            return None
+        lids = find_lids(self.aligned, eye)
+        return lids if lids is not None and self._may_change(self._now(lids).places) else None
+
+    def _now(self, lids: Lids) -> Lids:
+        """Return lids where an earlier drag left them."""
+        return lids if self.first is None else lids.moved(self.first.motion, self.size)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -192,7 +216,8 @@ class MovingPhoto:
 
         share is how much of its way the gaze goes.
         """
-        asked, alone, near, beside = self._moves(ends)
+        asked, alone, near, pulls = self._moves(ends)
+        beside = pulls.beside
         turn = self._turn(before, after, asked)
         mouth: FreshMouth | InnerMouth | None = None
         if turn is not None:
@@ -210,15 +235,22 @@ class MovingPhoto:
             motion = plain_motion(alone, self.size, self.movable, near, beside)
         if mouth is None:
             mouth = self._inner_mouth(motion, self._ways(ends))
+        eyes = [
+            shut_eye(number, lids, self._now(lids), raised, motion, self.size)
+            for number, raised in pulls.shut
+            if (lids := self.lids[number]) is not None
+        ]
         motion = self._after_gaze(motion, share)
         if self.first is None:
-            return Moved(motion, mouth)
+            return Moved(motion, mouth, tuple(eyes))
         kept = self.first.mouth_after(motion) if mouth is None else mouth
-        return Moved(motion.after(self.first.motion), kept)
+        eyes += [eye for eye in self.first.eyes_after(motion) if eye.number not in pulls.eyes]
+        return Moved(motion.after(self.first.motion), kept, tuple(eyes))
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
-        asked, alone, near, beside = self._moves(ends)
+        asked, alone, near, pulls = self._moves(ends)
+        beside = pulls.beside
         turn = self._turn(before, after, asked)
         if turn is None:
             motion = quick_motion(before, after, asked, alone, near, beside, self.movable)
@@ -262,7 +294,7 @@ class MovingPhoto:
 
     def _moves(
         self, ends: Sequence[XY]
-    ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint], tuple[DragPoint, ...]]:
+    ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint], Pulls]:
         """Return the ways to ends: as the network says, around the points, only near them.
 
         And last what goes along with those near.
@@ -271,13 +303,16 @@ class MovingPhoto:
         alone: list[DragPoint] = []
         near: list[DragPoint] = []
         ways = self._ways(ends)
+        pulls = Pulls()
+        if self.edges:
+            left, right = (each and self._now(each) for each in self.lids)
+            pulls = pulls_at_openings(self._face_now, ways, (left, right))
         for i, way in enumerate(ways):
+            if i in pulls.met:
+                continue
             kind = near if i in self.near else asked if i in self.followed else alone
             kind.append(way)
-        if not self.edges:
-            return asked, alone, near, ()
-        pulls = pulls_at_openings(self._face_now, ways)
-        return asked, alone, [*near, *pulls.along], pulls.beside
+        return asked, alone, [*near, *pulls.along], pulls
 
     def _ways(self, ends: Sequence[XY]) -> list[DragPoint]:
         pairs = zip(self.starts, ends, strict=True)
@@ -300,10 +335,10 @@ class MovingPhoto:
         faces = Faces(self.face, find(before), find(after))
         nose = nose_beside_lips(faces, points)
         opening = lips_that_open(faces, points) if self.fresh else []
-        if opening and self._may_change(opening):
+        if opening and self._may_change(_targets(opening)):
             return opening, None, nose
         parting = lips_that_part(faces, points, freely=self.directed) if self.fresh else []
-        if not parting or not self._may_change(parting):
+        if not parting or not self._may_change(_targets(parting)):
             held = [] if self.directed else lips_as_far_apart(faces, points)
             return held, None, nose
         ends = np.array([point.target for point in parting])
@@ -322,16 +357,15 @@ class MovingPhoto:
             return None
         starts = np.asarray(self.face, np.float64)[list(MOUTH)]
         ends = motion.goes(face[list(MOUTH)], self.size)
-        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
-        free = self._may_change([DragPoint((a, b), (c, d)) for (a, b), (c, d) in pairs])
+        free = self._may_change(ends)
         return InnerMouth(self.size, starts, ends) if free else None
 
-    def _may_change(self, points: Sequence[DragPoint]) -> bool:
-        """Say whether all targets lie where the mask lets the picture change."""
+    def _may_change(self, places: Float64Array) -> bool:
+        """Say whether all places [P, 2] lie where the mask lets the picture change."""
         if self.movable is None:
             return True
         movable = torch.from_numpy(self.movable)
-        return all(may_change(point.target, movable) for point in points)
+        return all(may_change((x, y), movable) for x, y in places.tolist())
 
     def shown(self, moved: Moved) -> UInt8Image:
         """Return the aligned photo, moved."""
@@ -349,3 +383,7 @@ class MovingPhoto:
         """Show the photo on its way, in even steps from the beginning to the end."""
         shares = np.linspace(0, 1, FRAMES, dtype=np.float32)
         return [self.shown(moved.part(float(share))) for share in shares]
+
+
+def _targets(points: Sequence[DragPoint]) -> Float64Array:
+    return np.array([point.target for point in points], np.float64)

@@ -1,0 +1,44 @@
+"""A jaw that is drawn narrower or wider: another face, not one that moves.
+
+Asked for that, a generator changes the person: it draws the chin out, or turns the head. A soft
+brush changes what was asked for alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from drag.points import DragPoint
+from inversion.faces.shape68 import JAW, Points, face_width
+from pipeline.picture.outlines import distance_to
+
+NEAR = 0.06
+"""A handle this near to the jaw's line, by the face's width, pulls the jaw."""
+
+CHIN = 0.18
+"""This near to the middle of the face, by its width, it is the chin."""
+
+
+def shapes_the_jaw(face: Points, points: Sequence[DragPoint]) -> bool:
+    """Say whether all points that move pull both sides of a jaw in, or both out, [68, 2].
+
+    In pixels of the crop.
+    """
+    marks = np.asarray(face, np.float64)
+    width = face_width(marks)
+    across = (marks[16] - marks[0]) / max(width, 1e-9)
+    line, middle = marks[list(JAW)], marks[[0, 16]].mean(axis=0)
+    outward: list[tuple[bool, bool]] = []
+    for point in points:
+        handle, way = np.array(point.handle), np.subtract(point.target, point.handle)
+        if not way.any():
+            continue
+        sideways, beside = float(way @ across), float((handle - middle) @ across)
+        along_jaw = distance_to(line, handle) <= NEAR * width and abs(beside) > CHIN * width
+        if not along_jaw or abs(sideways) < np.hypot(*way) / np.sqrt(2):
+            return False
+        outward.append((beside > 0, (sideways > 0) == (beside > 0)))
+    sides, ways = ({each[k] for each in outward} for k in (0, 1))
+    return len(sides) == 2 and len(ways) == 1
