@@ -382,7 +382,8 @@ def _section(
         "light); edits placed by their landmarks, nothing chosen. Crops of 320 pixels, all ways "
         "shuffled, scored by a model's eye without the key: 0 broken (stains, ghosts, doubled "
         "lips, torn hair), 1 visible faults, 2 fine at a glance, 3 a photo; whether the edit is "
-        "there at all is the last table's. "
+        "there at all is the last table's (the landmark network has seen few shut eyes, and says "
+        "they are half open). "
         + " ".join(f"*{way}*: {WAYS[way]}" for way in ways)
         + " *ruler*: the measured score of the same crops, which the guard goes by "
         "(pipeline/picture/plausibility.py); the guard also knows where a mouth opened, which "

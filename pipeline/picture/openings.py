@@ -88,8 +88,8 @@ class Pulls:
     In pixels of the crop. along: more points, of lips. beside: points whose ways are added to what
     else moves them; lids stay where they are on a head that moves. shut: the eyes that shut (0 the
     left one of the picture, 1 the right one), and the share of their opening by which the lower lid
-    goes up. eyes: those whose lids are pulled. met: which of the lids' points are answered by
-    that, and not exactly.
+    goes up. shutting: how their lids go, as beside. eyes: those whose lids are pulled. met: which
+    of the lids' points are answered by shutting, and not exactly.
     """
 
     lids: tuple[int, ...] = ()
@@ -97,6 +97,7 @@ class Pulls:
     along: tuple[DragPoint, ...] = ()
     beside: tuple[DragPoint, ...] = ()
     shut: tuple[tuple[int, float], ...] = ()
+    shutting: tuple[DragPoint, ...] = ()
     eyes: tuple[int, ...] = ()
     met: tuple[int, ...] = ()
 
@@ -137,11 +138,12 @@ def pulls_at_openings(
     of_eyes = [sorted(i for own in found.get(eye, ()) for i in own) for eye in _EYES]
     lips = sorted(i for own in found.get(_MOUTH, ()) for i in own)
     met = tuple(i for number, _ in shut for i in of_eyes[number])
+    eyes = tuple(number for number, own in enumerate(of_eyes) if own)
     others = [point for i, point in enumerate(points) if i not in met]
     free = partial(_free, others, THERE * face_width(marks))
     return Pulls(
-        tuple(sorted(sum(of_eyes, []))), tuple(lips), free(along), free(beside) + tuple(shutting),
-        tuple(shut), tuple(number for number, own in enumerate(of_eyes) if own), met,
+        tuple(sorted(sum(of_eyes, []))), tuple(lips), free(along), free(beside),
+        tuple(shut), tuple(shutting), eyes, met,
     )  # fmt: skip
 
 

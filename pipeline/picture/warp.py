@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
 import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, photo_to_aligned
 from pipeline.picture.motion import Motion, region_of
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
-TILE_ROWS = 256
-"""Rows of the photo that are moved at a time."""
+TILE = 256, 512
+"""Rows and columns of the photo that are moved at a time."""
 
-STILL = 1e-3
+AT_ONCE = 4
+"""Parts that are moved at the same time, where there are as many cores."""
+
+STILL = 0.02
 """In photo pixels: what moves by less stays as it is, bit by bit."""
 
 
@@ -31,17 +38,18 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
     height, width = pixels.shape[:2]
     result: UInt8Image = pixels.copy()
     x0, y0, x1, y1 = _touched(np.abs(way).max(axis=2) > STILL, to_photo, (height, width))
-    columns = np.arange(x0, x1, dtype=np.float32)[None, :]
     ways = [np.ascontiguousarray(way[..., axis]) for axis in (0, 1)]
-    for top in range(y0, y1, TILE_ROWS):
-        bottom = min(top + TILE_ROWS, y1)
+
+    def move(top: int, start: int) -> None:
+        """Move the tile from there on; no two do the same one."""
+        bottom, end = min(top + TILE[0], y1), min(start + TILE[1], x1)
         from_tile = to_grid[:2].copy()
-        from_tile[:, 2] += from_tile[:, :2] @ (x0, top)
-        across, down = (_laid_out(each, from_tile, (x1 - x0, bottom - top)) for each in ways)
+        from_tile[:, 2] += from_tile[:, :2] @ (start, top)
+        across, down = (_laid_out(each, from_tile, (end - start, bottom - top)) for each in ways)
         moves = (np.maximum(np.abs(across), np.abs(down)) > STILL).view(np.uint8)
         if not moves.any():
-            continue
-        across += columns
+            return
+        across += np.arange(start, end, dtype=np.float32)
         down += np.arange(top, bottom, dtype=np.float32)[:, None]
         # Only what is asked for is handed over: OpenCV's remap takes no picture above 32767 pixels.
         left, above = max(0, int(across.min()) - 4), max(0, int(down.min()) - 4)
@@ -55,8 +63,13 @@ def warp(pixels: UInt8Image, quad: Float64Array, motion: Motion) -> UInt8Image:
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        tile = result[top:bottom, x0:x1]
-        cv2.copyTo(moved, moves, tile)
+        cv2.copyTo(moved, moves, result[top:bottom, start:end])
+
+    # Numpy and OpenCV let go of the interpreter while they work.
+    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as workers:
+        rows, columns = range(y0, y1, TILE[0]), range(x0, x1, TILE[1])
+        for done in [workers.submit(move, *tile) for tile in product(rows, columns)]:
+            done.result()
     return result
 
 

@@ -131,7 +131,7 @@ class MovingPhoto:
         pulls = pulls_at_openings(self._face_now, self._ways(self.targets))
         edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed)
         followed = tuple(i for i in self.followed if i not in pulls.lids)
-        lids = self._lids() if pulls.lids else self.lids
+        lids = self._lids() if edges and pulls.lids else self.lids
         return replace(self, followed=followed, near=self.near + edges, edges=edges, lids=lids)
 
     def _lids(self) -> tuple[Lids | None, Lids | None]:
@@ -217,7 +217,7 @@ class MovingPhoto:
         share is how much of its way the gaze goes.
         """
         asked, alone, near, pulls = self._moves(ends)
-        beside = pulls.beside
+        beside = pulls.beside + pulls.shutting
         turn = self._turn(before, after, asked)
         mouth: FreshMouth | InnerMouth | None = None
         if turn is not None:
@@ -250,7 +250,7 @@ class MovingPhoto:
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
         asked, alone, near, pulls = self._moves(ends)
-        beside = pulls.beside
+        beside = pulls.beside + pulls.shutting
         turn = self._turn(before, after, asked)
         if turn is None:
             motion = quick_motion(before, after, asked, alone, near, beside, self.movable)
@@ -297,7 +297,7 @@ class MovingPhoto:
     ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint], Pulls]:
         """Return the ways to ends: as the network says, around the points, only near them.
 
-        And last what goes along with those near.
+        And what pulls lids and lips. A control says itself where lids go.
         """
         asked: list[DragPoint] = []
         alone: list[DragPoint] = []

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pipeline.disk.tuned_picture import tuned_picture
 from pipeline.picture.composite import paste_back
@@ -61,14 +60,17 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
 
 def compare(before: UInt8Image, after: UInt8Image, quad: Float64Array) -> UInt8Image:
     """Put the region of the face before and after side by side: uint8 [h, 2 w, 3]."""
+    import cv2  # large; only an edit needs it
+
     height, width = before.shape[:2]
     low, high = quad.min(axis=0), quad.max(axis=0)
     margin = COMPARE_MARGIN * (high - low)
     x0, y0 = np.floor((low - margin).clip(0)).astype(int)
     x1, y1 = np.ceil((high + margin).clip(None, [width, height])).astype(int)
-    halves = []
-    for pixels in (before, after):
-        half = Image.fromarray(np.ascontiguousarray(pixels[y0:y1, x0:x1]))
-        half.thumbnail((COMPARE_SIDE, COMPARE_SIDE), Image.Resampling.LANCZOS)
-        halves.append(np.asarray(half))
+    shrunk = min(1.0, COMPARE_SIDE / max(y1 - y0, x1 - x0))
+    size = max(1, round(shrunk * (x1 - x0))), max(1, round(shrunk * (y1 - y0)))
+    halves = [
+        cv2.resize(pixels[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+        for pixels in (before, after)
+    ]
     return np.concatenate(halves, axis=1)
