@@ -186,3 +186,13 @@ def test_a_mouth_that_an_earlier_drag_opened_opens_further_with_the_same_teeth()
     kept = aside.moved(photo.aligned, photo.aligned, [(40.0, 30.0)]).mouth
     assert isinstance(kept, InnerMouth)
     np.testing.assert_allclose(kept.ends, first.mouth.ends, atol=0.5)
+
+
+def test_a_mask_that_keeps_a_spot_between_the_lips_keeps_the_mouth() -> None:
+    photo = moving()
+    lips = face(30)[list(MOUTH)]
+    assert photo._may_change(lips)
+    for y, free in ((192, False), (240, True)):
+        movable = np.ones((SIZE, SIZE), np.bool_)
+        movable[y, 128] = False
+        assert replace(photo, movable=movable)._may_change(lips) == free

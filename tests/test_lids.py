@@ -143,6 +143,15 @@ def test_a_mask_over_a_part_of_the_eye_leaves_it_open() -> None:
     assert not shut(photo_of(*WINK, movable=movable)).shut_eyes
 
 
+@pytest.mark.parametrize("rows", [slice(0, 115), slice(133, 256)])
+def test_what_a_mask_keeps_beside_the_eye_stays_bit_by_bit(rows: slice) -> None:
+    movable = np.ones((SIZE, SIZE), np.bool_)
+    movable[rows] = False
+    photo = photo_of(*WINK, movable=movable)
+    shown = photo.shown(shut(photo))
+    np.testing.assert_array_equal(shown[rows], photo.aligned[rows])
+
+
 def test_half_of_the_way_the_lids_are_apart() -> None:
     moved = shut(photo_of(*WINK))
     half = moved.part(0.5)

@@ -50,6 +50,9 @@ away, by the eye's width. Below dark lashes nobody sees a dark eye; above skin a
 RIM = 0.03
 """A lower lid is taken from so far below its edge: that is wet, and shines."""
 
+AWAY = 0.1
+"""So much farther away, by the eye's width, a mask must not keep anything."""
+
 ENDS = 0.06
 """The line begins and ends softly, over this share of it."""
 
@@ -94,9 +97,11 @@ class Lids:
         return self.upper[[0, -1]]
 
     @property
-    def places(self) -> Float64Array:
-        """All places of both: [66, 2]."""
-        return np.concatenate([self.upper, self.lower])
+    def around(self) -> Float64Array:
+        """What lies around all that changes when the eye shuts: [66, 2]."""
+        _, down, width = _axes(self.corners)
+        beyond = (OVER + AWAY) * width * down
+        return np.concatenate([self.upper - beyond, self.lower + beyond])
 
     def meeting(self, raised: float) -> Float64Array:
         """Return where they meet when the lower lid goes up by that share: [33, 2]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
+from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
 _SHIFT = 4
 """Bits of the fractions of pixels at which OpenCV fills."""
@@ -38,6 +38,16 @@ def filled(shape: tuple[int, int], outline: Float64Array, *, smooth: bool = True
     fixed = np.rint(whole * 2**_SHIFT).astype(np.int32)
     cv2.fillPoly(filled, [fixed], (255.0,), lineType=cv2.LINE_AA, shift=_SHIFT)
     return np.asarray(filled / 255, np.float32)
+
+
+def filled_hull(shape: tuple[int, int], points: Float64Array) -> BoolImage:
+    """Return the pixels [h, w] of the convex hull of points [P, 2], and those that it touches."""
+    import cv2
+
+    hull = cv2.convexHull(points.astype(np.float32))
+    inside = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(inside, np.rint(hull).astype(np.int32), (1.0,))
+    return np.asarray(cv2.dilate(inside, np.ones((3, 3), np.uint8))) > 0
 
 
 def maps_of(places: Array) -> tuple[Float32Array, Float32Array]:

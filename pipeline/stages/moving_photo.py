@@ -43,6 +43,7 @@ from pipeline.picture.mouth import (
     pulls_lips,
 )
 from pipeline.picture.openings import Pulls, pulls_at_openings
+from pipeline.picture.outlines import filled_hull
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.moved import Moved, read_moved
 from pipeline.stages.work import Work
@@ -144,7 +145,7 @@ class MovingPhoto:
         if self.first is not None and number in {each.number for each in self.first.shut_eyes}:
             return None
         lids = find_lids(self.aligned, eye)
-        return lids if lids is not None and self._may_change(self._now(lids).places) else None
+        return lids if lids is not None and self._may_change(self._now(lids).around) else None
 
     def _now(self, lids: Lids) -> Lids:
         """Return lids where an earlier drag left them."""
@@ -361,11 +362,10 @@ class MovingPhoto:
         return InnerMouth(self.size, starts, ends) if free else None
 
     def _may_change(self, places: Float64Array) -> bool:
-        """Say whether all places [P, 2] lie where the mask lets the picture change."""
+        """Say whether the mask lets all change that lies between places [P, 2]."""
         if self.movable is None:
             return True
-        movable = torch.from_numpy(self.movable)
-        return all(may_change((x, y), movable) for x, y in places.tolist())
+        return bool(self.movable[filled_hull(self.size, places)].all())
 
     def shown(self, moved: Moved) -> UInt8Image:
         """Return the aligned photo, moved."""
