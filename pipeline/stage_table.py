@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=20,
+                version=21,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),

@@ -15,6 +15,7 @@ from drag.session import DragStep
 from inversion.faces.alignment import whole
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import EYES, mouth_opening
+from pipeline.picture.brows import pulls_at_brows
 from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
 from pipeline.picture.face_area import on_face
@@ -62,11 +63,12 @@ class MovingPhoto:
     points are in pixels of it; followed are the indices of those that the network is asked for:
     hair and background it does not know, and what lies there moves alone. near are those that
     move only what is near, after all others; edges are those of them that pull a lid, or shut
-    lips, and take the rest of these along. starts is where the content at each handle is in the
-    photo by now, first what moved it there (None: nothing yet). face has the 68 points of the
-    photo's face (None: it is none); fresh says whether the network may draw what the photo does
-    not have. directed says that the network's face moves as directions of its own say, too. gaze
-    is where the eyes are to look, before anything else moves.
+    lips, and brows those that raise or lower a brow: the rest of it goes along. starts is where
+    the content at each handle is in the photo by now, first what moved it there (None: nothing
+    yet). face has the 68 points of the photo's face (None: it is none); fresh says whether the
+    network may draw what the photo does not have. directed says that the network's face moves
+    as directions of its own say, too. gaze is where the eyes are to look, before anything else
+    moves.
     """
 
     aligned: UInt8Image
@@ -79,6 +81,7 @@ class MovingPhoto:
     fresh: bool
     near: tuple[int, ...] = ()
     edges: tuple[int, ...] = ()
+    brows: tuple[int, ...] = ()
     directed: bool = False
     gaze: Gaze | None = None
     lids: tuple[Lids | None, Lids | None] = (None, None)
@@ -119,21 +122,29 @@ class MovingPhoto:
         return photo if asked == "network" else photo.with_own_ways()
 
     def with_own_ways(self) -> MovingPhoto:
-        """Return the same with lids, lips that shut, and a jaw's shape, that move by themselves.
+        """Return the same with lids, brows, lips that shut and jaws that move by themselves.
 
-        No generator is asked for lids: it knows no wink; nor for another jaw: that is another face.
-        It is asked for lips, for what goes along.
+        No generator is asked for lids: it knows no wink; nor for brows: it opens the eyes; nor for
+        another jaw: that is another face. It is asked for lips, for what goes along.
         """
         if self.face is None:
             return self
         asked = [self._ways(self.targets)[i] for i in self.followed]
         if shapes_the_jaw(self._face_now, asked):
             return replace(self, followed=())
-        pulls = pulls_at_openings(self._face_now, self._ways(self.targets))
+        ways = self._ways(self.targets)
+        pulls = pulls_at_openings(self._face_now, ways)
         edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed)
-        followed = tuple(i for i in self.followed if i not in pulls.lids)
-        lids = self._lids() if edges and pulls.lids else self.lids
-        return replace(self, followed=followed, near=self.near + edges, edges=edges, lids=lids)
+        brows = () if pulls.lids else pulls_at_brows(self._face_now, ways).brows
+        brows = tuple(i for i in brows if i in self.followed)
+        return replace(
+            self,
+            followed=tuple(i for i in self.followed if i not in pulls.lids + brows),
+            near=self.near + edges + brows,
+            edges=edges,
+            brows=brows,
+            lids=self._lids() if edges and pulls.lids else self.lids,
+        )
 
     def _lids(self) -> tuple[Lids | None, Lids | None]:
         """Find the lids that are free to move; an earlier drag's shut eyes have none."""
@@ -269,7 +280,7 @@ class MovingPhoto:
         Points of the nose and others can ask for nothing else; where it is the nose alone, the
         network decides.
         """
-        if self.face is None or self.edges or not asked or not self._head_may_move:
+        if self.face is None or self.edges or self.brows or not asked or not self._head_may_move:
             return None
         face = self._face_now
         if not pulls_the_nose(face, asked):
@@ -298,7 +309,7 @@ class MovingPhoto:
     ) -> tuple[list[DragPoint], list[DragPoint], list[DragPoint], Pulls]:
         """Return the ways to ends: as the network says, around the points, only near them.
 
-        And what pulls lids and lips. A control says itself where lids go.
+        And what goes along with lids, lips and brows. A control says itself where lids go.
         """
         asked: list[DragPoint] = []
         alone: list[DragPoint] = []
@@ -308,6 +319,9 @@ class MovingPhoto:
         if self.edges:
             left, right = (each and self._now(each) for each in self.lids)
             pulls = pulls_at_openings(self._face_now, ways, (left, right))
+        if self.brows:
+            along = pulls_at_brows(self._face_now, ways).beside
+            pulls = replace(pulls, beside=pulls.beside + along)
         for i, way in enumerate(ways):
             if i in pulls.met:
                 continue
