@@ -2,7 +2,7 @@
 // of the refreshes of the screen that showed what came of it. Times are those of `performance`.
 
 {
-  const seen = { click: null, heads: [], frames: [], began: null, moved: null, chosen: null, face: null };
+  const seen = { click: null, heads: [], frames: [], began: null, moved: null, moves: new Set(), chosen: null, face: null };
   window.seen = seen;
   const listen = (name, take) => document.addEventListener(name, take, true);
 
@@ -29,7 +29,7 @@
   const put = CanvasRenderingContext2D.prototype.putImageData;
   CanvasRenderingContext2D.prototype.putImageData = function (...given) {
     put.apply(this, given);
-    if (seen.began !== null && seen.moved === null) requestAnimationFrame((time) => { seen.moved ??= time; });
+    if (seen.began !== null) requestAnimationFrame((time) => { seen.moved ??= time; seen.moves.add(time); });
   };
 
   window.WebSocket = class extends WebSocket {
