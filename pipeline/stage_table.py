@@ -63,7 +63,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             ),
             Stage(
                 name="drag",
-                version=21,
+                version=22,
                 heading="Dragging",
                 command="realdrag drag --points FILE",
                 needs=("align",),

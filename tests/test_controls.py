@@ -202,6 +202,11 @@ def test_presets_are_written_read_scaled_and_added(tmp_path: Path) -> None:
         added(read, read)
     assert split_factor("a/smile.json:0.5") == ("a/smile.json", 0.5)
     assert split_factor("C:\\smile.json") == ("C:\\smile.json", 1.0)
+    for wrong in ("half", "nan", ""):
+        with pytest.raises(ControlsInvalid, match=f"{wrong!r} is no factor: write .*:0.5"):
+            split_factor(f"{path}:{wrong}")
+    with pytest.raises(ControlsInvalid, match="3 times the preset: smile must be"):
+        scaled(read, 3)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_a_shut_eye_goes_along_when_the_head_does() -> None:
     np.testing.assert_allclose(ways[0], corner, atol=0.7)
 
 
-def test_it_stays_shut_and_goes_along_in_later_drags_until_its_lid_is_pulled() -> None:
+def test_it_stays_shut_and_goes_along_in_later_drags() -> None:
     first = shut(photo_of(*WINK))
     hair = DragPoint((150.0, 60.0), (160.0, 60.0))
     photo = photo_of(hair)
@@ -176,10 +176,33 @@ def test_it_stays_shut_and_goes_along_in_later_drags_until_its_lid_is_pulled() -
     moved = shut(later)
     assert [eye.number for eye in moved.shut_eyes] == [1]
     assert blue(moved.of(portrait(), quad(SIZE))) < 20
-    lid = first.motion.goes(with_eyes()[[43]], SIZE)[0]
-    up = DragPoint((lid[0], lid[1]), (lid[0], lid[1] - 4))
-    opened = replace(photo_of(up), first=first)
-    assert not shut(replace(opened, edges=(), near=(), followed=(0,)).with_own_ways()).shut_eyes
+
+
+@pytest.mark.parametrize("down", [-6.0, 6.0, 20.0])
+def test_a_shut_eye_stays_shut_whatever_pulls_its_lid_later(down: float) -> None:
+    first = shut(photo_of(*WINK))
+    x, y = first.shut_eyes[0].line[16].tolist()
+    point = DragPoint((x, y), (x, y + down))
+    later = replace(photo_of(), points=[point], starts=[(x, y)], followed=(0,), first=first)
+    later = later.with_own_ways()
+    assert (later.shut, later.followed, later.near) == ((0,), (), ())
+    shown = shut(later).of(portrait(), quad(SIZE))
+    np.testing.assert_array_equal(shown, first.of(portrait(), quad(SIZE)))
+
+
+def test_a_lid_is_pulled_by_its_skin_where_landmarks_are_too_low() -> None:
+    """The eye is open by 15, the landmark lies 4 below the lashes, the handle 2 above them."""
+    (x, _), (_, y) = with_eyes()[43], (0, 114)
+    moved = shut(photo_of(DragPoint((x, y), (x, 130.0))))
+    assert [eye.number for eye in moved.shut_eyes] == [1]
+
+
+def test_what_a_mask_keeps_of_an_eye_whose_lid_is_pulled_is_known() -> None:
+    movable = np.ones((SIZE, SIZE), np.bool_)
+    movable[:, 165:] = False
+    photo = photo_of(*WINK, movable=movable)
+    assert (photo.cut, photo.lids) == ((1,), (None, None))
+    assert photo_of(*WINK).cut == () and photo_of(pull(30, 8)).cut == ()
 
 
 def test_a_shut_eye_is_kept_on_disk(tmp_path: Path) -> None:

@@ -307,7 +307,7 @@ def test_commands_without_a_workspace_say_what_to_do(case: Case, run: Run) -> No
     for arguments in (case.tune(), case.drag()):
         outcome = run(arguments)
         assert outcome.code == BAD_INPUT
-        assert "run `realdrag invert PHOTO` first" in outcome.err
+        assert "run `realdrag edit PHOTO` or `invert PHOTO` first" in outcome.err
     outcome = run(case.tune("-w", "nowhere.realdrag"))
     assert outcome.code == MACHINE
     assert "nowhere.realdrag is not a workspace" in outcome.err

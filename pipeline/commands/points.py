@@ -54,7 +54,7 @@ def read_point_options(path: Path | None, texts: Sequence[str]) -> PointsFile | 
 
 def _point(text: str) -> dict[str, list[float]]:
     try:
-        handle, target = ([float(v) for v in side.split(",")] for side in text.split(":"))
+        (x, y), (to_x, to_y) = ([float(v) for v in side.split(",")] for side in text.split(":"))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not X,Y:X,Y", param_hint="-p") from None
-    return {"handle": handle, "target": target}
+    return {"handle": [x, y], "target": [to_x, to_y]}

@@ -78,7 +78,8 @@ def write_preset(path: str | Path, amounts: Mapping[str, float]) -> None:
 
 def scaled(amounts: Mapping[str, float], factor: float) -> dict[str, float]:
     """Take so many times a preset. Raises ControlsInvalid where that goes beyond -1 to 1."""
-    return checked({name: round(factor * amount, DECIMALS) for name, amount in amounts.items()})
+    taken = {name: round(factor * amount, DECIMALS) for name, amount in amounts.items()}
+    return checked(taken, f"{factor:g} times the preset: ")
 
 
 def added(*presets: Mapping[str, float]) -> dict[str, float]:
@@ -87,17 +88,24 @@ def added(*presets: Mapping[str, float]) -> dict[str, float]:
     for preset in presets:
         for name, amount in preset.items():
             total[name] = round(total.get(name, 0.0) + amount, DECIMALS)
-    return checked(total)
+    return checked(total, "" if len(presets) == 1 else "all added up: ")
 
 
 def split_factor(text: str) -> tuple[str, float]:
-    """Split `FILE:0.5` into the file and its factor, 1 where none is given."""
+    """Split `FILE:0.5` into the file and its factor, 1 where none is given.
+
+    Raises ControlsInvalid where what follows a file's name is no number.
+    """
     path, colon, number = text.rpartition(":")
     try:
         factor = float(number)
     except ValueError:
-        return text, 1.0
-    return (path, factor) if colon and math.isfinite(factor) else (text, 1.0)
+        factor = math.nan
+    if colon and math.isfinite(factor):
+        return path, factor
+    if colon and Path(path).is_file() and not Path(text).exists():
+        raise ControlsInvalid(f"{number!r} is no factor: write {path}:0.5 for half of it")
+    return text, 1.0
 
 
 def _amount(name: str, value: object, where: str) -> float:

@@ -21,14 +21,18 @@ def last_workspace(parent: Path) -> Workspace:
     """Return the workspace used last in a folder. Raises StageMissing when it has none."""
     for workspace in workspaces_in(parent):
         return workspace
-    raise StageMissing(f"there is no workspace in {parent}: run `realdrag invert PHOTO` first")
+    raise StageMissing(
+        f"there is no workspace in {parent}: run `realdrag edit PHOTO` or `invert PHOTO` first"
+    )
 
 
 def open_workspace(folder: Path) -> Workspace:
     """Open a workspace that is there. Raises WorkspaceInvalid."""
     workspace = Workspace(folder)
     if not (folder / STATE).is_file() and not workspace.artifacts.is_dir():
-        raise WorkspaceInvalid(f"{folder} is not a workspace: run `realdrag invert PHOTO` first")
+        raise WorkspaceInvalid(
+            f"{folder} is not a workspace: run `realdrag edit PHOTO` or `invert PHOTO` first"
+        )
     return workspace
 
 

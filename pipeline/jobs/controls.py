@@ -75,10 +75,17 @@ def face_of_photo(path: Path) -> Float64Array:
     from inversion.faces.alignment import align, aligned_to_photo, ffhq_quad, placed
     from inversion.faces.landmark_network import load_landmarker
     from inversion.faces.landmarks import choose_face, find_faces
+    from inversion.faces.no_face import NoFaceFound
     from pipeline.picture.photo import read_photo
 
     pixels = read_photo(path).pixels
-    quad = ffhq_quad(choose_face(find_faces(pixels).faces, None))
+    try:
+        face = choose_face(find_faces(pixels).faces, None)
+    except NoFaceFound:
+        raise NoFaceFound(
+            f"No face was found in {path}; choose a photo in which one is seen from the front."
+        ) from None
+    quad = ffhq_quad(face)
     found = load_landmarker().landmarks68(align(pixels, quad, CROP).image)
     matrix = aligned_to_photo(quad, CROP)
     return placed(matrix, np.asarray(found, np.float64))
@@ -138,6 +145,8 @@ def place_controls(
     taken = {name: amount for name, amount in taken.items() if abs(amount) > LEAST}
     own = config.get("points", [])
     if not taken and not own:
+        if like is not None:
+            raise ControlsInvalid(f"nothing would move: this face looks as in {like.photo} already")
         raise ControlsInvalid("nothing would move: give a control another amount than 0")
     same = SAME * Frame.of(face).scale
     points, follow = list(own), ["network"] * len(own)

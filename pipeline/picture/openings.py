@@ -109,13 +109,14 @@ def pulls_at_openings(
 ) -> Pulls:
     """Find the points that pull lids or shut lips of a face, [68, 2] in pixels of the crop.
 
-    lids are those of both eyes where they are seen: only such an eye shuts altogether.
+    lids are those of both eyes where they are seen: these say where an edge is, and only such an
+    eye shuts altogether.
     """
     marks = np.asarray(face, np.float64)
     found: dict[_Opening, tuple[list[int], list[int]]] = {}
-    for opening in (*_EYES, _MOUTH):
+    for opening, seen in zip((*_EYES, _MOUTH), (*lids, None), strict=True):
         of_edges = tuple(
-            [i for i, point in enumerate(points) if _pulls(marks, opening, edge, point)]
+            [i for i, point in enumerate(points) if _pulls(marks, opening, edge, point, seen)]
             for edge in (0, 1)
         )
         if any(of_edges) and (opening is not _MOUTH or _shuts(marks, points, of_edges)):
@@ -127,7 +128,7 @@ def pulls_at_openings(
     for opening, of_edges in found.items():
         upper, lower = ([points[i] for i in own] for own in of_edges)
         seen = None if opening is _MOUTH else lids[_EYES.index(opening)]
-        raised = None if seen is None else _raised(marks, opening, upper, lower, points)
+        raised = None if seen is None else _raised(marks, opening, upper, lower, points, seen)
         if seen is not None and raised is not None:
             shutting += seen.shutting(raised)
             shut.append((_EYES.index(opening), raised))
@@ -153,6 +154,7 @@ def _raised(
     upper: Sequence[DragPoint],
     lower: Sequence[DragPoint],
     points: Sequence[DragPoint],
+    seen: Lids,
 ) -> float | None:
     """Return by which share of its opening an eye that shuts does so from below; else None."""
     _, down = _axes(marks, eye)
@@ -172,7 +174,9 @@ def _raised(
     )
     if from_above + from_below < SHUTS * openings:
         return None
-    if any(point.handle == point.target and _on_edge(marks, eye, 1, point) for point in points):
+    if any(
+        point.handle == point.target and _on_edge(marks, eye, 1, point, seen) for point in points
+    ):
         return 0.0
     share = from_below / (from_above + from_below)
     return min(max(share, LEAST_RAISED), MOST_RAISED) if lower else RAISED
@@ -188,7 +192,9 @@ def _free(
     )
 
 
-def _pulls(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) -> bool:
+def _pulls(
+    marks: Float64Array, opening: _Opening, edge: int, point: DragPoint, seen: Lids | None
+) -> bool:
     """Say whether a point lies on an upper (0) or lower edge (1), and pulls it up or down."""
     width = face_width(marks)
     along, down = _axes(marks, opening)
@@ -197,15 +203,20 @@ def _pulls(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) 
     farthest = (SHUTTING if shutting else OPENING) * width
     if not 0 < np.hypot(*way) <= farthest or abs(way @ down) < abs(way @ along):
         return False
-    return _on_edge(marks, opening, edge, point)
+    return _on_edge(marks, opening, edge, point, seen)
 
 
-def _on_edge(marks: Float64Array, opening: _Opening, edge: int, point: DragPoint) -> bool:
+def _on_edge(
+    marks: Float64Array, opening: _Opening, edge: int, point: DragPoint, seen: Lids | None
+) -> bool:
     """Say whether a point lies on an upper (0) or lower edge (1), and not at its corners."""
     width = face_width(marks)
     corners = marks[list(opening.corners)]
     at_corner = np.hypot(*(corners - point.handle).T).min() < AT_CORNER * width
-    distances = [_distance(marks, opening, each, point.handle) for each in (0, 1)]
+    if seen is not None:
+        distances = [distance_to(each, point.handle) for each in (seen.upper, seen.lower)]
+    else:
+        distances = [_distance(marks, opening, each, point.handle) for each in (0, 1)]
     nearer = distances[edge] <= distances[1 - edge]
     return bool(distances[edge] <= ON_EDGE * width and nearer and not at_corner)
 

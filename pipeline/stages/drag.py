@@ -42,7 +42,7 @@ from pipeline.stages.guard import (
     looks_of_picture,
     where_it_tears,
 )
-from pipeline.stages.handle_checks import drift_notices, kept_notices
+from pipeline.stages.handle_checks import drift_notices, eye_notices, kept_notices
 from pipeline.stages.moved import Moved
 from pipeline.stages.moving_photo import XY, MovingPhoto
 from pipeline.stages.network_film import film_pictures
@@ -98,6 +98,7 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
     own = points[: int(work.request.hints.get("own_points", len(points)))]
     if movable is not None:
         yield from kept_notices(work, own, movable.cpu())
+    yield from eye_notices(work, photo, len(own))
     still = DragStep(0, 0.0, (), (), (), None)
     course = Course([still], [start], still, start, StopReason.ARRIVED)
     if photo.followed:

@@ -11,7 +11,7 @@ from torch import Tensor
 from drag.distinctness import check_handles
 from drag.masks import may_change
 from drag.points import DragPoint, transform
-from pipeline.progress import Job, PointNotice
+from pipeline.progress import Job, Notice, PointNotice
 from pipeline.stages.moving_photo import MovingPhoto
 from pipeline.stages.work import Work
 from stylegan2.sizes import longer_side, sides
@@ -68,6 +68,25 @@ def kept_notices(work: Work, points: Sequence[DragPoint], movable: Tensor) -> Jo
                 "keeps the picture, so it cannot be seen there: make the mask white there, too"
             )
             yield PointNotice(text, number, at, "hidden")
+
+
+def eye_notices(work: Work, photo: MovingPhoto, own: int) -> Job[None]:
+    """Say which points cannot move lids; own is how many of the points a person set."""
+    to_space, _ = _space(work)
+    for i in photo.shut:
+        if i < own:
+            x, y = (round(v, 1) for v in transform(to_space, photo.points[i].handle))
+            text = (
+                f"point {i + 1} at ({x:g}, {y:g}) lies on an eye that an earlier drag shut, and it "
+                "stays shut: start from the photo again to open it"
+            )
+            yield PointNotice(text, i + 1, (x, y), "held")
+    for number in photo.cut:
+        side = ("left", "right")[number]
+        yield Notice(
+            f"the mask keeps a part of the eye on the {side} of the picture, so it cannot shut: "
+            "make the mask white all around that eye"
+        )
 
 
 def _space(work: Work) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:

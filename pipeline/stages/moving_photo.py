@@ -14,7 +14,7 @@ from drag.points import DragPoint, inside
 from drag.session import DragStep
 from inversion.faces.alignment import whole
 from inversion.faces.landmark_network import load_landmarker
-from inversion.faces.shape68 import EYES, mouth_opening
+from inversion.faces.shape68 import EYES, face_width, mouth_opening
 from pipeline.picture.brows import pulls_at_brows
 from pipeline.picture.brush import GRID, plain_motion
 from pipeline.picture.composite import paste_back
@@ -44,13 +44,19 @@ from pipeline.picture.mouth import (
     pulls_lips,
 )
 from pipeline.picture.openings import Pulls, pulls_at_openings
-from pipeline.picture.outlines import filled_hull
+from pipeline.picture.outlines import distance_to, filled_hull
 from pipeline.stages.artifact_files import read_pixels
 from pipeline.stages.moved import Moved, read_moved
 from pipeline.stages.work import Work
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
 
 XY = tuple[float, float]
+
+ON_SHUT_EYE = 0.05
+"""A handle this near to the line of a shut eye, by the face's width, is on it."""
+
+NEAR_EYE = 0.08
+"""A handle this near to an eye's landmarks, by the face's width, may be on its lids."""
 
 FRAMES = 16
 """Of the animation of a photo that moves."""
@@ -68,7 +74,9 @@ class MovingPhoto:
     yet). face has the 68 points of the photo's face (None: it is none); fresh says whether the
     network may draw what the photo does not have. directed says that the network's face moves
     as directions of its own say, too. gaze is where the eyes are to look, before anything else
-    moves.
+    moves. lids are those of both eyes that points pull, where they are seen and free to move; shut
+    are the points on eyes that an earlier drag shut, and cut the eyes whose lids are pulled but
+    which a mask keeps in part.
     """
 
     aligned: UInt8Image
@@ -85,6 +93,8 @@ class MovingPhoto:
     directed: bool = False
     gaze: Gaze | None = None
     lids: tuple[Lids | None, Lids | None] = (None, None)
+    shut: tuple[int, ...] = ()
+    cut: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, work: Work, points: Sequence[DragPoint], movable: Tensor | None) -> MovingPhoto:
@@ -133,30 +143,47 @@ class MovingPhoto:
         if shapes_the_jaw(self._face_now, asked):
             return replace(self, followed=())
         ways = self._ways(self.targets)
-        pulls = pulls_at_openings(self._face_now, ways)
-        edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed)
+        shut = self._on_shut_eyes(ways)
+        found = [self._lids(number, ways) for number in (0, 1)]
+        free = [
+            each if each and self._may_change(self._now(each).around) else None for each in found
+        ]
+        left, right = (each and self._now(each) for each in free)
+        pulls = pulls_at_openings(self._face_now, ways, (left, right))
+        edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed and i not in shut)
         brows = () if pulls.lids else pulls_at_brows(self._face_now, ways).brows
         brows = tuple(i for i in brows if i in self.followed)
+        alone = {*pulls.lids, *brows, *shut}
         return replace(
             self,
-            followed=tuple(i for i in self.followed if i not in pulls.lids + brows),
-            near=self.near + edges + brows,
+            followed=tuple(i for i in self.followed if i not in alone),
+            near=tuple(i for i in self.near if i not in shut) + edges + brows,
             edges=edges,
             brows=brows,
-            lids=self._lids() if edges and pulls.lids else self.lids,
+            lids=(free[0], free[1]) if edges else self.lids,
+            shut=shut,
+            cut=tuple(i for i in pulls.eyes if found[i] is not None and free[i] is None),
         )
 
-    def _lids(self) -> tuple[Lids | None, Lids | None]:
-        """Find the lids that are free to move; an earlier drag's shut eyes have none."""
-        face = np.asarray(self.face, np.float64)
-        left, right = (self._free_lids(number, face[list(eye)]) for number, eye in enumerate(EYES))
-        return left, right
+    def _on_shut_eyes(self, ways: Sequence[DragPoint]) -> tuple[int, ...]:
+        """Return the points on eyes that an earlier drag shut: they stay shut."""
+        lines = [] if self.first is None else [eye.line for eye in self.first.shut_eyes]
+        near = ON_SHUT_EYE * face_width(self._face_now)
+        return tuple(
+            i
+            for i, way in enumerate(ways)
+            if any(distance_to(line, way.handle) <= near for line in lines)
+        )
 
-    def _free_lids(self, number: int, eye: Float64Array) -> Lids | None:
+    def _lids(self, number: int, ways: Sequence[DragPoint]) -> Lids | None:
+        """Find the lids of an eye if a point may pull them; an earlier drag's shut eye has none."""
         if self.first is not None and number in {each.number for each in self.first.shut_eyes}:
             return None
-        lids = find_lids(self.aligned, eye)
-        return lids if lids is not None and self._may_change(self._now(lids).around) else None
+        eye, near = list(EYES[number]), NEAR_EYE * face_width(self._face_now)
+        moving = (ways[i].handle for i in self.followed if ways[i].handle != ways[i].target)
+        if not any(distance_to(self._face_now[eye], handle) <= near for handle in moving):
+            return None
+        return find_lids(self.aligned, np.asarray(self.face, np.float64)[eye])
 
     def _now(self, lids: Lids) -> Lids:
         """Return lids where an earlier drag left them."""
@@ -256,7 +283,7 @@ class MovingPhoto:
         if self.first is None:
             return Moved(motion, mouth, tuple(eyes))
         kept = self.first.mouth_after(motion) if mouth is None else mouth
-        eyes += [eye for eye in self.first.eyes_after(motion) if eye.number not in pulls.eyes]
+        eyes += self.first.eyes_after(motion)
         return Moved(motion.after(self.first.motion), kept, tuple(eyes))
 
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
@@ -323,7 +350,7 @@ class MovingPhoto:
             along = pulls_at_brows(self._face_now, ways).beside
             pulls = replace(pulls, beside=pulls.beside + along)
         for i, way in enumerate(ways):
-            if i in pulls.met:
+            if i in pulls.met or i in self.shut:
                 continue
             kind = near if i in self.near else asked if i in self.followed else alone
             kind.append(way)
