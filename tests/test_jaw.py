@@ -25,6 +25,7 @@ def pulled(*ways: tuple[int, float, float]) -> list[DragPoint]:
         pytest.param([(4, -8, 2), (12, 8, 2)], id="wider"),
         pytest.param([(3, 8, 0), (5, 6, 0), (12, -8, 0)], id="several points"),
         pytest.param([(4, 8, 0), (12, -8, 0), (30, 0, 0)], id="with a pin"),
+        pytest.param([(4, 8, 0), (12, 0, 0)], id="one side, the other pinned"),
     ],
 )
 def test_both_sides_of_a_jaw_make_it_another_shape(ways: list[tuple[int, float, float]]) -> None:

@@ -24,21 +24,22 @@ CHIN = 0.18
 def shapes_the_jaw(face: Points, points: Sequence[DragPoint]) -> bool:
     """Say whether all points that move pull both sides of a jaw in, or both out, [68, 2].
 
-    In pixels of the crop.
+    In pixels of the crop. A pin on one side will do for that side.
     """
     marks = np.asarray(face, np.float64)
     width = face_width(marks)
     across = (marks[16] - marks[0]) / max(width, 1e-9)
     line, middle = marks[list(JAW)], marks[[0, 16]].mean(axis=0)
-    outward: list[tuple[bool, bool]] = []
+    sides: set[bool] = set()
+    outward: set[bool] = set()
     for point in points:
         handle, way = np.array(point.handle), np.subtract(point.target, point.handle)
-        if not way.any():
-            continue
         sideways, beside = float(way @ across), float((handle - middle) @ across)
         along_jaw = distance_to(line, handle) <= NEAR * width and abs(beside) > CHIN * width
-        if not along_jaw or abs(sideways) < np.hypot(*way) / np.sqrt(2):
-            return False
-        outward.append((beside > 0, (sideways > 0) == (beside > 0)))
-    sides, ways = ({each[k] for each in outward} for k in (0, 1))
-    return len(sides) == 2 and len(ways) == 1
+        if way.any():
+            if not along_jaw or abs(sideways) < np.hypot(*way) / np.sqrt(2):
+                return False
+            outward.add((sideways > 0) == (beside > 0))
+        if along_jaw:
+            sides.add(beside > 0)
+    return len(sides) == 2 and len(outward) == 1
