@@ -7,7 +7,7 @@
   const listen = (name, take) => document.addEventListener(name, take, true);
 
   listen("click", (event) => {
-    if (event.target.closest("button.primary")) Object.assign(seen, { click: event.timeStamp, began: event.timeStamp, heads: [], frames: [], moves: new Set() });
+    if (event.target.closest("button.primary")) Object.assign(seen, { click: event.timeStamp, heads: [], frames: [] });
   });
   for (const name of ["pointerdown", "input"]) {
     listen(name, (event) => {

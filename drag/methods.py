@@ -37,7 +37,8 @@ class Method:
     """One method. begin makes its mover; the rest holds where a DragConfig has None.
 
     patience counts steps without progress; r1 is in pixels of a 512 picture; learning_rate is
-    None for a method that has none.
+    None for a method that has none. live_moments are the pictures that each of its steps offers
+    to whoever watches: more where steps are long.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Method:
     patience: int
     r1: float
     learning_rate: float | None
+    live_moments: int
 
 
 def _newton(scene: Scene, config: DragConfig) -> Mover:
@@ -63,8 +65,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         method.name: method
         for method in (
-            Method("newton", _newton, patience=8, r1=16.0, learning_rate=None),
-            Method("draggan", _draggan, patience=50, r1=3.0, learning_rate=2e-3),
+            Method("newton", _newton, patience=8, r1=16.0, learning_rate=None, live_moments=3),
+            Method("draggan", _draggan, patience=50, r1=3.0, learning_rate=2e-3, live_moments=1),
         )
     }
 )

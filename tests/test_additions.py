@@ -71,7 +71,7 @@ def test_a_drag_method_that_is_a_row_and_a_file_drags_with_its_own_numbers(
 ) -> None:
     offered = next(each for each in settings(DragConfig) if each.name == "method")
     assert offered.choices == tuple(methods.METHODS)
-    row = methods.Method("careful", GaussNewton, 5, r1=64.0, learning_rate=None)
+    row = methods.Method("careful", GaussNewton, 5, r1=64.0, learning_rate=None, live_moments=2)
     put_everywhere(monkeypatch, "METHODS", methods.METHODS, {**methods.METHODS, "careful": row})
     generator = tiny_generator(32)
     ws = generator.mapping(torch.ones(1, generator.config.z_dim))[:, None]

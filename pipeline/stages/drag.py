@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from drag.config import DragConfig
 from drag.distinctness import handle_features
 from drag.masks import keep_outside
+from drag.methods import METHODS
 from drag.points import DragPoint
 from drag.session import DragSession, DragStep, StopReason
 from pipeline.machine.bench import Bench, Preview
@@ -111,7 +112,8 @@ def run(work: Work) -> Job[Mapping[str, Any]]:
             yield from drift_notices(work, features, photo, len(own))
 
         def show(course: Course) -> None:
-            _show(bench, photo, course, picture_of, way_of)
+            parts = METHODS[config.method].live_moments
+            _show(bench, parts, photo, course, picture_of, way_of)
 
         course = yield from _followed(session, asked, bench, config.steps, show)
     end, stop = course.end, course.stop
@@ -260,18 +262,24 @@ def _chosen(
 
 def _show(
     bench: Bench,
+    parts: int,
     photo: MovingPhoto,
     course: Course,
     picture_of: Callable[[Tensor], UInt8Image],
     way_of: Callable[[Sequence[XY], UInt8Image], Float32Array],
 ) -> None:
-    """Offer what the last step has come to, to whoever watches."""
+    """Offer the way from the step before to the last one, in parts, to whoever watches."""
+    way = torch.cat(course.track[-2:])
     step = course.steps[-1]
-    handles = photo.places(step, max(step.step, 1))
-    picture = partial(picture_of, course.track[-1])
-    distances = [math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)]
-    moved = partial(way_of, handles)
-    bench.show(Preview("drag", step.step, picture, handles, distances, moved))
+    path = torch.tensor([each.handles for each in course.steps[-2:]], dtype=torch.float64)
+    for part in range(1, parts + 1):
+        moment = part / parts * (len(way) - 1)
+        now = replace(step, handles=tuple((x, y) for x, y in between(path, moment)[0].tolist()))
+        handles = photo.places(now, max(step.step, 1))
+        picture = partial(picture_of, between(way, moment))
+        distances = [math.dist(*pair) for pair in zip(handles, photo.targets, strict=True)]
+        moved = partial(way_of, handles)
+        bench.show(Preview("drag", step.step, picture, handles, distances, moved))
 
 
 def _origin(work: Work) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import { h } from "./dom.js";
 import { Elastic } from "./elastic.js";
 import { apply } from "./geometry.js";
-import { Gliding } from "./gliding.js";
 import { Pictures } from "./pictures.js";
 import { say } from "./say.js";
 
@@ -14,10 +13,8 @@ export class Seen {
     this.page = page;
     this.elastic = new Elastic(limits);
     this.pictures = new Pictures(() => this.look());
-    /** The latest picture of a drag: {job, seq, bitmap}; it stays until its result can be shown. */
+    /** The latest picture of a drag: {job, seq, bitmap, field}; it stays until its result can be shown. */
     this.live = null;
-    /** And how the photo moves with it. */
-    this.gliding = new Gliding(() => this.stretch());
     const chip = (name, ...content) => h("p", { class: `chip ${name}`, hidden: true }, ...content);
     this.chips = {
       may: chip("may", h("span", { class: "swatch", "aria-hidden": "true" }), say("area.chip")),
@@ -38,9 +35,7 @@ export class Seen {
   /** A drag's picture has come; tells whether it is newer than what is shown. */
   frame(head, bitmap, field) {
     if (this.page.state.jobs.drag?.number !== head.job || this.live?.seq >= head.seq) return false;
-    if (this.live?.job !== head.job) this.gliding.end();
-    this.live = { job: head.job, seq: head.seq, bitmap };
-    this.gliding.to(field);
+    this.live = { job: head.job, seq: head.seq, bitmap, field };
     return true;
   }
 
@@ -51,7 +46,6 @@ export class Seen {
     const { look } = viewport;
     if (!shown) return;
     if (this.live && !dragging && !this.pictures.waiting) this.live = null;
-    if (!this.live) this.gliding.end();
     // A drag's field says how the photo moves from what it was at first.
     look.layers = (this.live && view === "photo" ? shown.before : shown.after)[view];
     look.before = shown.before[view];
@@ -68,7 +62,7 @@ export class Seen {
     const { state, viewport, view, isChoosing, named, points, dragging, area } = this.page;
     const { look } = viewport;
     if (view !== "photo" || !state.face || isChoosing) look.field = null;
-    else if (this.live) look.field = this.gliding.shown;
+    else if (this.live) look.field = this.live.field;
     else if (named.field && !points.gesture) look.field = named.field;
     else if (state.edit.stop && !points.gesture) look.field = null;
     else look.field = this.elastic.field(dragging ? state.edit.points : points.pairs, viewport.faceSize, area.values);
