@@ -72,17 +72,12 @@ def _moved(points: Points, move: Move) -> DragPoint:
     way = face_width(points) * np.array(
         [across * along[0] - down * along[1], across * along[1] + down * along[0]]
     )
-    return _point(points[number], points[number] + way)
+    return DragPoint.between(points[number], points[number] + way)
 
 
 def _between(points: Points, upper: int, lower: int) -> DragPoint:
     rest = points[lower] + LIDS_LEFT * (points[upper] - points[lower])
-    return _point(points[upper], rest)
-
-
-def _point(handle: Points, target: Points) -> DragPoint:
-    (hx, hy), (tx, ty) = handle.tolist(), target.tolist()
-    return DragPoint((hx, hy), (tx, ty))
+    return DragPoint.between(points[upper], rest)
 
 
 def _circle(centre: Float64Array | Points, radius: float, size: int) -> BoolImage:

@@ -33,6 +33,12 @@ class DragPoint:
     handle: tuple[float, float]
     target: tuple[float, float]
 
+    @classmethod
+    def between(cls, handle: Float64Array, target: Float64Array) -> DragPoint:
+        """Return a point from one place to another, [2] each."""
+        (x, y), (to_x, to_y) = handle.tolist(), target.tolist()
+        return cls((x, y), (to_x, to_y))
+
 
 @dataclass(frozen=True)
 class PointsFile:

@@ -197,6 +197,14 @@ def test_a_lid_is_pulled_by_its_skin_where_landmarks_are_too_low() -> None:
     assert [eye.number for eye in moved.shut_eyes] == [1]
 
 
+def test_a_lid_is_pulled_by_its_landmark_where_that_lies_far_below_the_lashes() -> None:
+    """Eight pixels below them, as in wide open eyes: farther than a handle may be from an edge."""
+    photo = replace(photo_of(), aligned=portrait(upper=13.0))
+    point = pull(43, 9)
+    photo = replace(photo, points=[point], starts=[point.handle], followed=(0,)).with_own_ways()
+    assert photo.followed == () and [eye.number for eye in shut(photo).shut_eyes] == [1]
+
+
 def test_what_a_mask_keeps_of_an_eye_whose_lid_is_pulled_is_known() -> None:
     movable = np.ones((SIZE, SIZE), np.bool_)
     movable[:, 165:] = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inversion.faces.shape68 import EYE_LEFT, EYE_RIGHT, Points
+from inversion.faces.shape68 import EYE_LEFT, EYE_RIGHT, Points, axes_between
 from stylegan2.arrays import Array, BoolImage, Float64Array, UInt8Image
 
 RADII = (0.18, 0.2, 0.22, 0.24)
@@ -64,10 +64,8 @@ def within(landmarks: Float64Array, places: Float64Array) -> Float64Array:
 
 def eye_axes(landmarks: Float64Array) -> tuple[Float64Array, float]:
     """Return an eye's unit vectors, along and down, and its width in the picture."""
-    way = landmarks[3] - landmarks[0]
-    width = max(float(np.hypot(*way)), 1e-6)
-    along = way / width
-    return np.stack([along, [-along[1], along[0]]]), width
+    along, down, width = axes_between(landmarks[0], landmarks[3])
+    return np.stack([along, down]), width
 
 
 def lids(landmarks: Float64Array, along: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -86,6 +86,16 @@ def eye_openings(points: Points) -> tuple[float, float]:
     return left / (2 * width_left), right / (2 * width_right)
 
 
+def axes_between(
+    start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """Return unit vectors from one place to another and down across that way, and its length."""
+    way = end - start
+    length = max(float(np.hypot(*way)), 1e-9)
+    along = way / length
+    return along, np.array([-along[1], along[0]]), length
+
+
 def yaw(points: Points) -> float:
     """Estimate how far the head is turned, in degrees; positive where the nose points right.
 

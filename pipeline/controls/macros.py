@@ -124,5 +124,4 @@ def _named(used: Sequence[Control]) -> Iterator[tuple[int, Follow]]:
 
 
 def _point(handle: Float64Array, target: Float64Array, follow: Follow) -> ControlPoint:
-    (hx, hy), (tx, ty) = handle.tolist(), target.tolist()
-    return ControlPoint(DragPoint((hx, hy), (tx, ty)), follow)
+    return ControlPoint(DragPoint.between(handle, target), follow)

@@ -104,5 +104,4 @@ def _along(
 
 
 def _going(place: Float64Array, way: Float64Array) -> DragPoint:
-    (x, y), (right, down) = place.tolist(), way.tolist()
-    return DragPoint((x, y), (x + right, y + down))
+    return DragPoint.between(place, place + way)

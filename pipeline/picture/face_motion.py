@@ -24,6 +24,7 @@ from pipeline.picture.brush import (
 )
 from pipeline.picture.motion import REGION, Motion, over_region, read_field
 from pipeline.picture.optical_flow import backward_flow, fitted, weighted_flow
+from pipeline.picture.outlines import filled_hull
 from pipeline.picture.smooth_field import smooth_field
 from stylegan2.arrays import Array, BoolImage, Float32Array, Float64Array, UInt8Image
 
@@ -155,11 +156,8 @@ def _share_inside(lips: Sequence[DragPoint], size: tuple[int, int]) -> Float64Ar
     """Return the share [GRID, GRID] of each cell that is mouth in the end, or just beside it."""
     import cv2
 
-    mouth = np.zeros(size, np.uint8)
-    ends = np.array([point.target for point in lips], np.float32)
-    cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
-    beside = 2 * round(BESIDE_LIPS * max(size)) + 1
-    mouth = np.asarray(cv2.dilate(mouth, np.ones((beside, beside), np.uint8)), np.uint8)
+    ends = np.array([point.target for point in lips])
+    mouth = filled_hull(size, ends, round(BESIDE_LIPS * max(size)))
     around = over_region(mouth).astype(np.float32)
     return np.asarray(cv2.resize(around, (GRID, GRID), interpolation=cv2.INTER_AREA), np.float64)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, photo_to_aligned, placed
 from pipeline.picture.mouth import MOUTH
-from pipeline.picture.outlines import bounds_of, filled, maps_of
+from pipeline.picture.outlines import bounds_of, filled, laid_over, maps_of
 from stylegan2.arrays import Float32Array, Float64Array, UInt8Image
 
 REACH = 0.35
@@ -74,7 +74,7 @@ def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt
     origin = np.array([x0, y0])
     shape = (int(y1 - y0), int(x1 - x0))
     inner, outer = (filled(shape, ends[ids] - origin) for ids in (_INNER, _OUTER))
-    inside = cv2.GaussianBlur(inner, (0, 0), max(EDGE * scale, 0.3))[..., None]
+    inside = cv2.GaussianBlur(inner, (0, 0), max(EDGE * scale, 0.3))
 
     x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
     places = placed(to_crop, np.stack([x, y], axis=-1))
@@ -87,14 +87,11 @@ def with_mouth(moved: UInt8Image, quad: Float64Array, mouth: FreshMouth) -> UInt
     own = moved[y0:y1, x0:x1].astype(np.float32)
     reach = 2 * round(AROUND * size * scale / 2) + 1
     nearby = cv2.dilate(outer, np.ones((reach, reach), np.uint8)) > 0.5
-    skin = nearby & (inside[..., 0] < 0.02)
+    skin = nearby & (inside < 0.02)
     if skin.any():
         light = np.median(own[skin], axis=0) / np.maximum(np.median(fresh[skin], axis=0), 8)
         fresh = fresh * (light**LIGHT).clip(LEAST_LIGHT, MOST_LIGHT)
-    result: UInt8Image = moved.copy()
-    mixed = own + (fresh - own) * inside
-    result[y0:y1, x0:x1] = np.rint(mixed).clip(0, 255).astype(np.uint8)
-    return result
+    return laid_over(moved, (x0, y0), fresh, inside)
 
 
 def _sources(mouth: FreshMouth, size: int) -> Float32Array:

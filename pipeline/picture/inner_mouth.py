@@ -13,7 +13,7 @@ import numpy as np
 
 from inversion.faces.alignment import aligned_to_photo, placed
 from pipeline.picture.mouth import MOUTH
-from pipeline.picture.outlines import bounds_of, filled, maps_of, read_at
+from pipeline.picture.outlines import bounds_of, filled, laid_over, maps_of, read_at
 from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import BoolImage, Float64Array, UInt8Image
 from stylegan2.sizes import Size, sides
@@ -111,12 +111,8 @@ class InnerMouth:
         behind = _colour_of_lips(pixels, starts) * shade[..., None]
         kept = np.clip(2 * teeth - 1, 0, 1) * above
         inside = behind + (own - behind) * kept[..., None]
-        mask = cv2.GaussianBlur(filled(shape, ends[_INNER] - corner), (0, 0), soft)[..., None]
-        result: UInt8Image = moved.copy()
-        there = result[y0:y1, x0:x1].astype(np.float32)
-        mixed = there + (inside - there) * mask
-        result[y0:y1, x0:x1] = np.rint(mixed).clip(0, 255).astype(np.uint8)
-        return result
+        mask = cv2.GaussianBlur(filled(shape, ends[_INNER] - corner), (0, 0), soft)
+        return laid_over(moved, (x0, y0), inside, mask)
 
 
 def _colour_of_lips(pixels: UInt8Image, points: Float64Array) -> Float64Array:

@@ -14,9 +14,10 @@ import numpy as np
 
 from drag.points import DragPoint
 from inversion.faces.alignment import aligned_to_photo, photo_to_aligned, placed
+from inversion.faces.shape68 import axes_between
 from pipeline.picture.brush import FINE
 from pipeline.picture.motion import REGION, Motion
-from pipeline.picture.outlines import bounds_of, maps_of, read_at
+from pipeline.picture.outlines import bounds_of, laid_over, maps_of, read_at
 from pipeline.picture.smoothstep import smoothstep
 from stylegan2.arrays import Array, Float32Array, Float64Array, UInt8Image
 from stylegan2.sizes import Size, longer_side
@@ -99,7 +100,7 @@ class Lids:
     @property
     def around(self) -> Float64Array:
         """What lies around all that changes when the eye shuts: [66, 2]."""
-        _, down, width = _axes(self.corners)
+        _, down, width = axes_between(*self.corners)
         beyond = (OVER + AWAY) * width * down
         return np.concatenate([self.upper - beyond, self.lower + beyond])
 
@@ -110,18 +111,21 @@ class Lids:
     @property
     def lashes(self) -> Float64Array:
         """Where the upper lid's lashes end: [33, 2]."""
-        _, down, width = _axes(self.corners)
+        _, down, width = axes_between(*self.corners)
         openings = ((self.lower - self.upper) @ down).clip(0)
         ends: Float64Array = self.upper + np.minimum(LASHES * width, openings / 2)[:, None] * down
         return ends
 
     def shutting(self, raised: float) -> list[DragPoint]:
         """Return where both edges go when the eye shuts: a few points of each."""
-        _, down, width = _axes(self.corners)
+        _, down, width = axes_between(*self.corners)
         line, lashes, pins = self.meeting(raised), self.lashes, []
         for i in (round(share * (STEPS - 1)) for share in PINS):
             apart = APART * width * down
-            pins += [_going(lashes[i], line[i] - apart), _going(self.lower[i], line[i] + apart)]
+            pins += [
+                DragPoint.between(lashes[i], line[i] - apart),
+                DragPoint.between(self.lower[i], line[i] + apart),
+            ]
         return pins
 
     def moved(self, motion: Motion, size: Size) -> Lids:
@@ -136,8 +140,8 @@ def find_lids(pixels: UInt8Image, eye: Float64Array) -> Lids | None:
     """
     import cv2  # large; only an edit needs it
 
-    along, down, width = _axes(eye[[0, 3]])
-    places = (eye - eye[0]) @ np.column_stack([along, down]) / max(width, 1e-9)
+    along, down, width = axes_between(eye[0], eye[3])
+    places = (eye - eye[0]) @ np.column_stack([along, down]) / width
     if width < 2 or not (np.diff(places[:4, 0]) > 0).all():
         return None
     share = np.linspace(0, 1, STEPS)
@@ -236,7 +240,7 @@ class ShutEye:
         line, upper, lower = (
             placed(to_photo, each) for each in (self.line, self.upper, self.lower)
         )
-        along, down, width = _axes(line[[0, -1]])
+        along, down, width = axes_between(line[0], line[-1])
         beside = BESIDE * REGION * longer_side(self.size) / FINE * float(np.hypot(*to_photo[:2, 0]))
         box = bounds_of(line, OVER * width + beside, moved.shape[:2])
         if box is None or width < 2:
@@ -255,7 +259,7 @@ class ShutEye:
             from_there = placed(to_photo, in_crop + ways).reshape(places.shape)
             return places + from_there - there
 
-        then, below_then, width_then = _axes(lower[[0, -1]])
+        then, below_then, width_then = axes_between(lower[0], lower[-1])
         start, end = line[0] @ along, line[-1] @ along
         middle = 1 - smoothstep(np.abs((across - start) / (end - start) - 0.5) / MIDDLE)
 
@@ -280,11 +284,7 @@ class ShutEye:
         mask = smoothstep((across - start) / (ENDS * width))
         mask *= smoothstep((end - across) / (ENDS * width))
         mask *= 1 - smoothstep((np.abs(height - meets) - OVER * width) / beside)
-        result: UInt8Image = moved.copy()
-        there = result[y0:y1, x0:x1].astype(np.float32)
-        mixed = there + (shut - there) * mask[..., None]
-        result[y0:y1, x0:x1] = np.rint(mixed).clip(0, 255).astype(np.uint8)
-        return result
+        return laid_over(moved, (x0, y0), shut, mask)
 
 
 def shut_eye(
@@ -294,23 +294,10 @@ def shut_eye(
 
     seen are its lids in the photo, lids are the same where that motion finds them.
     """
-    along, down, width = _axes(lids.corners)
+    along, down, width = axes_between(*lids.corners)
     ends = motion.goes(lids.corners, size)
-    along_there, down_there, width_there = _axes(ends)
+    along_there, down_there, width_there = axes_between(*ends)
     own = (lids.meeting(raised) - lids.corners[0]) @ np.column_stack([along, down])
     line = ends[0] + own * (width_there / width) @ np.stack([along_there, down_there])
-    _, down, width = _axes(seen.corners)
+    _, down, width = axes_between(*seen.corners)
     return ShutEye(number, size, line, seen.lashes, seen.lower + RIM * width * down)
-
-
-def _axes(corners: Float64Array) -> tuple[Float64Array, Float64Array, float]:
-    """Return the directions along an eye and down across it, and its width."""
-    way = corners[1] - corners[0]
-    width = float(np.hypot(*way))
-    along = way / max(width, 1e-9)
-    return along, np.array([-along[1], along[0]]), width
-
-
-def _going(start: Float64Array, end: Float64Array) -> DragPoint:
-    (a, b), (c, d) = start.tolist(), end.tolist()
-    return DragPoint((a, b), (c, d))

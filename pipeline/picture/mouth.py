@@ -86,7 +86,7 @@ def lips_as_far_apart(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoi
         thick = photo[outer] - photo[inner]
         across = (thick @ along) * along
         ends[outer] = ends[inner] + across * wider + (thick - across) * thinner
-    return [_point(photo[i], ends[i]) for i in MOUTH]
+    return [DragPoint.between(photo[i], ends[i]) for i in MOUTH]
 
 
 def pulls_lips(face: Points, points: Sequence[DragPoint]) -> bool:
@@ -106,7 +106,7 @@ def lips_that_open(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]
     for outer, inner in _WITHIN.items():
         if outer in _LOWER:
             ends[inner] = ends[outer] + photo[inner] - photo[outer]
-    return [_point(photo[i], ends[i]) for i in MOUTH]
+    return [DragPoint.between(photo[i], ends[i]) for i in MOUTH]
 
 
 def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoint]:
@@ -115,7 +115,7 @@ def nose_beside_lips(faces: Faces, points: Sequence[DragPoint]) -> list[DragPoin
     if not points or not all(_nearest(photo, point) in MOUTH for point in points):
         return []
     ends = faces.ends
-    return [_point(photo[i], ends[i]) for i in NOSE_BRIDGE + NOSTRILS]
+    return [DragPoint.between(photo[i], ends[i]) for i in NOSE_BRIDGE + NOSTRILS]
 
 
 def lips_that_part(
@@ -138,7 +138,7 @@ def lips_that_part(
     gap = np.mean([np.linalg.norm(ends[lower] - ends[upper]) for upper, lower in INNER_LIPS])
     if gap < OPENED * asked:
         return []
-    return [_point(photo[i], ends[i]) for i in MOUTH]
+    return [DragPoint.between(photo[i], ends[i]) for i in MOUTH]
 
 
 def _asked_gap(face: Points, points: Sequence[DragPoint]) -> float:
@@ -170,8 +170,3 @@ def _along(photo: Float64Array) -> Float64Array:
     eyes = photo[42:48].mean(axis=0) - photo[36:42].mean(axis=0)
     along: Float64Array = eyes / np.linalg.norm(eyes)
     return along
-
-
-def _point(handle: Float64Array, target: Float64Array) -> DragPoint:
-    (hx, hy), (tx, ty) = handle.tolist(), target.tolist()
-    return DragPoint((hx, hy), (tx, ty))

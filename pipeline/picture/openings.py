@@ -20,6 +20,7 @@ from inversion.faces.shape68 import (
     INNER_LIPS,
     NOSTRILS,
     Points,
+    axes_between,
     face_width,
 )
 from pipeline.picture.lids import LEAST_RAISED, MOST_RAISED, RAISED, Lids
@@ -88,8 +89,8 @@ class Pulls:
     In pixels of the crop. along: more points, of lips. beside: points whose ways are added to what
     else moves them; lids stay where they are on a head that moves. shut: the eyes that shut (0 the
     left one of the picture, 1 the right one), and the share of their opening by which the lower lid
-    goes up. shutting: how their lids go, as beside. eyes: those whose lids are pulled. met: which
-    of the lids' points are answered by shutting, and not exactly.
+    goes up. eyes: those whose lids are pulled. met: which
+    of the lids' points are answered by that, and not exactly.
     """
 
     lids: tuple[int, ...] = ()
@@ -97,7 +98,6 @@ class Pulls:
     along: tuple[DragPoint, ...] = ()
     beside: tuple[DragPoint, ...] = ()
     shut: tuple[tuple[int, float], ...] = ()
-    shutting: tuple[DragPoint, ...] = ()
     eyes: tuple[int, ...] = ()
     met: tuple[int, ...] = ()
 
@@ -143,8 +143,8 @@ def pulls_at_openings(
     others = [point for i, point in enumerate(points) if i not in met]
     free = partial(_free, others, THERE * face_width(marks))
     return Pulls(
-        tuple(sorted(sum(of_eyes, []))), tuple(lips), free(along), free(beside),
-        tuple(shut), tuple(shutting), eyes, met,
+        tuple(sorted(sum(of_eyes, []))), tuple(lips), free(along), free(beside) + tuple(shutting),
+        tuple(shut), eyes, met,
     )  # fmt: skip
 
 
@@ -213,10 +213,7 @@ def _on_edge(
     width = face_width(marks)
     corners = marks[list(opening.corners)]
     at_corner = np.hypot(*(corners - point.handle).T).min() < AT_CORNER * width
-    if seen is not None:
-        distances = [distance_to(each, point.handle) for each in (seen.upper, seen.lower)]
-    else:
-        distances = [_distance(marks, opening, each, point.handle) for each in (0, 1)]
+    distances = [_distance(marks, opening, each, point.handle, seen) for each in (0, 1)]
     nearer = distances[edge] <= distances[1 - edge]
     return bool(distances[edge] <= ON_EDGE * width and nearer and not at_corner)
 
@@ -283,9 +280,8 @@ def _held(marks: Float64Array, opening: _Opening) -> Iterator[Float64Array]:
 
 def _axes(marks: Float64Array, opening: _Opening) -> tuple[Float64Array, Float64Array]:
     """Return the directions along an opening, from corner to corner, and down across it."""
-    first, last = opening.corners
-    along = (marks[last] - marks[first]) / max(np.hypot(*(marks[last] - marks[first])), 1e-9)
-    return along, np.array([-along[1], along[0]])
+    along, down, _ = axes_between(*marks[list(opening.corners)])
+    return along, down
 
 
 def _reach(
@@ -307,17 +303,24 @@ def _reach(
 
 
 def _distance(
-    marks: Float64Array, opening: _Opening, edge: int, place: tuple[float, float]
+    marks: Float64Array,
+    opening: _Opening,
+    edge: int,
+    place: tuple[float, float],
+    seen: Lids | None,
 ) -> float:
-    """Return how far a place is from an edge, or from what goes along with it."""
+    """Return how far a place is from an edge, or from what goes along with it.
+
+    The edge is by the landmarks, and, where an eye's lids are seen, there too.
+    """
     first, last = opening.corners
     inner = [pair[edge] for pair in opening.pairs]
-    lines = [[first, *inner, last]]
     outer = [along for mark, along in opening.outer if mark in inner]
-    lines += [outer] if outer else []
-    return min(distance_to(marks[line], place) for line in lines)
+    lines = [marks[[first, *inner, last]]]
+    lines += [marks[outer]] if outer else []
+    lines += [] if seen is None else [(seen.upper, seen.lower)[edge]]
+    return min(distance_to(line, place) for line in lines)
 
 
 def _going(place: Float64Array, way: Float64Array) -> DragPoint:
-    (x, y), (right, down) = place.tolist(), way.tolist()
-    return DragPoint((x, y), (x + right, y + down))
+    return DragPoint.between(place, place + way)

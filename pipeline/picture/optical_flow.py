@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -170,7 +169,5 @@ def searched(here: Array, there: Array) -> Float32Array:
 
 def _both_ways(before: Array, after: Array) -> tuple[Array, Array]:
     """Return the way back from after to before, and by how much it misses coming back: pixels."""
-    with ThreadPoolExecutor(1) as beside:  # the search lets go of the interpreter
-        other = beside.submit(searched, before, after)
-        back, forth = searched(after, before), other.result()
+    back, forth = searched(after, before), searched(before, after)
     return back, np.linalg.norm(back + moved(forth, back), axis=2)

@@ -40,14 +40,15 @@ def filled(shape: tuple[int, int], outline: Float64Array, *, smooth: bool = True
     return np.asarray(filled / 255, np.float32)
 
 
-def filled_hull(shape: tuple[int, int], points: Float64Array) -> BoolImage:
-    """Return the pixels [h, w] of the convex hull of points [P, 2], and those that it touches."""
+def filled_hull(shape: tuple[int, int], points: Array, around: int = 0) -> BoolImage:
+    """Return the pixels [h, w] of the convex hull of points [P, 2], and so many around it."""
     import cv2
 
     hull = cv2.convexHull(points.astype(np.float32))
     inside = np.zeros(shape, np.uint8)
     cv2.fillConvexPoly(inside, np.rint(hull).astype(np.int32), (1.0,))
-    return np.asarray(cv2.dilate(inside, np.ones((3, 3), np.uint8))) > 0
+    reach = 2 * around + 1
+    return np.asarray(cv2.dilate(inside, np.ones((reach, reach), np.uint8))) > 0
 
 
 def maps_of(places: Array) -> tuple[Float32Array, Float32Array]:
@@ -78,3 +79,18 @@ def distance_to(line: Float64Array, place: Float64Array | tuple[float, float]) -
     start, way = line[:-1], np.diff(line, axis=0)
     share = (((place - start) * way).sum(axis=1) / (way * way).sum(axis=1).clip(1e-9)).clip(0, 1)
     return float(np.hypot(*(start + share[:, None] * way - place).T).min())
+
+
+def laid_over(
+    picture: UInt8Image, corner: tuple[int, int], part: Array, share: Array
+) -> UInt8Image:
+    """Return a picture, uint8 [H, W, 3], with a part [h, w, 3] over it where share [h, w] says.
+
+    corner is where the part's first pixel goes, xy.
+    """
+    (x, y), (height, width) = corner, share.shape
+    result: UInt8Image = picture.copy()
+    own = result[y : y + height, x : x + width].astype(np.float32)
+    mixed = own + (part - own) * share[..., None]
+    result[y : y + height, x : x + width] = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    return result

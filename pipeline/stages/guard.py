@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from inversion.faces.landmark_network import load_landmarker
 from inversion.faces.shape68 import mouth_width
 from pipeline.picture.inner_mouth import InnerMouth
 from pipeline.picture.motion import in_region
+from pipeline.picture.outlines import filled_hull
 from pipeline.picture.plausibility import BEST_SCORE, plausibility
 from pipeline.stages.moved import Moved
 from pipeline.stages.moving_photo import XY, MovingPhoto
@@ -135,8 +135,6 @@ def _areas(moved: Moved) -> Float32Array:
     areas = moved.motion.areas()
     if moved.mouth is not None:
         n = len(areas)
-        ends = in_region(moved.mouth.ends, moved.mouth.size, n).astype(np.float32)
-        mouth = np.zeros((n, n), np.uint8)
-        cv2.fillConvexPoly(mouth, np.rint(cv2.convexHull(ends)).astype(np.int32), (1.0,))
-        areas = np.where(mouth > 0, np.float32(1), areas)
+        mouth = filled_hull((n, n), in_region(moved.mouth.ends, moved.mouth.size, n))
+        areas = np.where(mouth, np.float32(1), areas)
     return areas

@@ -51,6 +51,7 @@ from pipeline.stages.work import Work
 from stylegan2.arrays import BoolImage, Float32Array, Float64Array, UInt8Image
 
 XY = tuple[float, float]
+BothLids = tuple[Lids | None, Lids | None]
 
 ON_SHUT_EYE = 0.05
 """A handle this near to the line of a shut eye, by the face's width, is on it."""
@@ -92,7 +93,7 @@ class MovingPhoto:
     brows: tuple[int, ...] = ()
     directed: bool = False
     gaze: Gaze | None = None
-    lids: tuple[Lids | None, Lids | None] = (None, None)
+    lids: BothLids = (None, None)
     shut: tuple[int, ...] = ()
     cut: tuple[int, ...] = ()
 
@@ -139,19 +140,17 @@ class MovingPhoto:
         """
         if self.face is None:
             return self
-        asked = [self._ways(self.targets)[i] for i in self.followed]
-        if shapes_the_jaw(self._face_now, asked):
+        ways, face = self._ways(self.targets), self._face_now
+        if shapes_the_jaw(face, [ways[i] for i in self.followed]):
             return replace(self, followed=())
-        ways = self._ways(self.targets)
-        shut = self._on_shut_eyes(ways)
-        found = [self._lids(number, ways) for number in (0, 1)]
-        free = [
+        shut = self._on_shut_eyes(ways, face)
+        found = [self._lids(number, ways, face) for number in (0, 1)]
+        left, right = (
             each if each and self._may_change(self._now(each).around) else None for each in found
-        ]
-        left, right = (each and self._now(each) for each in free)
-        pulls = pulls_at_openings(self._face_now, ways, (left, right))
+        )
+        pulls = self._pulls(ways, (left, right))
         edges = tuple(i for i in pulls.lids + pulls.lips if i in self.followed and i not in shut)
-        brows = () if pulls.lids else pulls_at_brows(self._face_now, ways).brows
+        brows = () if pulls.lids else pulls_at_brows(face, ways).brows
         brows = tuple(i for i in brows if i in self.followed)
         alone = {*pulls.lids, *brows, *shut}
         return replace(
@@ -160,28 +159,33 @@ class MovingPhoto:
             near=tuple(i for i in self.near if i not in shut) + edges + brows,
             edges=edges,
             brows=brows,
-            lids=(free[0], free[1]) if edges else self.lids,
+            lids=(left, right) if edges else self.lids,
             shut=shut,
-            cut=tuple(i for i in pulls.eyes if found[i] is not None and free[i] is None),
+            cut=tuple(i for i in pulls.eyes if found[i] and not (left, right)[i]),
         )
 
-    def _on_shut_eyes(self, ways: Sequence[DragPoint]) -> tuple[int, ...]:
+    def _pulls(self, ways: Sequence[DragPoint], lids: BothLids) -> Pulls:
+        """Return what pulls lids and lips; lids are those of both eyes in the photo."""
+        left, right = (each and self._now(each) for each in lids)
+        return pulls_at_openings(self._face_now, ways, (left, right))
+
+    def _on_shut_eyes(self, ways: Sequence[DragPoint], face: Float64Array) -> tuple[int, ...]:
         """Return the points on eyes that an earlier drag shut: they stay shut."""
         lines = [] if self.first is None else [eye.line for eye in self.first.shut_eyes]
-        near = ON_SHUT_EYE * face_width(self._face_now)
+        near = ON_SHUT_EYE * face_width(face)
         return tuple(
             i
             for i, way in enumerate(ways)
             if any(distance_to(line, way.handle) <= near for line in lines)
         )
 
-    def _lids(self, number: int, ways: Sequence[DragPoint]) -> Lids | None:
+    def _lids(self, number: int, ways: Sequence[DragPoint], face: Float64Array) -> Lids | None:
         """Find the lids of an eye if a point may pull them; an earlier drag's shut eye has none."""
         if self.first is not None and number in {each.number for each in self.first.shut_eyes}:
             return None
-        eye, near = list(EYES[number]), NEAR_EYE * face_width(self._face_now)
+        eye, near = list(EYES[number]), NEAR_EYE * face_width(face)
         moving = (ways[i].handle for i in self.followed if ways[i].handle != ways[i].target)
-        if not any(distance_to(self._face_now[eye], handle) <= near for handle in moving):
+        if not any(distance_to(face[eye], handle) <= near for handle in moving):
             return None
         return find_lids(self.aligned, np.asarray(self.face, np.float64)[eye])
 
@@ -256,7 +260,7 @@ class MovingPhoto:
         share is how much of its way the gaze goes.
         """
         asked, alone, near, pulls = self._moves(ends)
-        beside = pulls.beside + pulls.shutting
+        beside = pulls.beside
         turn = self._turn(before, after, asked)
         mouth: FreshMouth | InnerMouth | None = None
         if turn is not None:
@@ -289,7 +293,7 @@ class MovingPhoto:
     def quick_motion(self, before: UInt8Image, after: UInt8Image, ends: Sequence[XY]) -> Motion:
         """Return nearly the same motion in a few milliseconds, for who watches."""
         asked, alone, near, pulls = self._moves(ends)
-        beside = pulls.beside + pulls.shutting
+        beside = pulls.beside
         turn = self._turn(before, after, asked)
         if turn is None:
             motion = quick_motion(before, after, asked, alone, near, beside, self.movable)
@@ -344,8 +348,7 @@ class MovingPhoto:
         ways = self._ways(ends)
         pulls = Pulls()
         if self.edges:
-            left, right = (each and self._now(each) for each in self.lids)
-            pulls = pulls_at_openings(self._face_now, ways, (left, right))
+            pulls = self._pulls(ways, self.lids)
         if self.brows:
             along = pulls_at_brows(self._face_now, ways).beside
             pulls = replace(pulls, beside=pulls.beside + along)
@@ -406,7 +409,7 @@ class MovingPhoto:
         """Say whether the mask lets all change that lies between places [P, 2]."""
         if self.movable is None:
             return True
-        return bool(self.movable[filled_hull(self.size, places)].all())
+        return bool(self.movable[filled_hull(self.size, places, 1)].all())
 
     def shown(self, moved: Moved) -> UInt8Image:
         """Return the aligned photo, moved."""
